@@ -1,0 +1,65 @@
+//! What an evaluation may look at besides the customer itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use ontology::{Millis, ObjectId};
+use state::Entity;
+
+/// Thresholds and switches, one configuration version at a time. Defaults are those of the spec.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Version of the configuration.
+    pub config_version: u32,
+    /// Zone that calendar words are read in.
+    pub business_tz: TimeZone,
+    /// How long a predicate must hold before a discrepancy opens.
+    pub grace_ms: i64,
+    /// How long a transfer is held for missing context.
+    pub hold_max_ms: i64,
+    /// How many minor units two amounts may differ by and still be equal.
+    pub tolerance_minor: i64,
+    /// How far back ended interactions count for a handoff.
+    pub interaction_window_ms: i64,
+    /// How far back finished service orders count for a handoff.
+    pub order_window_ms: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            config_version: 1,
+            business_tz: TimeZone::UTC,
+            grace_ms: 60 * Millis::SECOND_MS,
+            hold_max_ms: 60 * Millis::SECOND_MS,
+            tolerance_minor: 1,
+            interaction_window_ms: 30 * Millis::DAY_MS,
+            order_window_ms: 30 * Millis::DAY_MS,
+        }
+    }
+}
+
+/// Side inputs that belong to no customer.
+#[derive(Debug, Clone, Default)]
+pub struct Reference {
+    /// Exchange rates in millionths, by (from, to, ISO day).
+    pub rates: BTreeMap<(String, String, String), i64>,
+    /// Team of each agent or owner id.
+    pub teams: BTreeMap<String, String>,
+    /// Knowledge articles, by id.
+    pub articles: BTreeMap<String, Arc<Entity>>,
+    /// People's decisions on derived objects (kind `discrepancy_decision`, `alert_decision`).
+    pub decisions: BTreeMap<ObjectId, Arc<Entity>>,
+}
+
+/// Everything that an evaluation may look at besides the customer itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Thresholds.
+    pub settings: &'a Settings,
+    /// Side inputs.
+    pub reference: &'a Reference,
+    /// The instant that the answer is for.
+    pub now: Millis,
+}

@@ -1,0 +1,159 @@
+//! An entity: the join of the source rows that make it up.
+
+use ontology::codec::{Corrupt, Cursor, put_bytes, put_u64};
+use ontology::{EntityKey, EntityKind, Evidence, Fact, Field, FieldReader, SourceKey, ValueRef, Vocabulary};
+use smallvec::SmallVec;
+
+use crate::history::{Change, History};
+use crate::row::{Applied, Provenance, SourceRow};
+
+/// One entity with its source rows, in the order of their keys. Without rows it is only a name
+/// that something else refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entity {
+    /// Its name.
+    pub key: EntityKey,
+    rows: SmallVec<[SourceRow; 1]>,
+}
+
+impl Entity {
+    /// A name without content.
+    #[must_use]
+    pub fn named(key: EntityKey) -> Self {
+        Entity { key, rows: SmallVec::new() }
+    }
+
+    /// The entity after `fact`; none if the fact changes nothing.
+    #[must_use]
+    pub fn apply(&self, fact: &Fact) -> Option<Entity> {
+        let source = fact.source_key();
+        let place = self.place_of(&source);
+        match SourceRow::apply(place.ok().map(|place| &self.rows[place]), fact) {
+            Applied::Unchanged => None,
+            Applied::Changed(row) => {
+                let mut rows = self.rows.clone();
+                match place {
+                    Ok(place) => rows[place] = row,
+                    Err(place) => rows.insert(place, row),
+                }
+                Some(Entity { key: self.key.clone(), rows })
+            }
+        }
+    }
+
+    fn place_of(&self, source: &SourceKey) -> Result<usize, usize> {
+        match self.rows.as_slice() {
+            [] => Err(0),
+            [only] => match only.key().cmp(source) {
+                std::cmp::Ordering::Less => Err(1),
+                std::cmp::Ordering::Equal => Ok(0),
+                std::cmp::Ordering::Greater => Err(0),
+            },
+            rows => rows.binary_search_by_key(source, SourceRow::key),
+        }
+    }
+
+    /// The source rows.
+    #[must_use]
+    pub fn rows(&self) -> &[SourceRow] {
+        &self.rows
+    }
+
+    /// Whether the entity exists: some row does, and none that would carry its status is deleted.
+    /// With one row, which is the rule, it is that row's life.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        match self.rows.iter().find(|row| row.has(Field::Status)).or(self.rows.first()) {
+            Some(row) => row.is_alive(),
+            None => false,
+        }
+    }
+
+    /// Whether something is known to have changed that has not been read yet, with its delivery.
+    #[must_use]
+    pub fn open_gap(&self) -> Option<Provenance> {
+        self.rows.iter().filter_map(SourceRow::open_gap).min_by_key(|gap| gap.event_time)
+    }
+
+    /// Whether two contents stood at the version that gave the field.
+    #[must_use]
+    pub fn has_conflict(&self, field: Field) -> bool {
+        self.rows.iter().any(|row| row.fields().any(|(f, _, conflict)| f == field && conflict))
+    }
+
+    /// Fields that some row set, with the row's conflict mark, in field order per row.
+    pub fn cells(&self) -> impl Iterator<Item = (Field, ValueRef<'_>, bool)> {
+        self.rows.iter().flat_map(SourceRow::fields)
+    }
+
+    /// Where the value of a field came from.
+    #[must_use]
+    pub fn provenance(&self, field: Field) -> Option<Provenance> {
+        self.row_of(field)?.provenance(field)
+    }
+
+    /// The delivery with the highest position that the entity rests on.
+    #[must_use]
+    pub fn newest(&self) -> Option<Provenance> {
+        self.rows.iter().flat_map(SourceRow::provenances).max_by_key(|provenance| provenance.log_pos)
+    }
+
+    /// History of one tracked field.
+    #[must_use]
+    pub fn history(&self, field: Field) -> History {
+        let changes: Vec<Change> = self.rows.iter().flat_map(SourceRow::history).collect();
+        History::of(&changes, field)
+    }
+
+    /// Evidence for the value that a field has, as people read it.
+    #[must_use]
+    pub fn evidence(&self, field: Field, value: &str) -> Option<Evidence> {
+        let provenance = self.provenance(field)?;
+        Some(Evidence {
+            entity: self.key.clone(),
+            field,
+            value: value.into(),
+            version: provenance.stamp.version,
+            event_id: provenance.event_id,
+            log_pos: provenance.log_pos,
+        })
+    }
+
+    /// The row that gives a field: the first with a value, else the first that ever named it.
+    fn row_of(&self, field: Field) -> Option<&SourceRow> {
+        if let [only] = self.rows.as_slice() {
+            return Some(only);
+        }
+        let with_value = self.rows.iter().find(|row| !row.get(field).is_empty() && row.is_alive());
+        with_value.or_else(|| self.rows.iter().find(|row| row.has(field)))
+    }
+
+    /// Appends the stored form.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.push(self.key.kind.code());
+        put_bytes(out, self.key.id.as_bytes());
+        put_u64(out, self.rows.len() as u64);
+        for row in &self.rows {
+            put_bytes(out, row.as_bytes());
+        }
+    }
+
+    /// Reads the stored form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let mut cursor = Cursor(bytes);
+        let kind = EntityKind::from_code(cursor.byte()?).ok_or(Corrupt("an entity kind"))?;
+        let key = EntityKey { kind, id: cursor.compact()? };
+        let count = cursor.u64()?;
+        let mut rows = SmallVec::new();
+        for _ in 0..count {
+            rows.push(SourceRow::from_bytes(cursor.bytes()?)?);
+        }
+        Ok(Entity { key, rows })
+    }
+}
+
+impl FieldReader for Entity {
+    fn get(&self, field: Field) -> ValueRef<'_> {
+        self.row_of(field).map_or(ValueRef::Null, |row| row.get(field))
+    }
+}

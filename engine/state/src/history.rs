@@ -1,0 +1,237 @@
+//! Histories: how a tracked field went through its values, read in version order and never in
+//! arrival order, so that a late fact takes its place between the others.
+
+use ontology::canonical::value_digest;
+use ontology::codec::Cursor;
+use ontology::{EntityKind, Fact, Field, Millis, Op, ValueRef, Vocabulary};
+
+use crate::row::Provenance;
+
+/// What a change did to the tracked field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tracked {
+    /// The field got this value, encoded as [`ValueRef`]; an image also brings a deleted row back.
+    Value {
+        /// The encoded value.
+        value: Vec<u8>,
+        /// Whether the row lives again by it.
+        revives: bool,
+    },
+    /// The row was deleted.
+    Deleted,
+}
+
+/// One change of a tracked field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The field.
+    pub field: Field,
+    /// What happened.
+    pub tracked: Tracked,
+    /// By which delivery.
+    pub provenance: Provenance,
+}
+
+impl Change {
+    /// The new value; none if the row was deleted.
+    #[must_use]
+    pub fn value(&self) -> Option<ValueRef<'_>> {
+        match &self.tracked {
+            Tracked::Value { value, .. } => ValueRef::decode(&mut Cursor(value)).ok(),
+            Tracked::Deleted => None,
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(self.field.code());
+        match &self.tracked {
+            Tracked::Deleted => out.push(0),
+            Tracked::Value { value, revives } => {
+                out.push(if *revives { 2 } else { 1 });
+                out.extend_from_slice(value);
+            }
+        }
+        self.provenance.encode(out);
+    }
+
+    fn decode(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let field = Field::from_code(cursor.byte().ok()?)?;
+        let tracked = match cursor.byte().ok()? {
+            0 => Tracked::Deleted,
+            flag => {
+                let mut value = Vec::new();
+                ValueRef::decode(cursor).ok()?.encode(&mut value);
+                Tracked::Value { value, revives: flag == 2 }
+            }
+        };
+        Some(Change { field, tracked, provenance: Provenance::decode(cursor).ok()? })
+    }
+}
+
+/// Kinds whose status decides over time: a rule asks since when it stands.
+fn is_tracked(kind: EntityKind, field: Field) -> bool {
+    match kind {
+        EntityKind::Case => matches!(field, Field::Status | Field::OwnerTeam | Field::Priority),
+        EntityKind::CreditNote | EntityKind::Dispute | EntityKind::ServiceOrder | EntityKind::FieldDispatch => {
+            field == Field::Status
+        }
+        EntityKind::Account => field == Field::Plan,
+        EntityKind::ArCustomer
+        | EntityKind::BusinessPartner
+        | EntityKind::CallerProfile
+        | EntityKind::Invoice
+        | EntityKind::InvoiceLine
+        | EntityKind::Payment
+        | EntityKind::Interaction
+        | EntityKind::KnowledgeArticle
+        | EntityKind::DirectoryEntry
+        | EntityKind::ExchangeRate
+        | EntityKind::DesktopTelemetry
+        | EntityKind::Transfer
+        | EntityKind::Judgement
+        | EntityKind::DiscrepancyDecision
+        | EntityKind::AlertDecision
+        | EntityKind::Watermark
+        | EntityKind::CommandOutcome
+        | EntityKind::Configuration => false,
+    }
+}
+
+/// The field under which the deletion of a row stands in the history of its kind.
+fn deletion_field(kind: EntityKind) -> Option<Field> {
+    [Field::Status, Field::Plan].into_iter().find(|field| is_tracked(kind, *field))
+}
+
+/// Reads a stored history.
+#[must_use]
+pub(crate) fn read(bytes: &[u8]) -> Vec<Change> {
+    let mut cursor = Cursor(bytes);
+    std::iter::from_fn(|| Change::decode(&mut cursor)).collect()
+}
+
+/// The history with the changes of `fact` in their places; none if it stays as it is.
+pub(crate) fn merge(bytes: &[u8], fact: &Fact, provenance: &Provenance) -> Option<Vec<u8>> {
+    let new = changes_of(fact, provenance);
+    if new.is_empty() {
+        return None;
+    }
+    if bytes.is_empty() {
+        return Some(write(&new));
+    }
+    let mut all = read(bytes);
+    let mut is_changed = false;
+    for change in new {
+        is_changed |= insert(&mut all, change);
+    }
+    is_changed.then(|| write(&all))
+}
+
+fn write(changes: &[Change]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(changes.len() * 64);
+    for change in changes {
+        change.encode(&mut out);
+    }
+    out
+}
+
+fn changes_of(fact: &Fact, provenance: &Provenance) -> Vec<Change> {
+    let kind = fact.entity.kind;
+    match fact.op {
+        Op::Delete => deletion_field(kind)
+            .map(|field| Change { field, tracked: Tracked::Deleted, provenance: provenance.clone() })
+            .into_iter()
+            .collect(),
+        Op::Patch | Op::Image | Op::Undelete => fact
+            .fields
+            .iter()
+            .filter(|(field, _)| is_tracked(kind, *field))
+            .map(|(field, value)| {
+                let mut encoded = Vec::new();
+                value.encode(&mut encoded);
+                let revives = fact.op != Op::Patch;
+                Change { field, tracked: Tracked::Value { value: encoded, revives }, provenance: provenance.clone() }
+            })
+            .collect(),
+        Op::Gap | Op::Heartbeat => Vec::new(),
+    }
+}
+
+/// Puts a change in its place by version. Two at one version stand as the row's own rule chooses.
+fn insert(all: &mut Vec<Change>, new: Change) -> bool {
+    let key = |change: &Change| (change.field, change.provenance.stamp.clone());
+    match all.binary_search_by_key(&key(&new), key) {
+        Err(place) => {
+            all.insert(place, new);
+            true
+        }
+        Ok(place) => {
+            let standing = &all[place];
+            let wins = match (standing.value(), new.value()) {
+                (Some(old), Some(value)) if standing.tracked != new.tracked => value_digest(value) > value_digest(old),
+                (Some(_), None) => true,
+                (None, Some(_)) => false,
+                (Some(_), Some(_)) | (None, None) => {
+                    (new.provenance.observed_at, &new.provenance.event_id)
+                        < (standing.provenance.observed_at, &standing.provenance.event_id)
+                }
+            };
+            if wins {
+                all[place] = new;
+            }
+            wins
+        }
+    }
+}
+
+/// A value of a tracked field over a stretch of event time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// When it began.
+    pub from: Millis,
+    /// When it ended; none if it still stands.
+    pub until: Option<Millis>,
+    /// The encoded value; none while the row was deleted.
+    pub value: Option<Vec<u8>>,
+    /// The delivery that began it.
+    pub provenance: Provenance,
+}
+
+impl Stretch {
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> Option<ValueRef<'_>> {
+        self.value.as_deref().and_then(|bytes| ValueRef::decode(&mut Cursor(bytes)).ok())
+    }
+}
+
+/// How one field went over time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History(pub Vec<Stretch>);
+
+impl History {
+    /// Joins changes of `field`, which are in version order, into stretches: equal neighbours are
+    /// one stretch, and a later version never begins before an earlier one.
+    #[must_use]
+    pub fn of(changes: &[Change], field: Field) -> Self {
+        let mut stretches: Vec<Stretch> = Vec::new();
+        let mut is_deleted = false;
+        for change in changes.iter().filter(|change| change.field == field) {
+            let value = match &change.tracked {
+                Tracked::Deleted => None,
+                Tracked::Value { revives: false, .. } if is_deleted => continue,
+                Tracked::Value { value, .. } => Some(value.clone()),
+            };
+            is_deleted = value.is_none();
+            if stretches.last().is_some_and(|last| last.value == value) {
+                continue;
+            }
+            let begun = stretches.last().map_or(Millis::MIN, |last| last.from);
+            let from = change.provenance.event_time.max(begun);
+            if let Some(last) = stretches.last_mut() {
+                last.until = Some(from);
+            }
+            stretches.push(Stretch { from, until: None, value, provenance: change.provenance.clone() });
+        }
+        History(stretches)
+    }
+}

@@ -1,0 +1,15 @@
+//! The stream workload: canonical change events of four systems, skewed, repeated and late.
+//!
+//! `benches/README.md` describes the events, how they become facts, and the job whose answer is
+//! one MD5 over one line per customer.
+
+pub mod event;
+pub mod facts;
+pub mod generate;
+pub mod reference;
+pub mod summary;
+pub mod twister;
+
+pub use event::{Event, OwnedEvent};
+pub use generate::Workload;
+pub use summary::{BenchCustomer, RecordRow, checksum};

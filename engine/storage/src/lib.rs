@@ -1,0 +1,60 @@
+//! Storage: the log of facts, the rows derived from it, quarantine and source positions.
+//!
+//! A fact is durable here before its source is acknowledged; everything else can be rebuilt from
+//! the log. Facts and rows are bytes: what they mean is known further up.
+//!
+//! - [`Log`]: blocks of facts, one per group commit, with source positions and quarantined inputs
+//!   in the same atom, and native payloads kept for a while beside them.
+//! - [`Rows`]: derived rows, the outbox and the applied position, again one atom.
+//! - [`Quarantine`]: inputs that were not understood.
+//! - [`Store`]: all three with commits across them. [`Embedded`] keeps them on disk; [`Memory`] is
+//!   the same contract without a disk. A log server and a row server can stand in later, each
+//!   behind its own trait.
+//!
+//! Calls block; the caller decides on which thread. The first failed write stops all writing
+//! ([`Error::Stop`]), because after a failed sync only a restart shows what the disk holds.
+
+mod block;
+mod codec;
+pub mod crash;
+mod embedded;
+mod error;
+mod figures;
+mod log;
+mod memory;
+mod position;
+mod quarantine;
+mod raw;
+mod rows;
+mod space;
+mod store;
+
+pub use block::{BLOCK_BYTES_MAX, Block, DIGEST_START, Digest, NewBlock};
+pub use embedded::{Embedded, FORMAT, Options, WriteProbe};
+pub use error::{Class, Error, Result};
+pub use figures::describe;
+pub use log::{Blocks, Intake, Log, Priority};
+pub use memory::Memory;
+pub use position::Position;
+pub use quarantine::{
+    NewQuarantined, Quarantine, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined,
+};
+pub use raw::Raw;
+pub use rows::{Changes, Durability, KEY_BYTES_MAX, Pairs, Rows, Table, VALUE_BYTES_MAX};
+pub use space::{FreeSpace, FreeSpaceProbe, SpaceLimits, free_space};
+pub use store::{Batch, Store, Verified};
+
+/// How long things are kept that are not kept for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Native payloads, in milliseconds since they came in.
+    pub raw_ms: i64,
+    /// Quarantined records, in milliseconds since they came in.
+    pub quarantine_ms: i64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Retention { raw_ms: 7 * ontology::Millis::DAY_MS, quarantine_ms: 90 * ontology::Millis::DAY_MS }
+    }
+}

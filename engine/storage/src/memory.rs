@@ -1,0 +1,268 @@
+//! The store without a disk: the same contract, for tests, simulations and trial replays. It lives
+//! as long as one of its handles, so a test of a restart keeps a clone.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, Range};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use ontology::Millis;
+
+use crate::{
+    Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Pairs, Position, Quarantine,
+    QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Raw, Result, Retention, Rows, Store,
+    Table, Verified, raw,
+};
+
+/// A store in memory. Clones are handles to the same store.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    state: Arc<Mutex<State>>,
+    retention: Retention,
+}
+
+#[derive(Debug)]
+struct State {
+    blocks: BTreeMap<Position, Bytes>,
+    raws: BTreeMap<Position, (Millis, Vec<u8>)>,
+    sources: BTreeMap<String, Bytes>,
+    rows: BTreeMap<(Table, Vec<u8>), Bytes>,
+    outbox: BTreeMap<Vec<u8>, Bytes>,
+    quarantine: BTreeMap<QuarantineId, (Quarantined, Vec<u8>)>,
+    quarantine_next: u64,
+    last: Position,
+    digest: Digest,
+    applied: Position,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            blocks: BTreeMap::new(),
+            raws: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            quarantine: BTreeMap::new(),
+            quarantine_next: 1,
+            last: Position::ZERO,
+            digest: DIGEST_START,
+            applied: Position::ZERO,
+        }
+    }
+}
+
+impl Memory {
+    /// An empty store with this retention.
+    #[must_use]
+    pub fn new(retention: Retention) -> Self {
+        Memory { state: Arc::default(), retention }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no call panics while it holds the state: all checks come first")
+    }
+}
+
+impl State {
+    fn add_intake(&mut self, intake: Intake) {
+        if let Some(block) = intake.block {
+            let first = self.last.next();
+            let (stored, digest) = block.seal(first, &self.digest);
+            self.blocks.insert(first, Bytes::from(stored));
+            if let Some(packed) = raw::pack(&block, first) {
+                self.raws.insert(first, (block.ingested_at(), packed));
+            }
+            self.last = self.last.plus(u64::from(block.count()));
+            self.digest = digest;
+        }
+        self.sources.extend(intake.sources.into_iter().map(|(name, position)| (name, Bytes::from(position))));
+        for record in intake.quarantined {
+            let id = QuarantineId(self.quarantine_next);
+            self.quarantine_next += 1;
+            self.quarantine.insert(id, (record.held(id), record.raw));
+        }
+    }
+
+    fn add_changes(&mut self, changes: Changes) {
+        for (table, (key, value)) in changes.rows {
+            put_or_remove(&mut self.rows, (table, key), value);
+        }
+        for (id, value) in changes.outbox {
+            put_or_remove(&mut self.outbox, id, value);
+        }
+        self.applied = changes.applied.unwrap_or(self.applied);
+    }
+
+    fn start(&self) -> Position {
+        self.blocks.first_key_value().map_or(self.last.next(), |(first, _)| *first)
+    }
+
+    fn record(&mut self, id: QuarantineId) -> Result<&mut (Quarantined, Vec<u8>)> {
+        self.quarantine.get_mut(&id).ok_or(Error::UnknownQuarantined { id })
+    }
+}
+
+fn put_or_remove<K: Ord>(map: &mut BTreeMap<K, Bytes>, key: K, value: Option<Vec<u8>>) {
+    match value {
+        Some(value) => map.insert(key, Bytes::from(value)),
+        None => map.remove(&key),
+    };
+}
+
+impl Log for Memory {
+    fn append(&self, intake: Intake) -> Result<Range<Position>> {
+        self.commit(Batch { intake, changes: Changes::new() }, Durability::Synced)
+    }
+
+    fn read(&self, from: Position) -> Result<Blocks> {
+        let state = self.state();
+        let (start, last) = (state.start(), state.last);
+        if from < start || from > last.next() {
+            return Err(Error::OutOfRange { asked: from, start, last });
+        }
+        let holder = state.blocks.range(..=from).next_back().map_or(from, |(first, _)| *first);
+        let from = if from > last { from } else { holder };
+        let stored: Vec<_> = state.blocks.range(from..).map(|(first, bytes)| (*first, bytes.clone())).collect();
+        let open = |(first, bytes)| {
+            Block::open(bytes).map_err(|why| Error::damaged(format!("the block at position {first}"), why))
+        };
+        Ok(Box::new(stored.into_iter().map(open)))
+    }
+
+    fn last(&self) -> Position {
+        self.state().last
+    }
+
+    fn start(&self) -> Result<Position> {
+        Ok(self.state().start())
+    }
+
+    fn raws(&self, first: Position) -> Result<Vec<Raw>> {
+        let state = self.state();
+        let Some((_, packed)) = state.raws.get(&first) else { return Ok(Vec::new()) };
+        raw::unpack(packed).map_err(|why| Error::damaged(format!("the payloads at position {first}"), why))
+    }
+
+    fn source(&self, partition: &str) -> Result<Option<Bytes>> {
+        Ok(self.state().sources.get(partition).cloned())
+    }
+
+    fn sources(&self) -> Result<Vec<(String, Bytes)>> {
+        Ok(self.state().sources.iter().map(|(name, position)| (name.clone(), position.clone())).collect())
+    }
+
+    fn expire_raws(&self, now: Millis) -> Result<u64> {
+        let mut state = self.state();
+        let before = state.raws.len();
+        state.raws.retain(|_, (ingested_at, _)| now.since(*ingested_at) <= self.retention.raw_ms);
+        Ok((before - state.raws.len()) as u64)
+    }
+}
+
+impl Rows for Memory {
+    fn load(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>> {
+        let state = self.state();
+        Ok(keys.iter().map(|key| state.rows.get(&(table, key.to_vec())).cloned()).collect())
+    }
+
+    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Pairs> {
+        let state = self.state();
+        let from = (table, prefix.to_vec());
+        let rows = state.rows.range(from..).take_while(|((of, key), _)| *of == table && key.starts_with(prefix));
+        let rows: Vec<_> = rows.map(|((_, key), value)| Ok((Bytes::copy_from_slice(key), value.clone()))).collect();
+        Ok(Box::new(rows.into_iter()))
+    }
+
+    fn applied(&self) -> Result<Position> {
+        Ok(self.state().applied)
+    }
+
+    fn pending(&self) -> Result<Pairs> {
+        let state = self.state();
+        let actions: Vec<_> =
+            state.outbox.iter().map(|(id, action)| Ok((Bytes::copy_from_slice(id), action.clone()))).collect();
+        Ok(Box::new(actions.into_iter()))
+    }
+
+    fn write(&self, changes: Changes, durability: Durability) -> Result<()> {
+        self.commit(Batch { intake: Intake::new(), changes }, durability).map(drop)
+    }
+}
+
+impl Quarantine for Memory {
+    fn list(&self, filter: &QuarantineFilter, after: Option<QuarantineId>, limit: usize) -> Result<QuarantinePage> {
+        let state = self.state();
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut page = QuarantinePage::default();
+        for (record, _) in state.quarantine.range((start, Bound::Unbounded)).map(|(_, entry)| entry) {
+            if page.records.len() == limit {
+                page.after = page.records.last().map(|record| record.id).or(after);
+                break;
+            }
+            if filter.takes(record) {
+                page.records.push(record.clone());
+            }
+        }
+        Ok(page)
+    }
+
+    fn quarantined(&self, id: QuarantineId) -> Result<Quarantined> {
+        self.state().record(id).map(|(record, _)| record.clone())
+    }
+
+    fn raw(&self, id: QuarantineId) -> Result<Vec<u8>> {
+        self.state().record(id).map(|(_, raw)| raw.clone())
+    }
+
+    fn attempt(&self, id: QuarantineId) -> Result<u32> {
+        let mut state = self.state();
+        let (record, _) = state.record(id)?;
+        record.attempts += 1;
+        Ok(record.attempts)
+    }
+
+    fn decide(&self, id: QuarantineId, decided: QuarantineState) -> Result<()> {
+        self.state().record(id).map(|(record, _)| record.state = decided)
+    }
+
+    fn expire_quarantined(&self, now: Millis) -> Result<u64> {
+        let mut state = self.state();
+        let before = state.quarantine.len();
+        while let Some(oldest) = state.quarantine.first_entry() {
+            if now.since(oldest.get().0.received_at) <= self.retention.quarantine_ms {
+                break;
+            }
+            oldest.remove();
+        }
+        Ok((before - state.quarantine.len()) as u64)
+    }
+}
+
+impl Store for Memory {
+    fn commit(&self, batch: Batch, _durability: Durability) -> Result<Range<Position>> {
+        let mut state = self.state();
+        batch.check(state.applied, state.last)?;
+        let first = state.last.next();
+        state.add_intake(batch.intake);
+        state.add_changes(batch.changes);
+        Ok(first..state.last.next())
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn verify(&self) -> Result<Verified> {
+        let mut seen = Verified::default();
+        for block in self.read(self.start()?)? {
+            seen.blocks += 1;
+            seen.facts += u64::from(block?.count());
+        }
+        let state = self.state();
+        seen.raw_blocks = state.raws.len() as u64;
+        seen.rows = (state.rows.len() + state.sources.len() + state.outbox.len()) as u64;
+        seen.quarantined = state.quarantine.len() as u64;
+        Ok(seen)
+    }
+}

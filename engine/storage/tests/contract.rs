@@ -1,0 +1,38 @@
+//! What every store keeps to, run on the embedded store and on the one in memory.
+#![allow(clippy::unwrap_used)]
+
+#[path = "contract/mod.rs"]
+mod contract;
+
+use contract::{InMemory, OnDisk};
+
+macro_rules! on_both {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        mod embedded { $(#[test] fn $name() { super::contract::$module::$name(&super::OnDisk::new()); })* }
+        mod memory { $(#[test] fn $name() { super::contract::$module::$name(&super::InMemory::new()); })* }
+    };
+}
+
+on_both! {
+    log::positions_are_contiguous_from_one,
+    log::reading_begins_with_the_block_that_holds_the_position,
+    log::reading_outside_the_log_is_refused,
+    log::blocks_are_chained,
+    log::source_positions_and_quarantine_come_with_their_facts,
+    log::an_intake_without_facts_moves_no_position,
+    log::an_empty_block_is_refused_and_nothing_is_kept,
+    log::payloads_are_kept_for_their_retention_exactly,
+    rows::rows_are_loaded_in_the_order_of_the_keys,
+    rows::a_scan_takes_one_prefix_of_one_table_in_key_order,
+    rows::later_changes_of_a_batch_win,
+    rows::actions_stay_pending_until_done,
+    rows::the_applied_position_only_moves_forward_and_within_the_log,
+    rows::facts_rows_actions_and_position_are_one_atom,
+    rows::limits_are_kept,
+    quarantine::records_are_listed_by_page_and_filter,
+    quarantine::attempts_and_decisions_are_kept,
+    quarantine::unknown_records_are_refused,
+    quarantine::records_expire_oldest_first_and_ids_are_not_given_again,
+    restart::everything_is_there_after_a_restart,
+    restart::verification_counts_what_is_there,
+}

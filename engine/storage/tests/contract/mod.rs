@@ -1,0 +1,106 @@
+//! The contract, a module per subject. A backend joins by a [`Harness`] and a line in the macro.
+
+pub mod log;
+pub mod quarantine;
+pub mod restart;
+pub mod rows;
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use ontology::Millis;
+use storage::{Embedded, Intake, Memory, NewBlock, NewQuarantined, Options, Retention, Store};
+
+pub const RETENTION: Retention = Retention { raw_ms: 1_000, quarantine_ms: 5_000 };
+
+/// A store that can be stopped and started.
+pub trait Harness {
+    /// The running store.
+    fn store(&self) -> Box<dyn Store>;
+    /// Stops it, which takes the last handle in use, and starts it again over what it kept.
+    fn restart(&self, store: Box<dyn Store>) -> Box<dyn Store>;
+}
+
+pub struct OnDisk {
+    dir: tempfile::TempDir,
+    open: Mutex<Option<Embedded>>,
+}
+
+impl OnDisk {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let open = Mutex::new(Some(Self::open(dir.path())));
+        OnDisk { dir, open }
+    }
+
+    fn open(dir: &Path) -> Embedded {
+        Embedded::open(dir, Options { retention: RETENTION, ..Options::default() }).unwrap()
+    }
+}
+
+impl Harness for OnDisk {
+    fn store(&self) -> Box<dyn Store> {
+        Box::new(self.open.lock().unwrap().clone().unwrap())
+    }
+
+    fn restart(&self, store: Box<dyn Store>) -> Box<dyn Store> {
+        drop((store, self.open.lock().unwrap().take()));
+        *self.open.lock().unwrap() = Some(Self::open(self.dir.path()));
+        self.store()
+    }
+}
+
+pub struct InMemory(Memory);
+
+impl InMemory {
+    pub fn new() -> Self {
+        InMemory(Memory::new(RETENTION))
+    }
+}
+
+impl Harness for InMemory {
+    fn store(&self) -> Box<dyn Store> {
+        Box::new(self.0.clone())
+    }
+
+    fn restart(&self, store: Box<dyn Store>) -> Box<dyn Store> {
+        store
+    }
+}
+
+/// A block of these facts, each from a payload of its own.
+pub fn block(ingested_at_ms: i64, facts: &[&str]) -> NewBlock {
+    let mut block = NewBlock::new(Millis(ingested_at_ms));
+    for fact in facts {
+        let index = block.push(fact.as_bytes());
+        block.push_raw(index, 1, format!("<{fact}>").as_bytes());
+    }
+    block
+}
+
+pub fn intake(ingested_at_ms: i64, facts: &[&str]) -> Intake {
+    Intake::new().block(block(ingested_at_ms, facts))
+}
+
+pub fn rejected(reason: &str, source: &str, received_at_ms: i64, raw: &[u8]) -> NewQuarantined {
+    NewQuarantined {
+        reason: reason.to_owned(),
+        source: source.to_owned(),
+        source_position: b"17".to_vec(),
+        received_at: Millis(received_at_ms),
+        contract_version: "1".to_owned(),
+        attempts: 0,
+        raw: raw.to_vec(),
+    }
+}
+
+/// All facts from a position on, as text.
+pub fn facts(store: &dyn Store, from: u64) -> Vec<(u64, String)> {
+    let blocks = store.read(storage::Position(from)).unwrap().map(Result::unwrap);
+    blocks
+        .flat_map(|block| {
+            let facts = block.facts().map(|(at, fact)| (at.0, String::from_utf8(fact.to_vec()).unwrap()));
+            facts.collect::<Vec<_>>()
+        })
+        .collect()
+}

@@ -3,6 +3,7 @@
 //! `benches/README.md` describes the events, how they become facts, and the job whose answer is
 //! one MD5 over one line per customer.
 
+mod content;
 pub mod event;
 pub mod facts;
 pub mod generate;

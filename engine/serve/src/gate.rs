@@ -1,0 +1,210 @@
+//! The gate before every service: principal, policy, deadline, measure.
+//!
+//! It stands before the services instead of in them, so that no method can forget it.
+
+// The gate is the outermost loop of a call: it measures how long calls take.
+#![allow(clippy::disallowed_methods)]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use crate::auth::Authentication;
+use crate::metrics;
+use crate::policy::{Access, Entry, Policy, Principal};
+use crate::reason::{Reason, Refusal};
+
+/// Unary calls that name no deadline get this one.
+pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
+/// A wait for a position ends this long before the deadline, so that its own answer gets through.
+const ANSWER_RESERVE: Duration = Duration::from_millis(50);
+
+/// When a call has to be answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// A deadline that far from now.
+    #[must_use]
+    pub fn after(limit: Duration) -> Self {
+        Deadline(Instant::now() + limit)
+    }
+
+    /// Until when something may be waited for.
+    #[must_use]
+    pub fn wait_until(self) -> Instant {
+        self.0.checked_sub(ANSWER_RESERVE).unwrap_or(self.0)
+    }
+}
+
+/// Puts the gate before a service.
+#[derive(Debug, Clone)]
+pub struct GateLayer {
+    rules: Arc<Rules>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    policy: Policy,
+    authentication: Authentication,
+    deadline: Duration,
+}
+
+impl GateLayer {
+    /// A gate with these rules; `deadline` is for unary calls that name none.
+    #[must_use]
+    pub fn new(policy: Policy, authentication: Authentication, deadline: Duration) -> Self {
+        GateLayer { rules: Arc::new(Rules { policy, authentication, deadline }) }
+    }
+}
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate { rules: self.rules.clone(), inner }
+    }
+}
+
+/// A service behind the gate.
+#[derive(Debug, Clone)]
+pub struct Gate<S> {
+    rules: Arc<Rules>,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Gate<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let (entry, limit) = match self.rules.admit(&mut request) {
+            Ok(admitted) => admitted,
+            Err((method, refusal)) => {
+                let status = Status::from(refusal);
+                measure(method, status.code(), None);
+                return Box::pin(std::future::ready(Ok(status.into_http())));
+            }
+        };
+        // The ready service is the one that was polled; a fresh clone takes its place.
+        let ready = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, ready);
+        Box::pin(async move {
+            let begun = Instant::now();
+            let answer = match limit {
+                None => inner.call(request).await,
+                Some(limit) => match tokio::time::timeout(limit, inner.call(request)).await {
+                    Ok(answer) => answer,
+                    Err(_) => Ok(late(limit).into_http()),
+                },
+            };
+            if let Ok(answer) = &answer {
+                measure(entry.path, code_of(answer), Some(begun.elapsed()));
+            }
+            answer
+        })
+    }
+}
+
+impl Rules {
+    /// Lets a request in with its principal and deadline, or says why not and to which method.
+    fn admit(
+        &self,
+        request: &mut Request<Body>,
+    ) -> Result<(&'static Entry, Option<Duration>), (&'static str, Refusal)> {
+        let path = request.uri().path();
+        let entry = self
+            .policy
+            .entry(path)
+            .ok_or_else(|| ("unknown", Refusal::new(Reason::MethodUnknown).with("method", shortened(path))))?;
+        if let Access::Roles(allowed) = entry.access {
+            let principal = self.authentication.principal(request.headers());
+            let principal: Principal = principal.ok_or((entry.path, Refusal::new(Reason::Unauthenticated)))?;
+            if !principal.roles.iter().any(|role| allowed.contains(role)) {
+                let roles: Vec<&str> = allowed.iter().map(|role| role.name()).collect();
+                let refusal =
+                    Refusal::new(Reason::RoleMissing).with("method", entry.path).with("roles", roles.join(", "));
+                return Err((entry.path, refusal));
+            }
+            request.extensions_mut().insert(principal);
+        }
+        let named = request.headers().get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?));
+        let limit = if entry.is_stream { None } else { Some(named.unwrap_or(self.deadline)) };
+        if let Some(limit) = limit {
+            request.extensions_mut().insert(Deadline::after(limit));
+        }
+        Ok((entry, limit))
+    }
+}
+
+/// A path from outside, cut so that it cannot flood a message.
+fn shortened(path: &str) -> String {
+    path.chars().filter(|character| character.is_ascii_graphic()).take(100).collect()
+}
+
+fn late(limit: Duration) -> Status {
+    Refusal::new(Reason::DeadlineExceeded).with("limit_ms", limit.as_millis()).into()
+}
+
+fn measure(method: &'static str, code: Code, took: Option<Duration>) {
+    metrics::RPC.add(&[method, &format!("{code:?}")], 1);
+    if let Some(took) = took {
+        metrics::RPC_SECONDS.record(&[method], took.as_secs_f64());
+    }
+}
+
+/// The status of an answer that fails before its body; anything else has begun well.
+fn code_of(answer: &Response<Body>) -> Code {
+    answer.headers().get("grpc-status").map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
+}
+
+/// Reads a `grpc-timeout` header: at most eight digits and a unit.
+fn timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3_600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_read_as_the_protocol_says() {
+        assert_eq!(timeout("10S"), Some(Duration::from_secs(10)));
+        assert_eq!(timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3_600)));
+        for text in ["", "S", "123456789S", "1x", "-1S", "1 S", "ä"] {
+            assert_eq!(timeout(text), None, "{text}");
+        }
+    }
+}

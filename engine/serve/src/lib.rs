@@ -1,0 +1,21 @@
+//! The hub's API: gRPC services, watches, health, reflection and the metrics page.
+//!
+//! Reads come from published views and never wait for a writer. Writes hand facts to the
+//! [`Backend`](backend::Backend) and answer with the position at which a read will see them.
+
+pub mod auth;
+pub mod drain;
+pub mod error;
+pub mod filter;
+pub mod gate;
+pub mod listen;
+pub mod mask;
+pub mod metrics;
+pub mod page;
+pub mod policy;
+pub mod reason;
+pub mod request_id;
+pub mod token;
+pub mod watch;
+
+pub use error::Error;

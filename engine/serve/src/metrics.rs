@@ -1,0 +1,223 @@
+//! Metrics: one list of names with unit and description, and the page that shows them.
+//!
+//! Labels are bounded words, never ids of customers or records.
+
+use metrics::{Label, Unit};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::error::Error;
+
+/// What a metric counts like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MetricKind {
+    /// Only rises.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Distribution over these upper bounds.
+    Histogram(&'static [f64]),
+}
+
+/// A metric: its type is its documentation.
+#[derive(Debug)]
+pub struct Metric {
+    /// Name on the page.
+    pub name: &'static str,
+    /// What it counts like.
+    pub kind: MetricKind,
+    /// Unit of its values.
+    pub unit: Unit,
+    /// What it tells.
+    pub description: &'static str,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+}
+
+/// Bounds of the sync latency; 30 s is the target.
+const SYNC_BOUNDS: &[f64] = &[0.05, 0.25, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0];
+/// Bounds of calls and stages.
+const CALL_BOUNDS: &[f64] = &[0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+/// From the change at the source to the readable state.
+pub const SYNC_LATENCY: Metric = Metric {
+    name: "opshub_sync_latency_seconds",
+    kind: MetricKind::Histogram(SYNC_BOUNDS),
+    unit: Unit::Seconds,
+    description: "Time from a change at its source to the state that shows it",
+    labels: &["source", "entity"],
+};
+/// Calls answered.
+pub const RPC: Metric = Metric {
+    name: "opshub_rpc_total",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    description: "Calls answered, by method and status code; a stream counts when it begins",
+    labels: &["method", "code"],
+};
+/// Time until the answer.
+pub const RPC_SECONDS: Metric = Metric {
+    name: "opshub_rpc_seconds",
+    kind: MetricKind::Histogram(CALL_BOUNDS),
+    unit: Unit::Seconds,
+    description: "Time until a call was answered or its stream began",
+    labels: &["method"],
+};
+/// Open watches.
+pub const WATCHES: Metric = Metric {
+    name: "opshub_watch_streams",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "Watches that are open",
+    labels: &["resource"],
+};
+/// Folded changes.
+pub const FOLDED: Metric = Metric {
+    name: "opshub_watch_folded_total",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    description: "Changes that were folded into a newer one because the watcher read slowly",
+    labels: &["resource"],
+};
+/// Resets.
+pub const RESETS: Metric = Metric {
+    name: "opshub_watch_resets_total",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    description: "Watches that had to begin again",
+    labels: &["resource", "reason"],
+};
+/// Published customers.
+pub const CUSTOMERS: Metric = Metric {
+    name: "opshub_customers",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "Customers that can be read",
+    labels: &[],
+};
+/// Applied position.
+pub const APPLIED_POSITION: Metric = Metric {
+    name: "opshub_applied_position",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "Place in the log up to which reads reflect the facts",
+    labels: &[],
+};
+/// What runs.
+pub const BUILD: Metric = Metric {
+    name: "opshub_build_info",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "Always 1; the version stands in the label",
+    labels: &["version"],
+};
+
+/// Every metric of this crate and those the hub records through it, in reading order.
+pub const ALL: &[Metric] =
+    &[SYNC_LATENCY, RPC, RPC_SECONDS, WATCHES, FOLDED, RESETS, CUSTOMERS, APPLIED_POSITION, BUILD];
+
+impl Metric {
+    /// Adds to a counter. Values of labels stand in the order of the metric's label names.
+    pub fn add(&self, values: &[&str], count: u64) {
+        metrics::counter!(self.name, self.labels(values)).increment(count);
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, values: &[&str], value: f64) {
+        metrics::gauge!(self.name, self.labels(values)).set(value);
+    }
+
+    /// Moves a gauge.
+    pub fn shift(&self, values: &[&str], by: f64) {
+        metrics::gauge!(self.name, self.labels(values)).increment(by);
+    }
+
+    /// Records a value of a histogram.
+    pub fn record(&self, values: &[&str], value: f64) {
+        metrics::histogram!(self.name, self.labels(values)).record(value);
+    }
+
+    fn labels(&self, values: &[&str]) -> Vec<Label> {
+        self.labels.iter().zip(values).map(|(name, value)| Label::new(*name, (*value).to_owned())).collect()
+    }
+
+    fn describe(&self) {
+        match self.kind {
+            MetricKind::Counter => metrics::describe_counter!(self.name, self.unit, self.description),
+            MetricKind::Gauge => metrics::describe_gauge!(self.name, self.unit, self.description),
+            MetricKind::Histogram(_) => metrics::describe_histogram!(self.name, self.unit, self.description),
+        }
+    }
+}
+
+/// The recorder with every histogram's bounds, not yet installed.
+///
+/// # Errors
+/// If the bounds of a histogram are empty.
+pub fn recorder() -> Result<metrics_exporter_prometheus::PrometheusRecorder, Error> {
+    let mut builder = PrometheusBuilder::new();
+    for metric in ALL {
+        if let MetricKind::Histogram(bounds) = metric.kind {
+            builder = builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), bounds)?;
+        }
+    }
+    Ok(builder.build_recorder())
+}
+
+/// Describes every metric to the recorder in force.
+pub fn describe() {
+    for metric in ALL {
+        metric.describe();
+    }
+    BUILD.set(&[env!("CARGO_PKG_VERSION")], 1.0);
+}
+
+/// Installs the recorder for the whole process and gives what renders its page. A recorder that is
+/// already in force stays.
+///
+/// # Errors
+/// As [`recorder`].
+pub fn install() -> Result<PrometheusHandle, Error> {
+    let recorder = recorder()?;
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_err() {
+        tracing::warn!("a metrics recorder is in force already, so the metrics page of this server stays empty");
+    }
+    describe();
+    Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_follow_the_rules() {
+        for (i, metric) in ALL.iter().enumerate() {
+            assert!(metric.name.starts_with("opshub_"), "{}", metric.name);
+            assert!(ALL[..i].iter().all(|other| other.name != metric.name), "{}", metric.name);
+            assert_eq!(metric.kind == MetricKind::Counter, metric.name.ends_with("_total"), "{}", metric.name);
+            assert_eq!(metric.unit == Unit::Seconds, metric.name.ends_with("_seconds"), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn the_page_shows_descriptions_bounds_and_labels() {
+        let recorder = recorder().unwrap();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            SYNC_LATENCY.record(&["oracle", "invoice"], 30.0);
+        });
+        let page = handle.render();
+        assert!(page.contains("# HELP opshub_sync_latency_seconds"), "{page}");
+        assert!(
+            page.contains(r#"opshub_sync_latency_seconds_bucket{source="oracle",entity="invoice",le="30"} 1"#),
+            "{page}"
+        );
+        assert!(
+            page.contains(r#"opshub_sync_latency_seconds_bucket{source="oracle",entity="invoice",le="15"} 0"#),
+            "{page}"
+        );
+    }
+}

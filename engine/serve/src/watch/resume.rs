@@ -1,0 +1,76 @@
+//! Resume tokens: where a watch goes on, and which selection it belongs to.
+
+use compact_str::CompactString;
+use ontology::LogPos;
+use prost::Message;
+
+use super::feed::Place;
+use crate::page::Arguments;
+use crate::reason::{Reason, Refusal};
+use crate::token::{TokenKind, open, seal};
+
+#[derive(Clone, PartialEq, Message)]
+struct ResumeToken {
+    #[prost(bytes = "vec", tag = "1")]
+    selection: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    log_pos: u64,
+    #[prost(string, tag = "3")]
+    key: String,
+    /// The last key of a snapshot that is still under way.
+    #[prost(string, optional, tag = "4")]
+    snapshot_after: Option<String>,
+}
+
+/// Where a watch goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ResumePoint {
+    /// The next change to send.
+    pub place: Place,
+    /// The last key sent of a snapshot that is still under way; empty before its first.
+    pub snapshot_after: Option<CompactString>,
+}
+
+impl ResumePoint {
+    /// The token that leads here.
+    pub fn token(&self, selection: Arguments) -> String {
+        let token = ResumeToken {
+            selection: selection.as_bytes().to_vec(),
+            log_pos: self.place.position.0,
+            key: self.place.key.to_string(),
+            snapshot_after: self.snapshot_after.as_ref().map(CompactString::to_string),
+        };
+        seal(TokenKind::Resume, &token)
+    }
+
+    /// Reads a token; none if it belongs to another selection.
+    pub fn read(text: &str, selection: Arguments) -> Result<Option<Self>, Refusal> {
+        let token: ResumeToken =
+            open(TokenKind::Resume, text).ok_or_else(|| Refusal::new(Reason::ResumeTokenInvalid))?;
+        if token.selection != selection.as_bytes() {
+            return Ok(None);
+        }
+        Ok(Some(ResumePoint {
+            place: Place { position: LogPos(token.log_pos), key: token.key.into() },
+            snapshot_after: token.snapshot_after.map(CompactString::from),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_token_reads_back_for_its_own_selection_only() {
+        let mine = Arguments::of("Watch", &["a = 1"]);
+        let point =
+            ResumePoint { place: Place { position: LogPos(7), key: "k".into() }, snapshot_after: Some("c".into()) };
+        let token = point.token(mine);
+        assert_eq!(ResumePoint::read(&token, mine).unwrap(), Some(point));
+        assert_eq!(ResumePoint::read(&token, Arguments::of("Watch", &["a = 2"])).unwrap(), None);
+        assert_eq!(ResumePoint::read("x", mine).unwrap_err().reason(), Reason::ResumeTokenInvalid);
+        assert_eq!(ResumePoint::read("", mine).unwrap_err().reason(), Reason::ResumeTokenInvalid);
+    }
+}

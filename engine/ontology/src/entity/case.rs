@@ -1,6 +1,6 @@
 //! A case at the service desk.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::{FieldReader, ValueRef};
 use crate::status::{CaseStatus, Priority};
@@ -9,23 +9,23 @@ use crate::vocabulary::Coded;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::AccountRef),
-    FieldSpec::required(Field::Status),
-    FieldSpec::optional(Field::Type),
-    FieldSpec::optional(Field::Priority),
-    FieldSpec::optional(Field::Origin),
-    FieldSpec::optional(Field::OwnerId),
-    FieldSpec::optional(Field::OwnerTeam),
-    FieldSpec::optional(Field::EscalationLevel),
-    FieldSpec::optional(Field::Category),
-    FieldSpec::optional(Field::Subject),
-    FieldSpec::optional(Field::Description),
-    FieldSpec::optional(Field::OpenedAt),
-    FieldSpec::optional(Field::ResolvedAt),
-    FieldSpec::optional(Field::ReopenCount),
-    FieldSpec::optional(Field::RelatedRefs),
-    FieldSpec::optional(Field::Impact),
-    FieldSpec::optional(Field::CauseRef),
+    FieldSpec::required(Field::AccountRef, ValueKind::Text),
+    FieldSpec::required(Field::Status, ValueKind::word::<CaseStatus>()),
+    FieldSpec::optional(Field::Type, ValueKind::Text),
+    FieldSpec::optional(Field::Priority, ValueKind::word::<Priority>()),
+    FieldSpec::optional(Field::Origin, ValueKind::Text),
+    FieldSpec::optional(Field::OwnerId, ValueKind::Text),
+    FieldSpec::optional(Field::OwnerTeam, ValueKind::Text),
+    FieldSpec::optional(Field::EscalationLevel, ValueKind::Int),
+    FieldSpec::optional(Field::Category, ValueKind::Text),
+    FieldSpec::optional(Field::Subject, ValueKind::Text),
+    FieldSpec::optional(Field::Description, ValueKind::Text),
+    FieldSpec::optional(Field::OpenedAt, ValueKind::Time),
+    FieldSpec::optional(Field::ResolvedAt, ValueKind::Time),
+    FieldSpec::optional(Field::ReopenCount, ValueKind::Int),
+    FieldSpec::optional(Field::RelatedRefs, ValueKind::List),
+    FieldSpec::optional(Field::Impact, ValueKind::Text),
+    FieldSpec::optional(Field::CauseRef, ValueKind::Text),
 ];
 
 /// A case at the service desk, read field by field.

@@ -1,6 +1,6 @@
 //! A credit note, or the request that becomes one after approval.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::FieldReader;
 use crate::status::CreditNoteStatus;
@@ -8,12 +8,12 @@ use crate::vocabulary::Coded;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::Amount),
-    FieldSpec::required(Field::Status),
-    FieldSpec::optional(Field::Currency),
-    FieldSpec::optional(Field::InvoiceRef),
-    FieldSpec::optional(Field::DisputeRef),
-    FieldSpec::optional(Field::CaseRef),
+    FieldSpec::required(Field::Amount, ValueKind::Decimal),
+    FieldSpec::required(Field::Status, ValueKind::word::<CreditNoteStatus>()),
+    FieldSpec::optional(Field::Currency, ValueKind::Text),
+    FieldSpec::optional(Field::InvoiceRef, ValueKind::Text),
+    FieldSpec::optional(Field::DisputeRef, ValueKind::Text),
+    FieldSpec::optional(Field::CaseRef, ValueKind::Text),
 ];
 
 /// A credit note, or the request that becomes one after approval, read field by field. Amounts are decimals in the record's currency.

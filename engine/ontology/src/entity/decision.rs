@@ -1,6 +1,6 @@
 //! What a person decided on a discrepancy or an alert.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::FieldReader;
 use crate::status::Decision;
@@ -9,12 +9,12 @@ use crate::vocabulary::Coded;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::SubjectRef),
-    FieldSpec::required(Field::Verdict),
-    FieldSpec::required(Field::Actor),
-    FieldSpec::optional(Field::Reason),
-    FieldSpec::optional(Field::Until),
-    FieldSpec::required(Field::DecidedAt),
+    FieldSpec::required(Field::SubjectRef, ValueKind::Text),
+    FieldSpec::required(Field::Verdict, ValueKind::word::<Decision>()),
+    FieldSpec::required(Field::Actor, ValueKind::Text),
+    FieldSpec::optional(Field::Reason, ValueKind::Text),
+    FieldSpec::optional(Field::Until, ValueKind::Time),
+    FieldSpec::required(Field::DecidedAt, ValueKind::Time),
 ];
 
 /// What a person decided on a discrepancy or an alert, read field by field.

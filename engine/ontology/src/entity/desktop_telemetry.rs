@@ -1,18 +1,18 @@
 //! An agent going from one system's view to the next.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::FieldReader;
 use crate::time::Millis;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::AgentId),
-    FieldSpec::optional(Field::CaseRef),
-    FieldSpec::optional(Field::FromSystem),
-    FieldSpec::optional(Field::ToSystem),
-    FieldSpec::optional(Field::LeftAt),
-    FieldSpec::optional(Field::ArrivedAt),
+    FieldSpec::required(Field::AgentId, ValueKind::Text),
+    FieldSpec::optional(Field::CaseRef, ValueKind::Text),
+    FieldSpec::optional(Field::FromSystem, ValueKind::Text),
+    FieldSpec::optional(Field::ToSystem, ValueKind::Text),
+    FieldSpec::optional(Field::LeftAt, ValueKind::Time),
+    FieldSpec::optional(Field::ArrivedAt, ValueKind::Time),
 ];
 
 /// An agent going from one system's view to the next, read field by field.

@@ -1,15 +1,15 @@
 //! An agent or a team.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::{FieldReader, ValueRef};
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::Name),
-    FieldSpec::optional(Field::Team),
-    FieldSpec::optional(Field::Calendar),
-    FieldSpec::optional(Field::Roles),
+    FieldSpec::required(Field::Name, ValueKind::Text),
+    FieldSpec::optional(Field::Team, ValueKind::Text),
+    FieldSpec::optional(Field::Calendar, ValueKind::Text),
+    FieldSpec::optional(Field::Roles, ValueKind::List),
 ];
 
 /// An agent or a team, read field by field.

@@ -1,6 +1,6 @@
 //! A billing dispute.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::FieldReader;
 use crate::status::DisputeStatus;
@@ -9,16 +9,16 @@ use crate::vocabulary::Coded;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::optional(Field::DisputeType),
-    FieldSpec::required(Field::Status),
-    FieldSpec::optional(Field::CreditNoteRef),
-    FieldSpec::required(Field::InvoiceRef),
-    FieldSpec::optional(Field::Amount),
-    FieldSpec::optional(Field::AgreedAmount),
-    FieldSpec::optional(Field::Currency),
-    FieldSpec::optional(Field::CaseRef),
-    FieldSpec::optional(Field::OpenedAt),
-    FieldSpec::optional(Field::ClosedAt),
+    FieldSpec::optional(Field::DisputeType, ValueKind::Text),
+    FieldSpec::required(Field::Status, ValueKind::word::<DisputeStatus>()),
+    FieldSpec::optional(Field::CreditNoteRef, ValueKind::Text),
+    FieldSpec::required(Field::InvoiceRef, ValueKind::Text),
+    FieldSpec::optional(Field::Amount, ValueKind::Decimal),
+    FieldSpec::optional(Field::AgreedAmount, ValueKind::Decimal),
+    FieldSpec::optional(Field::Currency, ValueKind::Text),
+    FieldSpec::optional(Field::CaseRef, ValueKind::Text),
+    FieldSpec::optional(Field::OpenedAt, ValueKind::Time),
+    FieldSpec::optional(Field::ClosedAt, ValueKind::Time),
 ];
 
 /// A billing dispute, read field by field. Amounts are decimals in the record's currency.

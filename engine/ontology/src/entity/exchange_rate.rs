@@ -1,15 +1,15 @@
 //! A dated exchange rate.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::FieldReader;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::Currency),
-    FieldSpec::required(Field::QuoteCurrency),
-    FieldSpec::required(Field::Rate),
-    FieldSpec::required(Field::ValidOn),
+    FieldSpec::required(Field::Currency, ValueKind::Text),
+    FieldSpec::required(Field::QuoteCurrency, ValueKind::Text),
+    FieldSpec::required(Field::Rate, ValueKind::Decimal),
+    FieldSpec::required(Field::ValidOn, ValueKind::Text),
 ];
 
 /// A dated exchange rate, read field by field. Amounts are decimals in the record's currency.

@@ -1,6 +1,6 @@
 //! A visit by a technician.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::FieldReader;
 use crate::status::{DispatchOutcome, DispatchStatus};
@@ -9,14 +9,14 @@ use crate::vocabulary::Coded;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::ServiceOrderRef),
-    FieldSpec::optional(Field::TechnicianId),
-    FieldSpec::required(Field::Status),
-    FieldSpec::optional(Field::Eta),
-    FieldSpec::optional(Field::Outcome),
-    FieldSpec::optional(Field::DispatchedAt),
-    FieldSpec::optional(Field::ArrivedAt),
-    FieldSpec::optional(Field::SafetyFlag),
+    FieldSpec::required(Field::ServiceOrderRef, ValueKind::Text),
+    FieldSpec::optional(Field::TechnicianId, ValueKind::Text),
+    FieldSpec::required(Field::Status, ValueKind::word::<DispatchStatus>()),
+    FieldSpec::optional(Field::Eta, ValueKind::Time),
+    FieldSpec::optional(Field::Outcome, ValueKind::word::<DispatchOutcome>()),
+    FieldSpec::optional(Field::DispatchedAt, ValueKind::Time),
+    FieldSpec::optional(Field::ArrivedAt, ValueKind::Time),
+    FieldSpec::optional(Field::SafetyFlag, ValueKind::Bool),
 ];
 
 /// A visit by a technician, read field by field.

@@ -1,6 +1,6 @@
 //! A contact: call, chat, e-mail or callback.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::{FieldReader, ValueRef};
 use crate::status::{Channel, Direction, InteractionStatus};
@@ -9,22 +9,22 @@ use crate::vocabulary::Coded;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::Channel),
-    FieldSpec::optional(Field::AgentId),
-    FieldSpec::optional(Field::DurationS),
-    FieldSpec::optional(Field::Disposition),
-    FieldSpec::optional(Field::Sentiment),
-    FieldSpec::optional(Field::Direction),
-    FieldSpec::required(Field::Status),
-    FieldSpec::optional(Field::StartedAt),
-    FieldSpec::optional(Field::EndedAt),
-    FieldSpec::optional(Field::Queue),
-    FieldSpec::optional(Field::CallerRef),
-    FieldSpec::optional(Field::CaseRef),
-    FieldSpec::optional(Field::Category),
-    FieldSpec::optional(Field::Reason),
-    FieldSpec::optional(Field::WrapUp),
-    FieldSpec::optional(Field::Statements),
+    FieldSpec::required(Field::Channel, ValueKind::word::<Channel>()),
+    FieldSpec::optional(Field::AgentId, ValueKind::Text),
+    FieldSpec::optional(Field::DurationS, ValueKind::Int),
+    FieldSpec::optional(Field::Disposition, ValueKind::Text),
+    FieldSpec::optional(Field::Sentiment, ValueKind::Decimal),
+    FieldSpec::optional(Field::Direction, ValueKind::word::<Direction>()),
+    FieldSpec::required(Field::Status, ValueKind::word::<InteractionStatus>()),
+    FieldSpec::optional(Field::StartedAt, ValueKind::Time),
+    FieldSpec::optional(Field::EndedAt, ValueKind::Time),
+    FieldSpec::optional(Field::Queue, ValueKind::Text),
+    FieldSpec::optional(Field::CallerRef, ValueKind::Text),
+    FieldSpec::optional(Field::CaseRef, ValueKind::Text),
+    FieldSpec::optional(Field::Category, ValueKind::Text),
+    FieldSpec::optional(Field::Reason, ValueKind::Text),
+    FieldSpec::optional(Field::WrapUp, ValueKind::Text),
+    FieldSpec::optional(Field::Statements, ValueKind::List),
 ];
 
 /// A contact: call, chat, e-mail or callback, read field by field. Amounts are decimals in the record's currency.

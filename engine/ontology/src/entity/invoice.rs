@@ -1,6 +1,6 @@
 //! A receivables invoice: the join of header, schedule and lines.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::{FieldReader, ValueRef};
 use crate::status::InvoiceStatus;
@@ -9,17 +9,17 @@ use crate::vocabulary::Coded;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::Amount),
-    FieldSpec::optional(Field::DueDate),
-    FieldSpec::required(Field::Status),
-    FieldSpec::required(Field::Currency),
-    FieldSpec::optional(Field::Tax),
-    FieldSpec::optional(Field::IssuedAt),
-    FieldSpec::required(Field::ArCustomerRef),
-    FieldSpec::optional(Field::Outstanding),
-    FieldSpec::optional(Field::BillingType),
-    FieldSpec::optional(Field::Lines),
-    FieldSpec::optional(Field::CaseRef),
+    FieldSpec::required(Field::Amount, ValueKind::Decimal),
+    FieldSpec::optional(Field::DueDate, ValueKind::Time),
+    FieldSpec::required(Field::Status, ValueKind::word::<InvoiceStatus>()),
+    FieldSpec::required(Field::Currency, ValueKind::Text),
+    FieldSpec::optional(Field::Tax, ValueKind::Decimal),
+    FieldSpec::optional(Field::IssuedAt, ValueKind::Time),
+    FieldSpec::required(Field::ArCustomerRef, ValueKind::Text),
+    FieldSpec::optional(Field::Outstanding, ValueKind::Decimal),
+    FieldSpec::optional(Field::BillingType, ValueKind::Text),
+    FieldSpec::optional(Field::Lines, ValueKind::List),
+    FieldSpec::optional(Field::CaseRef, ValueKind::Text),
 ];
 
 /// A receivables invoice: the join of header, schedule and lines, read field by field. Amounts are decimals in the record's currency.

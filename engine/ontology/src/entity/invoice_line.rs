@@ -1,17 +1,17 @@
 //! One line of an invoice that arrives as a row of its own.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::FieldReader;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::InvoiceRef),
-    FieldSpec::required(Field::Amount),
-    FieldSpec::optional(Field::Currency),
-    FieldSpec::optional(Field::ServiceOrderRef),
-    FieldSpec::optional(Field::Period),
-    FieldSpec::optional(Field::LineType),
+    FieldSpec::required(Field::InvoiceRef, ValueKind::Text),
+    FieldSpec::required(Field::Amount, ValueKind::Decimal),
+    FieldSpec::optional(Field::Currency, ValueKind::Text),
+    FieldSpec::optional(Field::ServiceOrderRef, ValueKind::Text),
+    FieldSpec::optional(Field::Period, ValueKind::Text),
+    FieldSpec::optional(Field::LineType, ValueKind::Text),
 ];
 
 /// One line of an invoice that arrives as a row of its own, read field by field. Amounts are decimals in the record's currency.

@@ -1,6 +1,6 @@
 //! A person's decision on whether two party records are one customer.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::FieldReader;
 use crate::status::Verdict;
@@ -9,12 +9,12 @@ use crate::vocabulary::Coded;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::LeftRef),
-    FieldSpec::required(Field::RightRef),
-    FieldSpec::required(Field::Verdict),
-    FieldSpec::required(Field::Actor),
-    FieldSpec::optional(Field::Reason),
-    FieldSpec::required(Field::DecidedAt),
+    FieldSpec::required(Field::LeftRef, ValueKind::Text),
+    FieldSpec::required(Field::RightRef, ValueKind::Text),
+    FieldSpec::required(Field::Verdict, ValueKind::word::<Verdict>()),
+    FieldSpec::required(Field::Actor, ValueKind::Text),
+    FieldSpec::optional(Field::Reason, ValueKind::Text),
+    FieldSpec::required(Field::DecidedAt, ValueKind::Time),
 ];
 
 /// A person's decision on whether two party records are one customer, read field by field.

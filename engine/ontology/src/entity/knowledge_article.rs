@@ -1,15 +1,15 @@
 //! A knowledge article; only published ones are shown.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::{FieldReader, ValueRef};
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::Title),
-    FieldSpec::required(Field::Status),
-    FieldSpec::optional(Field::OrderTypes),
-    FieldSpec::optional(Field::Categories),
+    FieldSpec::required(Field::Title, ValueKind::Text),
+    FieldSpec::required(Field::Status, ValueKind::Text),
+    FieldSpec::optional(Field::OrderTypes, ValueKind::List),
+    FieldSpec::optional(Field::Categories, ValueKind::List),
 ];
 
 /// A knowledge article; only published ones are shown, read field by field.

@@ -38,23 +38,56 @@ pub use transfer::Transfer;
 
 use crate::field::Field;
 use crate::key::EntityKind;
+use crate::vocabulary::Vocabulary;
 
 /// One field of an entity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct FieldSpec {
     /// The field.
     pub field: Field,
     /// Whether rules that need the entity need the field.
     pub is_required: bool,
+    /// What kind of value it takes.
+    pub kind: ValueKind,
+}
+
+/// What kind of value a field of an entity takes.
+#[derive(Debug, Clone, Copy)]
+pub enum ValueKind {
+    /// Text.
+    Text,
+    /// Whole number.
+    Int,
+    /// Truth value.
+    Bool,
+    /// Instant.
+    Time,
+    /// Exact decimal.
+    Decimal,
+    /// List of items with fields of their own.
+    List,
+    /// Word of a vocabulary.
+    Word {
+        /// The code of a word, by name.
+        parse: fn(&str) -> Option<u8>,
+        /// The name of a word, by code.
+        name: fn(u8) -> Option<&'static str>,
+    },
+}
+
+impl ValueKind {
+    const fn word<V: Vocabulary>() -> Self {
+        ValueKind::Word { parse: |name| V::parse(name).map(V::code), name: |code| V::from_code(code).map(V::name) }
+    }
 }
 
 impl FieldSpec {
-    const fn required(field: Field) -> Self {
-        FieldSpec { field, is_required: true }
+    const fn required(field: Field, kind: ValueKind) -> Self {
+        FieldSpec { field, is_required: true, kind }
     }
 
-    const fn optional(field: Field) -> Self {
-        FieldSpec { field, is_required: false }
+    const fn optional(field: Field, kind: ValueKind) -> Self {
+        FieldSpec { field, is_required: false, kind }
     }
 }
 
@@ -83,5 +116,22 @@ pub fn fields_of(kind: EntityKind) -> &'static [FieldSpec] {
         EntityKind::Judgement => judgement::FIELDS,
         EntityKind::DiscrepancyDecision | EntityKind::AlertDecision => decision::FIELDS,
         EntityKind::Watermark | EntityKind::CommandOutcome | EntityKind::Configuration => &[],
+    }
+}
+
+/// The description of one field of a kind of entity; none if the kind does not have it.
+#[must_use]
+pub fn field_of(kind: EntityKind, field: Field) -> Option<&'static FieldSpec> {
+    fields_of(kind).iter().find(|spec| spec.field == field)
+}
+
+/// The name of the word that a code stands for in a field of a kind of entity.
+#[must_use]
+pub fn word_name(kind: EntityKind, field: Field, code: u8) -> Option<&'static str> {
+    match field_of(kind, field)?.kind {
+        ValueKind::Word { name, .. } => name(code),
+        ValueKind::Text | ValueKind::Int | ValueKind::Bool | ValueKind::Time | ValueKind::Decimal | ValueKind::List => {
+            None
+        }
     }
 }

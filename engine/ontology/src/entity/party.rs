@@ -1,7 +1,7 @@
 //! A party record: Salesforce account, Oracle AR customer, SAP business partner or Webex caller.
 //! Which fields a record fills depends on its system; survivorship picks among them at read time.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::FieldReader;
 use crate::status::{CreditStatus, Lifecycle, PartyType};
@@ -9,37 +9,37 @@ use crate::vocabulary::Coded;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::Name),
-    FieldSpec::optional(Field::PartyType),
-    FieldSpec::optional(Field::GivenName),
-    FieldSpec::optional(Field::FamilyName),
-    FieldSpec::optional(Field::Tier),
-    FieldSpec::optional(Field::Segment),
-    FieldSpec::optional(Field::Lifecycle),
-    FieldSpec::optional(Field::Plan),
-    FieldSpec::optional(Field::TaxId),
-    FieldSpec::optional(Field::Duns),
-    FieldSpec::optional(Field::Email),
-    FieldSpec::optional(Field::Phone),
-    FieldSpec::optional(Field::Street),
-    FieldSpec::optional(Field::HouseNumber),
-    FieldSpec::optional(Field::City),
-    FieldSpec::optional(Field::PostalCode),
-    FieldSpec::optional(Field::Region),
-    FieldSpec::optional(Field::Country),
-    FieldSpec::optional(Field::WebDomain),
-    FieldSpec::optional(Field::BirthDate),
-    FieldSpec::optional(Field::ParentRef),
-    FieldSpec::optional(Field::AccountNumber),
-    FieldSpec::optional(Field::AccountXref),
-    FieldSpec::optional(Field::ArCustomerXref),
-    FieldSpec::optional(Field::PartnerXref),
-    FieldSpec::optional(Field::CustomerXref),
-    FieldSpec::optional(Field::ArBalance),
-    FieldSpec::optional(Field::Currency),
-    FieldSpec::optional(Field::CreditStatus),
-    FieldSpec::optional(Field::PaymentTerms),
-    FieldSpec::optional(Field::EnteredNumber),
+    FieldSpec::required(Field::Name, ValueKind::Text),
+    FieldSpec::optional(Field::PartyType, ValueKind::word::<PartyType>()),
+    FieldSpec::optional(Field::GivenName, ValueKind::Text),
+    FieldSpec::optional(Field::FamilyName, ValueKind::Text),
+    FieldSpec::optional(Field::Tier, ValueKind::Text),
+    FieldSpec::optional(Field::Segment, ValueKind::Text),
+    FieldSpec::optional(Field::Lifecycle, ValueKind::word::<Lifecycle>()),
+    FieldSpec::optional(Field::Plan, ValueKind::Text),
+    FieldSpec::optional(Field::TaxId, ValueKind::Text),
+    FieldSpec::optional(Field::Duns, ValueKind::Text),
+    FieldSpec::optional(Field::Email, ValueKind::Text),
+    FieldSpec::optional(Field::Phone, ValueKind::Text),
+    FieldSpec::optional(Field::Street, ValueKind::Text),
+    FieldSpec::optional(Field::HouseNumber, ValueKind::Text),
+    FieldSpec::optional(Field::City, ValueKind::Text),
+    FieldSpec::optional(Field::PostalCode, ValueKind::Text),
+    FieldSpec::optional(Field::Region, ValueKind::Text),
+    FieldSpec::optional(Field::Country, ValueKind::Text),
+    FieldSpec::optional(Field::WebDomain, ValueKind::Text),
+    FieldSpec::optional(Field::BirthDate, ValueKind::Text),
+    FieldSpec::optional(Field::ParentRef, ValueKind::Text),
+    FieldSpec::optional(Field::AccountNumber, ValueKind::Text),
+    FieldSpec::optional(Field::AccountXref, ValueKind::Text),
+    FieldSpec::optional(Field::ArCustomerXref, ValueKind::Text),
+    FieldSpec::optional(Field::PartnerXref, ValueKind::Text),
+    FieldSpec::optional(Field::CustomerXref, ValueKind::Text),
+    FieldSpec::optional(Field::ArBalance, ValueKind::Decimal),
+    FieldSpec::optional(Field::Currency, ValueKind::Text),
+    FieldSpec::optional(Field::CreditStatus, ValueKind::word::<CreditStatus>()),
+    FieldSpec::optional(Field::PaymentTerms, ValueKind::Text),
+    FieldSpec::optional(Field::EnteredNumber, ValueKind::Text),
 ];
 
 /// A party record: Salesforce account, Oracle AR customer, SAP business partner or Webex caller, read field by field. Amounts are decimals in the record's currency.

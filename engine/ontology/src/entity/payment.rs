@@ -1,6 +1,6 @@
 //! A payment.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::FieldReader;
 use crate::status::PaymentStatus;
@@ -9,12 +9,12 @@ use crate::vocabulary::Coded;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::Amount),
-    FieldSpec::optional(Field::Status),
-    FieldSpec::optional(Field::Currency),
-    FieldSpec::optional(Field::InvoiceRef),
-    FieldSpec::optional(Field::ArCustomerRef),
-    FieldSpec::optional(Field::ReceivedAt),
+    FieldSpec::required(Field::Amount, ValueKind::Decimal),
+    FieldSpec::optional(Field::Status, ValueKind::word::<PaymentStatus>()),
+    FieldSpec::optional(Field::Currency, ValueKind::Text),
+    FieldSpec::optional(Field::InvoiceRef, ValueKind::Text),
+    FieldSpec::optional(Field::ArCustomerRef, ValueKind::Text),
+    FieldSpec::optional(Field::ReceivedAt, ValueKind::Time),
 ];
 
 /// A payment, read field by field. Amounts are decimals in the record's currency.

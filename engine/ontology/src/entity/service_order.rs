@@ -1,6 +1,6 @@
 //! A service order.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::FieldReader;
 use crate::status::{ServiceOrderStatus, ServiceOrderType};
@@ -9,17 +9,17 @@ use crate::vocabulary::Coded;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::AccountRef),
-    FieldSpec::optional(Field::Type),
-    FieldSpec::required(Field::Status),
-    FieldSpec::optional(Field::ScheduledAt),
-    FieldSpec::optional(Field::CompletedAt),
-    FieldSpec::optional(Field::Estimate),
-    FieldSpec::optional(Field::Currency),
-    FieldSpec::optional(Field::CaseRef),
-    FieldSpec::optional(Field::AssetId),
-    FieldSpec::optional(Field::Billable),
-    FieldSpec::optional(Field::BillingPlan),
+    FieldSpec::required(Field::AccountRef, ValueKind::Text),
+    FieldSpec::optional(Field::Type, ValueKind::word::<ServiceOrderType>()),
+    FieldSpec::required(Field::Status, ValueKind::word::<ServiceOrderStatus>()),
+    FieldSpec::optional(Field::ScheduledAt, ValueKind::Time),
+    FieldSpec::optional(Field::CompletedAt, ValueKind::Time),
+    FieldSpec::optional(Field::Estimate, ValueKind::Decimal),
+    FieldSpec::optional(Field::Currency, ValueKind::Text),
+    FieldSpec::optional(Field::CaseRef, ValueKind::Text),
+    FieldSpec::optional(Field::AssetId, ValueKind::Text),
+    FieldSpec::optional(Field::Billable, ValueKind::Bool),
+    FieldSpec::optional(Field::BillingPlan, ValueKind::Text),
 ];
 
 /// A service order, read field by field. Amounts are decimals in the record's currency.

@@ -1,24 +1,24 @@
 //! A request to move a case to another team.
 
-use super::FieldSpec;
+use super::{FieldSpec, ValueKind};
 use crate::field::Field;
 use crate::fields::FieldReader;
 use crate::time::Millis;
 
 /// Fields of the entity, required ones marked.
 pub const FIELDS: &[FieldSpec] = &[
-    FieldSpec::required(Field::CaseRef),
-    FieldSpec::optional(Field::FromTeam),
-    FieldSpec::required(Field::ToTeam),
-    FieldSpec::optional(Field::ToAgent),
-    FieldSpec::optional(Field::InteractionRef),
-    FieldSpec::required(Field::InitiatedAt),
-    FieldSpec::optional(Field::Reason),
-    FieldSpec::optional(Field::Controlled),
-    FieldSpec::optional(Field::AcceptedAt),
-    FieldSpec::optional(Field::AcceptedBy),
-    FieldSpec::optional(Field::CancelledAt),
-    FieldSpec::optional(Field::ReturnedAt),
+    FieldSpec::required(Field::CaseRef, ValueKind::Text),
+    FieldSpec::optional(Field::FromTeam, ValueKind::Text),
+    FieldSpec::required(Field::ToTeam, ValueKind::Text),
+    FieldSpec::optional(Field::ToAgent, ValueKind::Text),
+    FieldSpec::optional(Field::InteractionRef, ValueKind::Text),
+    FieldSpec::required(Field::InitiatedAt, ValueKind::Time),
+    FieldSpec::optional(Field::Reason, ValueKind::Text),
+    FieldSpec::optional(Field::Controlled, ValueKind::Bool),
+    FieldSpec::optional(Field::AcceptedAt, ValueKind::Time),
+    FieldSpec::optional(Field::AcceptedBy, ValueKind::Text),
+    FieldSpec::optional(Field::CancelledAt, ValueKind::Time),
+    FieldSpec::optional(Field::ReturnedAt, ValueKind::Time),
 ];
 
 /// A request to move a case to another team, read field by field.

@@ -1,4 +1,4 @@
-//! Events of the workload as facts of the hub, and records of the hub as rows of the answer.
+//! Events of the workload as facts of the hub.
 //!
 //! The mapping stands in `benches/README.md`: `customer_id` is the parent of every record, and the
 //! references of the workload that point at other customers are dropped.
@@ -9,15 +9,14 @@ use ontology::status::{
     InteractionStatus, InvoiceStatus, Lifecycle, PaymentStatus, Priority, ServiceOrderStatus, ServiceOrderType,
 };
 use ontology::{
-    EntityKey, EntityKind, Fact, Field, FieldReader, FieldsBuilder, ListBuilder, LogPos, Millis, Op, System, ValueRef,
-    Version, Vocabulary,
+    EntityKey, EntityKind, Fact, Field, FieldsBuilder, ListBuilder, LogPos, Millis, Op, System, ValueRef, Version,
+    Vocabulary,
 };
 
 use crate::stream::event::{
     Case, Change, CreditNote, Data, Dispatch, Dispute, Event, Interaction, Invoice, Payment, Profile, RecordKind,
     Sender, ServiceOrder,
 };
-use crate::stream::summary::{RecordRow, RowContent};
 
 /// Version of this mapping.
 const MAPPING_VERSION: u32 = 1;
@@ -89,7 +88,7 @@ impl FactMaker {
         self.fields.set(field, ValueRef::Decimal { mantissa: cents, scale: CENTS });
     }
 
-    /// Sets a word by the hub's name for it, after `renamed` has put the workload's name into ours.
+    /// Sets a word by the hub's name for it; the caller has put the workload's name into ours.
     fn word<V: Vocabulary>(&mut self, field: Field, renamed: &str) {
         self.fields.parsed_word::<V>(field, renamed);
     }
@@ -243,149 +242,47 @@ fn entity_of(event: &Event<&str>) -> EntityKey {
     EntityKey::new(kind, event.entity_id)
 }
 
-/// The customer id of the workload that a record of the hub belongs to: the parent that the mapping
-/// gave it.
-pub fn customer_of<'a>(key: &'a EntityKey, fields: &'a impl FieldReader) -> Option<&'a str> {
-    match key.kind {
-        EntityKind::Account => Some(&key.id),
-        EntityKind::ArCustomer | EntityKind::BusinessPartner => fields.text(Field::AccountXref),
-        EntityKind::Case => fields.text(Field::AccountRef),
-        EntityKind::Invoice
-        | EntityKind::Payment
-        | EntityKind::Dispute
-        | EntityKind::CreditNote
-        | EntityKind::Interaction
-        | EntityKind::ServiceOrder
-        | EntityKind::FieldDispatch => fields.text(Field::CustomerXref),
-        EntityKind::CallerProfile
-        | EntityKind::InvoiceLine
-        | EntityKind::KnowledgeArticle
-        | EntityKind::DirectoryEntry
-        | EntityKind::ExchangeRate
-        | EntityKind::DesktopTelemetry
-        | EntityKind::Transfer
-        | EntityKind::Judgement
-        | EntityKind::DiscrepancyDecision
-        | EntityKind::AlertDecision
-        | EntityKind::Watermark
-        | EntityKind::CommandOutcome
-        | EntityKind::Configuration => None,
-    }
-}
-
-/// A record of the hub as a row of the answer; none for a kind that the workload has not.
-/// `changed_at` is the source time of its newest version, `is_alive` whether that is no deletion.
-pub fn row_of<'a>(
-    key: &'a EntityKey,
-    changed_at: Millis,
-    is_alive: bool,
-    fields: &'a impl FieldReader,
-) -> Option<RecordRow<'a>> {
-    let (kind, system) = kind_of(key.kind)?;
-    let content = is_alive.then(|| RowContent {
-        counts: counts(kind, fields),
-        amount_cents: fields.get(Field::Amount).decimal().map_or(0, |(mantissa, _)| mantissa),
-        started_ts: fields.time(Field::StartedAt).map_or(0, |time| time.0),
-        tier: fields.text(Field::Tier).unwrap_or_default(),
-    });
-    Some(RecordRow { kind, id: &key.id, system, source_ts: changed_at.0, content })
-}
-
-fn kind_of(kind: EntityKind) -> Option<(RecordKind, Sender)> {
-    match kind {
-        EntityKind::Account => Some((RecordKind::Customer, Sender::Salesforce)),
-        EntityKind::ArCustomer => Some((RecordKind::Customer, Sender::Oracle)),
-        EntityKind::BusinessPartner => Some((RecordKind::Customer, Sender::Sap)),
-        EntityKind::Case => Some((RecordKind::Case, Sender::Salesforce)),
-        EntityKind::Invoice => Some((RecordKind::Invoice, Sender::Oracle)),
-        EntityKind::Payment => Some((RecordKind::Payment, Sender::Oracle)),
-        EntityKind::Dispute => Some((RecordKind::Dispute, Sender::Oracle)),
-        EntityKind::CreditNote => Some((RecordKind::CreditNote, Sender::Oracle)),
-        EntityKind::Interaction => Some((RecordKind::Interaction, Sender::Wxcc)),
-        EntityKind::ServiceOrder => Some((RecordKind::ServiceOrder, Sender::Sap)),
-        EntityKind::FieldDispatch => Some((RecordKind::Dispatch, Sender::Sap)),
-        EntityKind::CallerProfile
-        | EntityKind::InvoiceLine
-        | EntityKind::KnowledgeArticle
-        | EntityKind::DirectoryEntry
-        | EntityKind::ExchangeRate
-        | EntityKind::DesktopTelemetry
-        | EntityKind::Transfer
-        | EntityKind::Judgement
-        | EntityKind::DiscrepancyDecision
-        | EntityKind::AlertDecision
-        | EntityKind::Watermark
-        | EntityKind::CommandOutcome
-        | EntityKind::Configuration => None,
-    }
-}
-
-/// Whether a record's status is in the derived set that the answer counts.
-fn counts(kind: RecordKind, fields: &impl FieldReader) -> bool {
-    let status = fields.get(Field::Status);
-    match kind {
-        RecordKind::Customer | RecordKind::Interaction => false,
-        RecordKind::Case => status.coded().known().is_some_and(|s: CaseStatus| !s.is_resolved()),
-        RecordKind::Invoice => status.coded().known().is_some_and(InvoiceStatus::is_pending),
-        RecordKind::Payment => status.coded().known() == Some(PaymentStatus::Applied),
-        RecordKind::Dispute => status.coded().known().is_some_and(DisputeStatus::is_active),
-        RecordKind::CreditNote => status.coded().known().is_some_and(CreditNoteStatus::is_pending),
-        RecordKind::ServiceOrder => status.coded().known().is_some_and(ServiceOrderStatus::is_in_flight),
-        RecordKind::Dispatch => status.coded().known().is_some_and(DispatchStatus::is_in_flight),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::collections::HashMap;
+    use ontology::FieldReader;
 
     use super::*;
-    use crate::stream::reference::SMOKE_MD5;
-    use crate::stream::{BenchCustomer, Workload, checksum};
-
-    /// The newest fact of a record, kept with what its fields said while it lived.
-    fn newest(bytes: &[u8]) -> HashMap<EntityKey, (Fact, String)> {
-        let mut maker = FactMaker::default();
-        let mut newest: HashMap<EntityKey, (Fact, String)> = HashMap::new();
-        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let event = Event::parse(line).unwrap();
-            let fact = maker.fact(&event);
-            let slot =
-                newest.entry(fact.entity.clone()).or_insert_with(|| (fact.clone(), event.customer_id.to_owned()));
-            if fact.version > slot.0.version {
-                slot.0 = fact;
-            }
-        }
-        newest
-    }
-
-    #[test]
-    fn the_answer_from_facts_is_the_published_one() {
-        let mut customers: HashMap<String, BenchCustomer> = HashMap::new();
-        let newest = newest(&Workload::smoke().to_bytes());
-        for (key, (fact, customer)) in &newest {
-            let row = row_of(key, fact.changed_at, fact.op != Op::Delete, &fact.fields).unwrap();
-            if fact.op != Op::Delete {
-                assert_eq!(customer_of(key, &fact.fields), Some(customer.as_str()), "{key}");
-            }
-            customers.entry(customer.clone()).or_insert_with(|| BenchCustomer::new(customer.clone())).add(&row);
-        }
-        assert_eq!(checksum(customers.into_values().collect()), SMOKE_MD5);
-    }
+    use crate::stream::Workload;
+    use crate::stream::reference::lines;
 
     #[test]
     fn every_word_of_the_workload_is_one_of_ours_and_fields_are_in_order() {
-        for (fact, _) in newest(&Workload::new(50, 5_000, 3).to_bytes()).values() {
+        let mut maker = FactMaker::default();
+        for line in lines(&Workload::new(50, 5_000, 3).to_bytes()) {
+            let fact = maker.fact(&Event::parse(line).unwrap());
             let mut last = None;
             for (field, value) in fact.fields.iter() {
                 assert!(last < Some(field), "{field:?} in {}", fact.entity);
                 last = Some(field);
                 assert!(!matches!(value, ValueRef::Unknown(_)), "{field:?} of {} is {value:?}", fact.entity);
             }
-            let mut bytes = Vec::new();
-            fact.encode(&mut bytes);
-            assert!(!bytes.is_empty());
+            assert_eq!(fact.fields.is_empty(), fact.op == Op::Delete);
         }
+    }
+
+    #[test]
+    fn profiles_of_three_systems_meet_in_the_customer_id() {
+        let line = |system: &str, id: &str| {
+            format!(
+                r#"{{"event_id":"e1","system":"{system}","entity":"customer","op":"upsert","entity_id":"{id}","customer_id":"C7","version":3,"source_ts":1000,"schema":1,"source":{{"object":"o","txn":"t","partition":0}},"data":{{"name":"A B 7","tier":"Gold","segment":"SMB","email":"a@b.test","phone":"+1","street":"1 x","city":"Y","postal":"00001","country":"US","ar_balance_cents":12345,"credit_status":"HOLD","payment_terms":"NET30","status":"Active"}}}}"#
+            )
+        };
+        let mut maker = FactMaker::default();
+        let mut read = |system, id| maker.fact(&Event::parse(line(system, id).as_bytes()).unwrap());
+        let account = read("salesforce", "001");
+        assert_eq!(account.entity, EntityKey::new(EntityKind::Account, "C7"));
+        assert_eq!(account.fields.get(Field::AccountXref), ValueRef::Null);
+        let billed = read("oracle", "AR-7");
+        assert_eq!(billed.entity, EntityKey::new(EntityKind::ArCustomer, "AR-7"));
+        assert_eq!(billed.fields.get(Field::AccountXref), ValueRef::Text("C7"));
+        assert_eq!(billed.fields.get(Field::ArBalance), ValueRef::Decimal { mantissa: 12_345, scale: 2 });
+        assert_eq!(billed.fields.coded::<CreditStatus>(Field::CreditStatus).known(), Some(CreditStatus::Hold));
+        assert_eq!((billed.version.major, billed.changed_at), (3, Millis(1_000)));
     }
 }

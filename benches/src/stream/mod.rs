@@ -8,9 +8,12 @@ pub mod event;
 pub mod facts;
 pub mod generate;
 pub mod reference;
+pub mod rows;
 pub mod summary;
 pub mod twister;
 
 pub use event::{Event, OwnedEvent};
+pub use facts::FactMaker;
 pub use generate::Workload;
+pub use rows::Collector;
 pub use summary::{BenchCustomer, RecordRow, checksum};

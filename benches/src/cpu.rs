@@ -1,6 +1,8 @@
 //! CPU time of this process, all threads together: the one measure that a busy machine leaves
 //! nearly alone.
 
+#![allow(clippy::disallowed_methods, reason = "how long things take is the subject of a bench")]
+
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, Timespec, clock_gettime};

@@ -4,9 +4,6 @@
 //! more about the machine than about the program. This crate makes the input, does the cheap half
 //! of each ratio itself, and knows the right answer; `opshub bench` brings the expensive half.
 
-// A bench is the one place whose subject is how long things take.
-#![allow(clippy::disallowed_methods)]
-
 pub mod cpu;
 pub mod ingest;
 pub mod machine;

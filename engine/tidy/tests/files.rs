@@ -77,6 +77,22 @@ fn every_queue_has_a_bound() {
 }
 
 #[test]
+fn a_lifted_ban_says_why() {
+    let mut findings = Vec::new();
+    for file in files("", &[".rs"]) {
+        let mut above = "";
+        for (index, line) in file.text.lines().enumerate() {
+            let lifts = line.trim_start().starts_with("#") && line.contains("clippy::disallowed");
+            if lifts && !line.contains("reason") && !above.trim_start().starts_with("//") {
+                findings.push(format!("{}:{}", file.path, index + 1));
+            }
+            above = line;
+        }
+    }
+    expect_none(&findings, "whoever lifts a ban of clippy.toml says why, there or in the line above");
+}
+
+#[test]
 fn no_test_sleeps() {
     let mut findings = Vec::new();
     for file in files("", &[".rs"]) {

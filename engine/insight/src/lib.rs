@@ -2,5 +2,6 @@
 //! packages and figures. Pure functions of a composite state, the configuration and `now`.
 
 pub mod context;
+pub mod words;
 
 pub use context::{Context, Reference, Settings};

@@ -1,0 +1,2 @@
+//! The `opshub` binary.
+fn main() {}

@@ -1,0 +1,95 @@
+//! The engine's thread: one input after another, then publish, then now and then a snapshot.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::Receiver;
+
+use ontology::{Fact, Millis};
+use pipeline::Engine;
+
+use super::Publish;
+use super::snapshots::Snapshots;
+
+/// Facts after which a snapshot is due.
+const FACTS_PER_SNAPSHOT: usize = 50_000;
+/// Engine time after which one is due when there is anything to write.
+const SNAPSHOT_EVERY_MS: i64 = 1_000;
+
+/// A question to the engine.
+pub type Ask = Box<dyn FnOnce(&mut Engine) + Send>;
+
+/// What the engine's thread is told.
+pub enum Input {
+    /// Facts of one block.
+    Facts {
+        /// The facts.
+        facts: Vec<Fact>,
+        /// When the log took them.
+        ingested_at: Millis,
+    },
+    /// Time has passed.
+    Tick {
+        /// Engine time.
+        now: Millis,
+    },
+    /// A question.
+    Ask(Ask),
+    /// Nothing comes after this.
+    Stop,
+}
+
+/// When the engine wants to be ticked, readable from the log writer's thread.
+pub(super) struct Wake(AtomicI64);
+
+impl Wake {
+    pub(super) fn new(at: Option<Millis>) -> Self {
+        Wake(AtomicI64::new(at.map_or(i64::MAX, |at| at.0)))
+    }
+
+    pub(super) fn is_due(&self, now: Millis) -> bool {
+        self.0.load(Ordering::Acquire) <= now.0
+    }
+
+    fn set(&self, at: Option<Millis>) {
+        self.0.store(at.map_or(i64::MAX, |at| at.0), Ordering::Release);
+    }
+}
+
+pub(super) struct Core {
+    pub(super) engine: Engine,
+    pub(super) publish: Publish,
+    pub(super) snapshots: Snapshots,
+    pub(super) wake: Arc<Wake>,
+}
+
+impl Core {
+    pub(super) fn run(mut self, inputs: &Receiver<Input>) -> anyhow::Result<()> {
+        let mut unsaved = 0;
+        let mut saved_at = self.engine.now();
+        while let Ok(input) = inputs.recv() {
+            let step = match input {
+                Input::Facts { facts, ingested_at } => {
+                    unsaved += facts.len();
+                    pipeline::Input::Facts { facts, ingested_at }
+                }
+                Input::Tick { now } => pipeline::Input::Tick { now },
+                Input::Ask(ask) => {
+                    ask(&mut self.engine);
+                    continue;
+                }
+                Input::Stop => break,
+            };
+            let effects = self.engine.step(step);
+            self.wake.set(effects.next_wake);
+            self.snapshots.remember(&effects.actions);
+            (self.publish)(effects);
+            let is_due = unsaved >= FACTS_PER_SNAPSHOT || (unsaved > 0 && self.engine.now().since(saved_at) >= SNAPSHOT_EVERY_MS);
+            if is_due && self.snapshots.is_idle() {
+                self.snapshots.write(self.engine.take_snapshot())?;
+                (unsaved, saved_at) = (0, self.engine.now());
+            }
+        }
+        self.snapshots.write(self.engine.take_snapshot())?;
+        self.snapshots.finish()
+    }
+}

@@ -1,0 +1,198 @@
+//! The runner: log, engine and snapshots, each on a thread of its own, with bounded queues between.
+//!
+//! ```text
+//! connectors, API ──jobs──▶ log writer ──inputs──▶ engine ──changes──▶ snapshot writer
+//!                  ◀─ack──  (group commit,         │  step, publish
+//!                            ticks in order)       └──actions──▶ outer layer
+//! ```
+//!
+//! The log writer is the only one that looks at the clock: it stamps blocks and sends ticks down
+//! the same queue, so that a timer never overtakes a fact that was ingested before it was due.
+
+mod core;
+mod recovery;
+mod snapshots;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use bytes::Bytes;
+use connectors::SharedClock;
+use ontology::{Fact, Fields, LogPos, Millis};
+use pipeline::{Effects, Engine, EngineSettings};
+use storage::{NewQuarantined, Priority, Store};
+use tokio::sync::{mpsc, oneshot};
+
+pub use core::{Ask, Input};
+
+/// Jobs that may wait for the log writer.
+const JOBS_WAITING_MAX: usize = 1_024;
+/// Group commits that may wait for the engine.
+const INPUTS_WAITING_MAX: usize = 64;
+
+/// What one caller wants in the log, as one atom.
+pub struct Job {
+    /// The facts.
+    pub facts: Vec<Fact>,
+    /// What was not understood.
+    pub quarantined: Vec<NewQuarantined>,
+    /// The payload that all of it came from.
+    pub raw: Bytes,
+    /// Source position that holds once it is durable.
+    pub source: Option<(String, Vec<u8>)>,
+    /// Who asks.
+    pub priority: Priority,
+    /// Told the position of the last fact, or why not.
+    pub reply: oneshot::Sender<Result<LogPos, storage::Error>>,
+}
+
+/// What the outer layer does with what the engine says. Called on the engine's thread: it must not
+/// wait.
+pub type Publish = Box<dyn FnMut(Effects) + Send>;
+
+/// How a hub is set up.
+pub struct RunnerOptions {
+    /// The engine's settings.
+    pub engine: EngineSettings,
+    /// The model that identity starts with.
+    pub model: resolver::Model,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Largest number of facts in one block.
+    pub batch_max: usize,
+    /// Systems for which neither heartbeat nor probe is configured.
+    pub unmonitored: Vec<ontology::System>,
+}
+
+/// A running hub. Dropping it without [`Runner::stop`] is like losing the process: what was
+/// acknowledged is safe.
+pub struct Runner {
+    handle: Handle,
+    threads: Vec<std::thread::JoinHandle<anyhow::Result<()>>>,
+}
+
+/// What others hold of a running hub.
+#[derive(Clone)]
+pub struct Handle {
+    jobs: mpsc::Sender<Job>,
+    inputs: SyncSender<Input>,
+    store: Arc<dyn Store>,
+    clock: SharedClock,
+}
+
+impl Runner {
+    /// Takes up where the store left off, replays what is behind, and starts to listen for jobs.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or holds what this program did not write.
+    pub fn start(store: Arc<dyn Store>, options: RunnerOptions, mut publish: Publish) -> anyhow::Result<Runner> {
+        let mut engine = Engine::new(options.engine, options.model);
+        engine.set_unmonitored(&options.unmonitored);
+        recovery::recover(&*store, &mut engine, &mut publish)?;
+        let (jobs, jobs_waiting) = mpsc::channel(JOBS_WAITING_MAX);
+        let (inputs, inputs_waiting) = std::sync::mpsc::sync_channel(INPUTS_WAITING_MAX);
+        let wake = Arc::new(core::Wake::new(engine.next_wake()));
+        let snapshots = snapshots::start(store.clone())?;
+        let engine_thread = core::Core { engine, publish, snapshots, wake: wake.clone() };
+        let log_writer = writer::Writer {
+            store: store.clone(),
+            inputs: inputs.clone(),
+            clock: options.clock.clone(),
+            batch_max: options.batch_max,
+            wake,
+        };
+        let threads = vec![
+            named("opshub-engine", move || engine_thread.run(&inputs_waiting))?,
+            named("opshub-log", move || log_writer.run(jobs_waiting))?,
+        ];
+        Ok(Runner { handle: Handle { jobs, inputs, store, clock: options.clock }, threads })
+    }
+
+    /// What others may hold.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Takes no more jobs, applies what is in the log, writes a last snapshot.
+    ///
+    /// # Errors
+    /// The first error that any of the threads ended with.
+    pub fn stop(self) -> anyhow::Result<()> {
+        let Runner { handle, threads } = self;
+        let (reply, _) = oneshot::channel();
+        let stop = Job {
+            facts: Vec::new(),
+            quarantined: Vec::new(),
+            raw: Bytes::new(),
+            source: None,
+            priority: Priority::Source,
+            reply,
+        };
+        drop(handle.jobs.blocking_send(stop));
+        drop(handle);
+        for thread in threads {
+            thread.join().map_err(|_| anyhow::anyhow!("a hub thread panicked"))??;
+        }
+        Ok(())
+    }
+}
+
+impl Handle {
+    /// Puts a job into the log; resolves when it is durable.
+    ///
+    /// # Errors
+    /// What the store said, or that the hub is stopping.
+    pub async fn append(
+        &self,
+        facts: Vec<Fact>,
+        quarantined: Vec<NewQuarantined>,
+        raw: Bytes,
+        source: Option<(String, Vec<u8>)>,
+        priority: Priority,
+    ) -> Result<LogPos, storage::Error> {
+        let stopping = || storage::Error::Stop { why: "the hub is stopping".to_owned() };
+        let (reply, answer) = oneshot::channel();
+        let job = Job { facts, quarantined, raw, source, priority, reply };
+        self.jobs.send(job).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Asks the engine something; it answers between two inputs.
+    ///
+    /// # Errors
+    /// When the hub has stopped.
+    pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Engine) -> T + Send + 'static) -> anyhow::Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let ask: Ask = Box::new(move |engine| drop(reply.send(question(engine))));
+        let inputs = self.inputs.clone();
+        tokio::task::spawn_blocking(move || inputs.send(Input::Ask(ask))).await?.map_err(|_| anyhow::anyhow!("ask the engine: the hub has stopped"))?;
+        Ok(answer.await?)
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The hub's clock.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+}
+
+fn named(
+    name: &str,
+    work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<std::thread::JoinHandle<anyhow::Result<()>>> {
+    Ok(std::thread::Builder::new().name(name.to_owned()).spawn(work)?)
+}
+
+/// Nothing said: the fields of facts that only move a mark.
+#[must_use]
+pub fn no_fields() -> Fields {
+    Fields::default()
+}

@@ -1,0 +1,78 @@
+//! The snapshot writer: rows, memory and outbox in one atom with the position that they stand at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use pipeline::Action;
+use pipeline::snapshot::Snapshot;
+use storage::{Changes, Durability, Position, Store, Table};
+
+/// Key of the head of the newest snapshot, in the table of meta rows.
+pub(super) const HEAD: &[u8] = b"head";
+
+pub(super) struct Snapshots {
+    queue: SyncSender<(Snapshot, BTreeMap<String, String>)>,
+    is_busy: Arc<AtomicBool>,
+    /// Actions decided since the snapshot before, by id: they are in the outbox from the next one
+    /// on; a crash before it decides them again under the same ids.
+    actions: BTreeMap<String, String>,
+    thread: std::thread::JoinHandle<anyhow::Result<()>>,
+}
+
+pub(super) fn start(store: Arc<dyn Store>) -> anyhow::Result<Snapshots> {
+    let (queue, waiting) = sync_channel(1);
+    let is_busy = Arc::new(AtomicBool::new(false));
+    let busy = is_busy.clone();
+    let thread = super::named("opshub-snapshot", move || write_all(&*store, &waiting, &busy))?;
+    Ok(Snapshots { queue, is_busy, actions: BTreeMap::new(), thread })
+}
+
+impl Snapshots {
+    pub(super) fn remember(&mut self, actions: &[Action]) {
+        for action in actions {
+            self.actions.insert(action.id.to_string(), action.body().to_string());
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        !self.is_busy.load(Ordering::Acquire)
+    }
+
+    pub(super) fn write(&mut self, snapshot: Snapshot) -> anyhow::Result<()> {
+        self.is_busy.store(true, Ordering::Release);
+        self.queue
+            .send((snapshot, std::mem::take(&mut self.actions)))
+            .map_err(|_| anyhow::anyhow!("write a snapshot: the snapshot writer has ended"))
+    }
+
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        drop(self.queue);
+        self.thread.join().map_err(|_| anyhow::anyhow!("the snapshot writer panicked"))?
+    }
+}
+
+fn write_all(store: &dyn Store, waiting: &Receiver<(Snapshot, BTreeMap<String, String>)>, busy: &AtomicBool) -> anyhow::Result<()> {
+    while let Ok((snapshot, actions)) = waiting.recv() {
+        crate::crash::point("snapshot.before");
+        let mut changes = Changes::new().applied(Position(snapshot.position.0));
+        let mut bytes = Vec::with_capacity(512);
+        for entity in &snapshot.entities {
+            bytes.clear();
+            entity.encode(&mut bytes);
+            changes.push_put(Table::Entity, entity.key.to_string().into_bytes(), bytes.clone());
+        }
+        for (key, value) in snapshot.memory {
+            changes.push_put(Table::Customer, key, value);
+        }
+        changes.push_put(Table::Meta, HEAD.to_vec(), snapshot.head);
+        for (id, body) in actions {
+            changes = changes.outbox_put(id, body);
+        }
+        store.write(changes, Durability::Relaxed)?;
+        crate::crash::point("snapshot.after");
+        busy.store(false, Ordering::Release);
+    }
+    Ok(())
+}

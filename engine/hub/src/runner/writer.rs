@@ -1,0 +1,137 @@
+//! The log writer: group commits, acknowledgements, ticks.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use connectors::SharedClock;
+use ontology::{LogPos, Millis};
+use storage::{Intake, NewBlock, Priority, Store};
+use tokio::sync::mpsc;
+
+use super::core::{Input, Wake};
+use super::Job;
+
+/// How long the writer sleeps at the most before it looks at the clock again.
+const LOOK_AT_CLOCK: Duration = Duration::from_millis(10);
+/// Bytes of facts and payloads after which a block is closed.
+const BLOCK_BYTES: usize = 8 << 20;
+
+pub(super) struct Writer {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) inputs: SyncSender<Input>,
+    pub(super) clock: SharedClock,
+    pub(super) batch_max: usize,
+    pub(super) wake: Arc<Wake>,
+}
+
+impl Writer {
+    /// Runs until every job sender is gone or a job without content asks for the end.
+    pub(super) fn run(self, mut jobs: mpsc::Receiver<Job>) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let mut waiting: Vec<Job> = Vec::new();
+        let mut ingested_at = Millis::MIN;
+        loop {
+            let wait = tokio::time::Duration::from(LOOK_AT_CLOCK);
+            let received = runtime.block_on(async {
+                tokio::time::timeout(wait, jobs.recv_many(&mut waiting, self.batch_max.max(1))).await
+            });
+            ingested_at = ingested_at.max(self.clock.now());
+            if received == Ok(0) {
+                break;
+            }
+            let is_end = waiting.iter().any(Job::is_end);
+            let mut rest = waiting.drain(..).filter(|job| !job.is_end()).peekable();
+            while rest.peek().is_some() {
+                self.commit(&mut rest, ingested_at)?;
+            }
+            drop(rest);
+            if is_end {
+                break;
+            }
+            if self.wake.is_due(ingested_at) {
+                self.inputs.send(Input::Tick { now: ingested_at })?;
+            }
+        }
+        self.inputs.send(Input::Stop)?;
+        Ok(())
+    }
+
+    /// Writes one block from as many jobs as fit, answers them, and passes the facts on.
+    fn commit(&self, jobs: &mut std::iter::Peekable<impl Iterator<Item = Job>>, ingested_at: Millis) -> anyhow::Result<()> {
+        let mut block = NewBlock::new(ingested_at);
+        let mut intake = Intake::new();
+        let mut facts = Vec::new();
+        let mut replies = Vec::new();
+        let mut priority = Priority::Source;
+        let mut scratch = Vec::with_capacity(1_024);
+        while let Some(job) = jobs.next_if(|job| facts.is_empty() || facts.len() + job.facts.len() <= self.batch_max) {
+            let first = block.count();
+            for fact in &job.facts {
+                scratch.clear();
+                fact.encode(&mut scratch);
+                block.push(&scratch);
+            }
+            if !job.facts.is_empty() && !job.raw.is_empty() {
+                block.push_raw(first, block.count() - first, &job.raw);
+            }
+            for record in job.quarantined {
+                metrics::counter!("opshub_quarantined_total", "reason" => record.reason.clone()).increment(1);
+                intake = intake.quarantine(record);
+            }
+            if let Some((name, position)) = job.source {
+                intake = intake.source(name, position);
+            }
+            if job.priority == Priority::Decision {
+                priority = Priority::Decision;
+            }
+            facts.extend(job.facts);
+            replies.push((job.reply, u64::from(block.count())));
+            if block.size_bytes() > BLOCK_BYTES {
+                break;
+            }
+        }
+        if block.count() > 0 {
+            intake = intake.block(block);
+        }
+        match self.store.append(intake.priority(priority)) {
+            Ok(positions) => {
+                for (reply, count) in replies {
+                    // A caller that went away has its facts in the log all the same.
+                    let _ = reply.send(Ok(LogPos(positions.start.0 + count.saturating_sub(1))));
+                }
+                for (place, fact) in (positions.start.0..).zip(&mut facts) {
+                    fact.log_pos = LogPos(place);
+                    fact.ingested_at = ingested_at;
+                }
+                if !facts.is_empty() {
+                    self.inputs.send(Input::Facts { facts, ingested_at })?;
+                }
+                Ok(())
+            }
+            Err(error) => self.refuse(replies, error),
+        }
+    }
+
+    /// Tells every caller of a failed commit; a failed disk ends the writer, a full one does not.
+    fn refuse(&self, replies: Vec<(tokio::sync::oneshot::Sender<Result<LogPos, storage::Error>>, u64)>, error: storage::Error) -> anyhow::Result<()> {
+        let is_passing = matches!(error.class(), storage::Class::Retry | storage::Class::Reject);
+        let text = error.to_string();
+        let mut error = Some(error);
+        for (reply, _) in replies {
+            let told = error.take().unwrap_or_else(|| match is_passing {
+                true => storage::Error::Full { free_bytes: 0, needed_bytes: 0, retry_after_ms: 1_000 },
+                false => storage::Error::Stop { why: text.clone() },
+            });
+            let _ = reply.send(Err(told));
+        }
+        if is_passing { Ok(()) } else { Err(anyhow::anyhow!("write the log: {text}")) }
+    }
+}
+
+impl Job {
+    /// A job without anything in it asks the writer to end.
+    fn is_end(&self) -> bool {
+        self.facts.is_empty() && self.quarantined.is_empty() && self.source.is_none() && self.raw.is_empty()
+    }
+}

@@ -1,0 +1,385 @@
+//! The engine: state of all stages, and the one door through which everything comes in.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use insight::{Context, Reference};
+use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, System};
+use resolver::Model;
+use state::{Entity, Freshness, PartyTree};
+
+use crate::customer::{Evaluated, Scene, Subject};
+use crate::effects::{Applied, Effects, Input};
+use crate::identity::{Identity, Regrouped};
+use crate::marker::{Marker, Markers};
+use crate::memory::Memory;
+use crate::record::{Message, RecordShard, Touched};
+use crate::settings::EngineSettings;
+use crate::shard::{run, shard_of};
+use crate::sources::Sources;
+use crate::timers::{Due, Timers};
+use crate::transition::Transition;
+
+/// Everything that is derived from the log so far.
+pub struct Engine {
+    pub(crate) settings: EngineSettings,
+    pub(crate) records: Vec<RecordShard>,
+    pub(crate) identity: Identity,
+    pub(crate) reference: Reference,
+    pub(crate) sources: Sources,
+    pub(crate) memory: Memory,
+    pub(crate) timers: Timers,
+    markers: Markers,
+    pub(crate) position: LogPos,
+    pub(crate) now: Millis,
+}
+
+/// What the stages before evaluation found.
+#[derive(Default)]
+struct Cut {
+    touched: BTreeSet<Subject>,
+    regrouped: Regrouped,
+    roots: Vec<(EntityKey, Option<EntityKey>)>,
+    unchanged: u64,
+}
+
+impl Engine {
+    /// An engine that has seen nothing.
+    #[must_use]
+    pub fn new(settings: EngineSettings, model: Model) -> Self {
+        let shards = settings.shards.max(1);
+        Engine {
+            records: (0..shards).map(|_| RecordShard::default()).collect(),
+            identity: Identity::new(model),
+            reference: Reference::default(),
+            sources: Sources::default(),
+            memory: Memory::default(),
+            timers: Timers::default(),
+            markers: Markers::new(shards),
+            position: LogPos(0),
+            now: Millis::MIN,
+            settings,
+        }
+    }
+
+    /// Takes one input. First whatever is due before it fires, each at its own time.
+    pub fn step(&mut self, input: Input) -> Effects {
+        let mut effects = Effects::default();
+        match input {
+            Input::Facts { facts, ingested_at } => {
+                self.fire_before(ingested_at, &mut effects);
+                self.now = self.now.max(ingested_at);
+                self.apply(facts, ingested_at, &mut effects);
+            }
+            Input::Tick { now } => {
+                self.fire_before(now + 1, &mut effects);
+                self.now = self.now.max(now);
+            }
+        }
+        effects.position = self.position;
+        effects.now = self.now;
+        effects.freshness = self.sources.freshness();
+        effects.next_wake = self.timers.next();
+        effects
+    }
+
+    /// Position up to which everything is applied.
+    #[must_use]
+    pub fn position(&self) -> LogPos {
+        self.position
+    }
+
+    /// Engine time.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// When something changes next by time alone.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Millis> {
+        self.timers.next()
+    }
+
+    /// What is known about the sources.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Says for which systems there is neither heartbeat nor probe.
+    pub fn set_unmonitored(&mut self, systems: &[System]) {
+        self.sources.set_unmonitored(systems);
+    }
+
+    /// The identity stage, to ask and to explain.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What is remembered of what was known when.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Side inputs.
+    #[must_use]
+    pub fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    /// An entity.
+    #[must_use]
+    pub fn entity(&self, key: &EntityKey) -> Option<&Arc<Entity>> {
+        self.records[shard_of(key, self.records.len())].entity(key)
+    }
+
+    /// The party record that an entity hangs below.
+    #[must_use]
+    pub fn root(&self, key: &EntityKey) -> Option<EntityKey> {
+        self.records[shard_of(key, self.records.len())].root(key)
+    }
+
+    /// All entities with content, in no order.
+    pub fn entities(&self) -> impl Iterator<Item = &Arc<Entity>> {
+        self.records.iter().flat_map(RecordShard::entities)
+    }
+
+    /// The tree below a party record.
+    #[must_use]
+    pub fn tree(&self, party: &EntityKey) -> Option<&Arc<PartyTree>> {
+        self.records[shard_of(party, self.records.len())].tree(party)
+    }
+
+    /// Every customer with one of its party records, in order of id.
+    #[must_use]
+    pub fn subjects(&self) -> BTreeSet<Subject> {
+        let parties = self.records.iter().flat_map(RecordShard::parties);
+        parties
+            .filter_map(|party| {
+                let id = self.identity.known_customer_of(party)?.clone();
+                Some((id, party.clone()))
+            })
+            .collect::<std::collections::BTreeMap<CustomerId, EntityKey>>()
+            .into_iter()
+            .map(|(id, party)| Subject { id, party })
+            .collect()
+    }
+
+    /// Puts a customer together as it stands and evaluates it at `now`, publishing nothing.
+    #[must_use]
+    pub fn evaluate(&self, subject: &Subject, now: Millis) -> Evaluated {
+        self.scene(now, self.sources.freshness()).evaluate(subject)
+    }
+
+    /// Puts stored entities in place and looks at every customer once.
+    pub(crate) fn take_up(&mut self, entities: Vec<Entity>, position: LogPos) -> Effects {
+        let mut effects = Effects::default();
+        let mut first = Touched::default();
+        for entity in entities {
+            let shard = shard_of(&entity.key, self.records.len());
+            first.append(self.records[shard].restore(entity));
+        }
+        self.markers = Markers::new(self.records.len());
+        for shard in 0..self.records.len() {
+            self.markers.receive(Marker { shard, position, ingested_at: self.now });
+        }
+        self.position = position;
+        let mut cut = self.settle(first);
+        let mut transition = Transition::new(self.now);
+        self.watch_sources(&mut transition);
+        effects.roots.append(&mut cut.roots);
+        effects.memberships.append(&mut cut.regrouped.memberships);
+        self.evaluate_and_transit(cut.touched, &[], transition, &mut effects);
+        effects.position = self.position;
+        effects.now = self.now;
+        effects.freshness = self.sources.freshness();
+        effects.next_wake = self.timers.next();
+        effects
+    }
+
+    fn scene(&self, now: Millis, freshness: Freshness) -> Scene<'_> {
+        let context = Context { settings: &self.settings.insight, reference: &self.reference, now };
+        Scene { records: &self.records, identity: &self.identity, freshness, log_pos: self.position, context }
+    }
+
+    /// Fires everything due before `until`, instant by instant.
+    fn fire_before(&mut self, until: Millis, effects: &mut Effects) {
+        while let Some((at, due)) = self.timers.take_before(until) {
+            self.now = self.now.max(at);
+            let mut touched = BTreeSet::new();
+            let mut transition = Transition::new(self.now);
+            for thing in due {
+                match thing {
+                    Due::Customer(party) => touched.extend(self.subject(&party)),
+                    Due::Source(system) => {
+                        transition.source(&mut self.memory, &self.sources, system);
+                        touched.extend(self.watching());
+                    }
+                    Due::Gap(entity) => {
+                        transition.gap(&mut self.memory, &self.sources, &entity);
+                        touched.extend(self.subject_of(&entity));
+                        touched.extend(self.watching());
+                    }
+                }
+            }
+            self.evaluate_and_transit(touched, &[], transition, effects);
+        }
+    }
+
+    fn apply(&mut self, facts: Vec<Fact>, ingested_at: Millis, effects: &mut Effects) {
+        let Some(last) = facts.last() else { return };
+        let position = last.log_pos;
+        let freshness_before = self.sources.freshness();
+        let mut messages = Vec::with_capacity(facts.len());
+        for fact in facts {
+            self.sources.observe(&fact);
+            effects.applied.push(Applied { system: fact.system, kind: fact.entity.kind, event_time: fact.event_time() });
+            if fact.op != ontology::Op::Heartbeat {
+                messages.push(Message::Fact(fact));
+            }
+        }
+        let mut cut = self.settle(Touched { messages, ..Touched::default() });
+        for shard in 0..self.records.len() {
+            self.markers.receive(Marker { shard, position, ingested_at });
+        }
+        (self.position, _) = self.markers.cut();
+        let mut transition = Transition::new(self.now);
+        if self.sources.freshness() != freshness_before {
+            self.watch_sources(&mut transition);
+            cut.touched.extend(self.watching());
+        }
+        effects.unchanged += cut.unchanged;
+        effects.roots.append(&mut cut.roots);
+        effects.memberships.append(&mut cut.regrouped.memberships);
+        effects.membership_events.append(&mut cut.regrouped.events);
+        let retired = std::mem::take(&mut cut.regrouped.retired);
+        self.evaluate_and_transit(cut.touched, &retired, transition, effects);
+        effects.retired.extend(retired);
+    }
+
+    /// Record stage in rounds until there is nothing left to say, then identity.
+    fn settle(&mut self, mut touched: Touched) -> Cut {
+        while !touched.messages.is_empty() {
+            let shards = self.records.len();
+            let mut inputs: Vec<Vec<Message>> = (0..shards).map(|_| Vec::new()).collect();
+            for message in touched.messages.drain(..) {
+                inputs[shard_of(message.key(), shards)].push(message);
+            }
+            for round in run(&mut self.records, inputs, |_, shard, input| shard.step(input)) {
+                touched.append(round);
+            }
+        }
+        for (entity, system, since) in touched.gaps.drain(..) {
+            self.timers.set(Due::Gap(entity.clone()), since.map(|at| at + (Freshness::LAG_MAX_MS + 1)));
+            self.sources.gap(entity, system, since);
+        }
+        let mut cut = Cut { roots: touched.roots, unchanged: touched.unchanged, ..Cut::default() };
+        let judgements = self.take_side(touched.side, &mut cut);
+        cut.regrouped = self.identity.step(&touched.party_records, &judgements);
+        let mut parties = touched.parties;
+        parties.sort_unstable();
+        parties.dedup();
+        for party in parties {
+            let is_new = self.identity.known_customer_of(&party).is_none();
+            let id = self.identity.customer_of(&party);
+            if is_new {
+                cut.regrouped.memberships.push((party.clone(), id.clone()));
+            }
+            cut.touched.insert(Subject { id, party });
+        }
+        for party in &cut.regrouped.touched {
+            cut.touched.extend(self.subject(party));
+        }
+        cut
+    }
+
+    /// Takes changed entities that hang below no party; returns the judgements among them.
+    fn take_side(&mut self, side: Vec<Arc<Entity>>, cut: &mut Cut) -> Vec<Arc<Entity>> {
+        use ontology::EntityKind as K;
+        let mut judgements = Vec::new();
+        for entity in side {
+            match entity.key.kind {
+                K::Judgement => judgements.push(entity),
+                K::DiscrepancyDecision | K::AlertDecision => {
+                    let party = self.memory.decide(&mut self.reference, entity);
+                    cut.touched.extend(party.and_then(|party| self.subject(&party)));
+                }
+                K::ExchangeRate | K::DirectoryEntry | K::KnowledgeArticle => {
+                    crate::memory::refer(&mut self.reference, &entity);
+                }
+                K::Watermark | K::CommandOutcome | K::Configuration => {}
+                K::Account
+                | K::ArCustomer
+                | K::BusinessPartner
+                | K::CallerProfile
+                | K::Case
+                | K::Invoice
+                | K::InvoiceLine
+                | K::Payment
+                | K::Dispute
+                | K::CreditNote
+                | K::Interaction
+                | K::ServiceOrder
+                | K::FieldDispatch
+                | K::DesktopTelemetry
+                | K::Transfer => unreachable!("the record stage keeps these in trees"),
+            }
+        }
+        judgements
+    }
+
+    fn evaluate_and_transit(
+        &mut self,
+        touched: BTreeSet<Subject>,
+        retired: &[CustomerId],
+        mut transition: Transition,
+        effects: &mut Effects,
+    ) {
+        let touched: Vec<Subject> = one_each(touched).into_iter().filter(|subject| !retired.contains(&subject.id)).collect();
+        let evaluated = self.scene(self.now, self.sources.freshness()).evaluate_all(touched);
+        let context = Context { settings: &self.settings.insight, reference: &self.reference, now: self.now };
+        let views = transition.customers(&mut self.memory, &mut self.timers, evaluated, retired, &context);
+        effects.views.extend(views);
+        effects.actions.extend(transition.finish());
+    }
+
+    fn watch_sources(&mut self, transition: &mut Transition) {
+        let freshness = self.sources.freshness();
+        for system in System::SOURCES {
+            let stale_at = freshness.source(system).stale_at().filter(|at| *at > self.now);
+            self.timers.set(Due::Source(system), stale_at);
+            transition.source(&mut self.memory, &self.sources, system);
+        }
+        transition.closed_gaps(&mut self.memory, &self.sources);
+    }
+
+    /// Customers whose transfers wait for a source.
+    fn watching(&self) -> Vec<Subject> {
+        self.memory.waiting().filter_map(|party| self.subject(party)).collect()
+    }
+
+    /// The customer that a party record belongs to now.
+    fn subject(&self, party: &EntityKey) -> Option<Subject> {
+        Some(Subject { id: self.identity.known_customer_of(party)?.clone(), party: party.clone() })
+    }
+
+    fn subject_of(&self, entity: &EntityKey) -> Option<Subject> {
+        self.subject(&self.root(entity)?)
+    }
+}
+
+/// One subject per customer: which of its records stands for it does not matter.
+fn one_each(subjects: BTreeSet<Subject>) -> BTreeSet<Subject> {
+    let mut last = None;
+    subjects
+        .into_iter()
+        .filter(|subject| {
+            let is_first = last.as_ref() != Some(&subject.id);
+            last = Some(subject.id.clone());
+            is_first
+        })
+        .collect()
+}

@@ -1,0 +1,182 @@
+//! Identity stage: party records only. Membership is all that it changes.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use insight::findings::blocked_fields;
+use ontology::entity::Judgement as JudgementFields;
+use ontology::{CustomerId, EntityKey, PartyRecord};
+use resolver::{ClusterChange, Judgement, Model, Resolver};
+use state::composite::Micros;
+use state::{Entity, Possible};
+
+use crate::effects::MembershipEvent;
+
+/// The identity stage.
+pub struct Identity {
+    resolver: Resolver,
+    /// The customer of every party record that something is known about or hangs below.
+    customers: HashMap<EntityKey, CustomerId>,
+    /// Last members of customers that are no more.
+    former: HashMap<CustomerId, Vec<EntityKey>>,
+}
+
+/// What the identity stage changed.
+#[derive(Debug, Default)]
+pub struct Regrouped {
+    /// Customers to look at again, each by one of its records.
+    pub touched: Vec<EntityKey>,
+    /// Customers that are no more.
+    pub retired: Vec<CustomerId>,
+    /// Records that belong to another customer now.
+    pub memberships: Vec<(EntityKey, CustomerId)>,
+    /// Merges and splits.
+    pub events: Vec<MembershipEvent>,
+}
+
+impl Identity {
+    /// Starts without records.
+    #[must_use]
+    pub fn new(model: Model) -> Self {
+        Identity { resolver: Resolver::new(model), customers: HashMap::new(), former: HashMap::new() }
+    }
+
+    /// Takes changed party records and judgements, and regroups the components that they touch.
+    pub fn step(&mut self, parties: &[Arc<Entity>], judgements: &[Arc<Entity>]) -> Regrouped {
+        for party in parties {
+            if party.is_alive() {
+                let mut record = PartyRecord::read(&party.key, &**party);
+                record.blocked = blocked_fields(party);
+                self.resolver.upsert(record);
+            } else {
+                self.resolver.remove(&party.key);
+            }
+        }
+        for judgement in judgements {
+            self.judge(judgement);
+        }
+        let changes = self.resolver.drain();
+        self.regroup(changes)
+    }
+
+    /// The customer of a party record, which may not have arrived yet.
+    pub fn customer_of(&mut self, party: &EntityKey) -> CustomerId {
+        if let Some(known) = self.customers.get(party) {
+            return known.clone();
+        }
+        let customer = self.resolver.customer_of(party);
+        self.customers.insert(party.clone(), customer.clone());
+        customer
+    }
+
+    /// The customer of a party record, if anything is known about it.
+    #[must_use]
+    pub fn known_customer_of(&self, party: &EntityKey) -> Option<&CustomerId> {
+        self.customers.get(party)
+    }
+
+    /// Members of a customer with the confidence of the link that holds each.
+    #[must_use]
+    pub fn members(&self, party: &EntityKey, customer: &CustomerId) -> Vec<(EntityKey, Micros)> {
+        match self.resolver.cluster(customer) {
+            Some(cluster) => cluster.members_with_confidence(),
+            None => vec![(party.clone(), 1_000_000)],
+        }
+    }
+
+    /// Records in review against one of `members`.
+    #[must_use]
+    pub fn possible(&self, members: &[(EntityKey, Micros)]) -> Vec<Possible> {
+        let mut possible: Vec<Possible> = Vec::new();
+        for (member, _) in members {
+            for (key, confidence) in self.resolver.in_review_with(member) {
+                if !members.iter().any(|(known, _)| *known == key) {
+                    possible.push(Possible { key, member: member.clone(), confidence });
+                }
+            }
+        }
+        possible.sort_by(|a, b| (&a.key, &a.member).cmp(&(&b.key, &b.member)));
+        possible
+    }
+
+    /// The resolver, to ask and to explain.
+    #[must_use]
+    pub fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    /// Last members of a customer that is no more.
+    #[must_use]
+    pub fn former_members(&self, customer: &CustomerId) -> Option<&[EntityKey]> {
+        self.former.get(customer).map(Vec::as_slice)
+    }
+
+    fn judge(&mut self, entity: &Entity) {
+        let fields = JudgementFields::read(entity);
+        let parse = |text: Option<&str>| text.and_then(EntityKey::parse);
+        let (Some(left), Some(right)) = (parse(fields.left_ref), parse(fields.right_ref)) else { return };
+        let (Some(verdict), Some(decided_at)) = (fields.verdict.known(), fields.decided_at) else { return };
+        let judgement = Judgement {
+            verdict,
+            actor: fields.actor.unwrap_or_default().into(),
+            reason: fields.reason.unwrap_or_default().into(),
+            decided_at,
+        };
+        self.resolver.judge(left, right, judgement);
+    }
+
+    fn regroup(&mut self, changes: Vec<ClusterChange>) -> Regrouped {
+        let mut out = Regrouped::default();
+        for change in changes {
+            let after: Vec<CustomerId> = change.after.iter().map(|cluster| cluster.id.clone()).collect();
+            let before: Vec<CustomerId> = change.before.iter().map(|cluster| cluster.id.clone()).collect();
+            for cluster in &change.before {
+                if !after.contains(&cluster.id) {
+                    out.retired.push(cluster.id.clone());
+                }
+                self.former.insert(cluster.id.clone(), cluster.members.clone());
+            }
+            for cluster in &change.after {
+                for member in &cluster.members {
+                    let known = self.customers.insert(member.clone(), cluster.id.clone());
+                    if known.as_ref() != Some(&cluster.id) {
+                        out.memberships.push((member.clone(), cluster.id.clone()));
+                    }
+                }
+                out.touched.extend(cluster.members.first().cloned());
+            }
+            if before != after {
+                out.events.extend(membership_events(&change));
+            }
+        }
+        out
+    }
+}
+
+/// Merges and splits of one component, told by where the members went.
+fn membership_events(change: &ClusterChange) -> Vec<MembershipEvent> {
+    let mut events = Vec::new();
+    for after in &change.after {
+        let came_from: Vec<CustomerId> = change
+            .before
+            .iter()
+            .filter(|before| before.members.iter().any(|member| after.members.contains(member)))
+            .map(|before| before.id.clone())
+            .collect();
+        if came_from.len() > 1 {
+            events.push(MembershipEvent::Merged { before: came_from, after: after.id.clone() });
+        }
+    }
+    for before in &change.before {
+        let went_to: Vec<CustomerId> = change
+            .after
+            .iter()
+            .filter(|after| after.members.iter().any(|member| before.members.contains(member)))
+            .map(|after| after.id.clone())
+            .collect();
+        if went_to.len() > 1 {
+            events.push(MembershipEvent::Split { before: before.id.clone(), after: went_to });
+        }
+    }
+    events
+}

@@ -1,0 +1,297 @@
+//! What was known when: the part of the engine's state that depends on arrival and is therefore
+//! remembered instead of derived. Transfers with their packages, what was notified as open, and
+//! the tasks that were issued.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use insight::Reference;
+use insight::handoff::TransferMemory;
+use ontology::codec::{Corrupt, Cursor, put_bytes, put_i64, put_u64};
+use ontology::entity::{DirectoryEntry, ExchangeRate};
+use ontology::id::ObjectId;
+use ontology::{EntityKey, EntityKind, Field, FieldReader, Millis};
+use state::Entity;
+
+/// Something that was notified as open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// A party record of the customer concerned; none for a source.
+    pub party: Option<EntityKey>,
+    /// Rule or alert number.
+    pub rule: String,
+    /// Severity word.
+    pub severity: String,
+    /// Team that was told.
+    pub team: String,
+    /// What it was told.
+    pub text: String,
+    /// How often it has opened.
+    pub openings: u64,
+    /// Whether it is open now.
+    pub is_open: bool,
+    /// When it opened last.
+    pub since: Millis,
+}
+
+/// A task that was issued for a discrepancy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The task.
+    pub task: ObjectId,
+    /// Event time at which the stretch began that it was issued for.
+    pub since: Millis,
+    /// Whether it has been completed.
+    pub is_done: bool,
+}
+
+/// What changed since the last flush.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Dirty {
+    Transfer(EntityKey),
+    Opened(ObjectId),
+    Tasks(ObjectId),
+}
+
+/// What was known when.
+#[derive(Debug, Default)]
+pub struct Memory {
+    transfers: BTreeMap<EntityKey, Arc<TransferMemory>>,
+    opened: BTreeMap<ObjectId, Opened>,
+    by_party: BTreeMap<EntityKey, BTreeSet<ObjectId>>,
+    tasks: BTreeMap<ObjectId, Vec<Issued>>,
+    waiting: BTreeSet<EntityKey>,
+    dirty: BTreeSet<Dirty>,
+}
+
+impl Memory {
+    /// A transfer's life so far.
+    #[must_use]
+    pub fn transfer(&self, key: &EntityKey) -> Option<&Arc<TransferMemory>> {
+        self.transfers.get(key)
+    }
+
+    /// All transfers.
+    pub fn transfers(&self) -> impl Iterator<Item = (&EntityKey, &Arc<TransferMemory>)> {
+        self.transfers.iter()
+    }
+
+    /// Replaces a transfer's life.
+    pub fn set_transfer(&mut self, key: &EntityKey, memory: Arc<TransferMemory>) {
+        self.transfers.insert(key.clone(), memory);
+        self.dirty.insert(Dirty::Transfer(key.clone()));
+    }
+
+    /// Everything that was ever notified, by id.
+    pub fn opened(&self) -> impl Iterator<Item = (&ObjectId, &Opened)> {
+        self.opened.iter()
+    }
+
+    /// What was notified under an id.
+    #[must_use]
+    pub fn get_opened(&self, id: &ObjectId) -> Option<&Opened> {
+        self.opened.get(id)
+    }
+
+    /// Ids of what is open below a party record.
+    #[must_use]
+    pub fn open_of(&self, party: &EntityKey) -> Vec<ObjectId> {
+        self.by_party.get(party).map(|ids| ids.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Replaces what was notified under an id.
+    pub fn set_opened(&mut self, id: &ObjectId, new: Opened) {
+        let old = self.opened.insert(id.clone(), new.clone());
+        if let Some(party) = old.and_then(|old| old.party)
+            && let Some(ids) = self.by_party.get_mut(&party)
+        {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.by_party.remove(&party);
+            }
+        }
+        if let Some(party) = new.party.filter(|_| new.is_open) {
+            self.by_party.entry(party).or_default().insert(id.clone());
+        }
+        self.dirty.insert(Dirty::Opened(id.clone()));
+    }
+
+    /// Tasks issued for a discrepancy.
+    #[must_use]
+    pub fn tasks(&self, discrepancy: &ObjectId) -> &[Issued] {
+        self.tasks.get(discrepancy).map_or(&[], Vec::as_slice)
+    }
+
+    /// All tasks, by discrepancy.
+    pub fn all_tasks(&self) -> impl Iterator<Item = (&ObjectId, &[Issued])> {
+        self.tasks.iter().map(|(id, issued)| (id, issued.as_slice()))
+    }
+
+    /// The same, to change them.
+    pub fn tasks_mut(&mut self, discrepancy: &ObjectId) -> &mut Vec<Issued> {
+        self.dirty.insert(Dirty::Tasks(discrepancy.clone()));
+        self.tasks.entry(discrepancy.clone()).or_default()
+    }
+
+    /// Says whether a customer has a transfer that waits for a source.
+    pub fn set_waiting(&mut self, party: &EntityKey, is_waiting: bool) {
+        if is_waiting {
+            self.waiting.insert(party.clone());
+        } else {
+            self.waiting.remove(party);
+        }
+    }
+
+    /// Party records of customers whose transfers wait for a source.
+    pub fn waiting(&self) -> impl Iterator<Item = &EntityKey> {
+        self.waiting.iter()
+    }
+
+    /// Takes a person's decision on a derived object; returns a party record of the customer that
+    /// the object is about.
+    pub fn decide(&mut self, reference: &mut Reference, decision: Arc<Entity>) -> Option<EntityKey> {
+        let subject = ObjectId(decision.text(Field::SubjectRef)?.into());
+        let party = self.opened.get(&subject).and_then(|opened| opened.party.clone());
+        reference.decisions.insert(subject, decision);
+        party
+    }
+
+    /// What changed since the last call, as stored key and value.
+    pub fn take_dirty(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        std::mem::take(&mut self.dirty).into_iter().map(|dirty| self.encode(&dirty)).collect()
+    }
+
+    fn encode(&self, dirty: &Dirty) -> (Vec<u8>, Vec<u8>) {
+        let mut value = Vec::new();
+        match dirty {
+            Dirty::Transfer(key) => {
+                if let Some(memory) = self.transfers.get(key) {
+                    memory.encode(&mut value);
+                }
+                (format!("transfer/{key}").into_bytes(), value)
+            }
+            Dirty::Opened(id) => {
+                if let Some(opened) = self.opened.get(id) {
+                    encode_opened(opened, &mut value);
+                }
+                (format!("opened/{id}").into_bytes(), value)
+            }
+            Dirty::Tasks(id) => {
+                for issued in self.tasks(id) {
+                    put_bytes(&mut value, issued.task.0.as_bytes());
+                    put_i64(&mut value, issued.since.0);
+                    value.push(u8::from(issued.is_done));
+                }
+                (format!("tasks/{id}").into_bytes(), value)
+            }
+        }
+    }
+
+    /// Takes what an earlier run stored.
+    ///
+    /// # Errors
+    /// When key or value do not read as what [`Memory::take_dirty`] gave.
+    pub fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
+        let key = std::str::from_utf8(key).map_err(|_| Corrupt("a memory key"))?;
+        let (kind, id) = key.split_once('/').ok_or(Corrupt("a memory key"))?;
+        let mut cursor = Cursor(value);
+        match kind {
+            "transfer" => {
+                let key = EntityKey::parse(id).ok_or(Corrupt("a transfer key"))?;
+                self.transfers.insert(key, Arc::new(TransferMemory::decode(&mut cursor)?));
+            }
+            "opened" => {
+                let opened = decode_opened(&mut cursor)?;
+                self.set_opened(&ObjectId(id.into()), opened);
+            }
+            "tasks" => {
+                let mut issued = Vec::new();
+                while !cursor.is_empty() {
+                    let task = ObjectId(cursor.compact()?);
+                    issued.push(Issued { task, since: Millis(cursor.i64()?), is_done: cursor.byte()? == 1 });
+                }
+                self.tasks.insert(ObjectId(id.into()), issued);
+            }
+            _ => return Err(Corrupt("a memory key")),
+        }
+        self.dirty.clear();
+        Ok(())
+    }
+}
+
+fn encode_opened(opened: &Opened, out: &mut Vec<u8>) {
+    let party = opened.party.as_ref().map(ToString::to_string).unwrap_or_default();
+    for text in [&party, &opened.rule, &opened.severity, &opened.team, &opened.text] {
+        put_bytes(out, text.as_bytes());
+    }
+    put_u64(out, opened.openings);
+    out.push(u8::from(opened.is_open));
+    put_i64(out, opened.since.0);
+}
+
+fn decode_opened(cursor: &mut Cursor<'_>) -> Result<Opened, Corrupt> {
+    let party = EntityKey::parse(cursor.text()?);
+    let mut text = || cursor.text().map(str::to_owned);
+    let (rule, severity, team, said) = (text()?, text()?, text()?, text()?);
+    Ok(Opened {
+        party,
+        rule,
+        severity,
+        team,
+        text: said,
+        openings: cursor.u64()?,
+        is_open: cursor.byte()? == 1,
+        since: Millis(cursor.i64()?),
+    })
+}
+
+/// Takes a changed rate, agent or article into the side inputs.
+pub fn refer(reference: &mut Reference, entity: &Arc<Entity>) {
+    match entity.key.kind {
+        EntityKind::ExchangeRate => {
+            let rate = ExchangeRate::read(&**entity);
+            let key = (rate.currency, rate.quote_currency, rate.valid_on);
+            if let ((Some(from), Some(to), Some(day)), Some((mantissa, scale))) = (key, rate.rate)
+                && let Some(micros) = in_micros(mantissa, scale)
+            {
+                reference.rates.insert((from.to_owned(), to.to_owned(), day.to_owned()), micros);
+            }
+        }
+        EntityKind::DirectoryEntry => {
+            if let Some(team) = DirectoryEntry::read(&**entity).team {
+                reference.teams.insert(entity.key.id.to_string(), team.to_owned());
+            }
+        }
+        EntityKind::KnowledgeArticle => {
+            reference.articles.insert(entity.key.id.to_string(), entity.clone());
+        }
+        EntityKind::Account
+        | EntityKind::ArCustomer
+        | EntityKind::BusinessPartner
+        | EntityKind::CallerProfile
+        | EntityKind::Case
+        | EntityKind::Invoice
+        | EntityKind::InvoiceLine
+        | EntityKind::Payment
+        | EntityKind::Dispute
+        | EntityKind::CreditNote
+        | EntityKind::Interaction
+        | EntityKind::ServiceOrder
+        | EntityKind::FieldDispatch
+        | EntityKind::DesktopTelemetry
+        | EntityKind::Transfer
+        | EntityKind::Judgement
+        | EntityKind::DiscrepancyDecision
+        | EntityKind::AlertDecision
+        | EntityKind::Watermark
+        | EntityKind::CommandOutcome
+        | EntityKind::Configuration => {}
+    }
+}
+
+/// A decimal in millionths, rounded half to even.
+fn in_micros(mantissa: i64, scale: u8) -> Option<i64> {
+    let scaled = i128::from(mantissa) * 1_000_000;
+    let unit = 10_i128.checked_pow(u32::from(scale))?;
+    i64::try_from(ontology::money::div_half_even(scaled, unit)).ok()
+}

@@ -1,0 +1,363 @@
+//! Record stage, keyed by record: version gate, parents, and the trees below party records.
+//!
+//! A shard owns the entities and the party trees whose keys hash to it. An entity's root is a
+//! function of the parents that it names and of their roots; shards tell each other about roots by
+//! messages, in rounds, until there is nothing left to say.
+
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+use ontology::{EntityKey, EntityKind, Fact, Millis, Op, System};
+use smallvec::SmallVec;
+use state::parents::parents_of;
+use state::{Entity, PartyTree};
+
+/// What one shard has to do.
+#[derive(Debug)]
+pub enum Message {
+    /// Apply a fact to an entity of this shard.
+    Fact(Fact),
+    /// `child` names `parent`, which is of this shard, as a parent.
+    Attach {
+        /// Entity of this shard.
+        parent: EntityKey,
+        /// The one that hangs below it.
+        child: EntityKey,
+    },
+    /// `child` no longer does.
+    Detach {
+        /// Entity of this shard.
+        parent: EntityKey,
+        /// The one that hung below it.
+        child: EntityKey,
+    },
+    /// The root of a parent of `child`, which is of this shard.
+    Root {
+        /// Entity of this shard.
+        child: EntityKey,
+        /// Its parent.
+        parent: EntityKey,
+        /// The party record that the parent leads to, if any.
+        root: Option<EntityKey>,
+    },
+    /// Put an entity into the tree of a party record of this shard.
+    Put {
+        /// Party record of this shard.
+        party: EntityKey,
+        /// The entity.
+        entity: Arc<Entity>,
+    },
+    /// Take an entity out of it.
+    Take {
+        /// Party record of this shard.
+        party: EntityKey,
+        /// The entity.
+        key: EntityKey,
+    },
+}
+
+impl Message {
+    /// The key that decides which shard the message is for.
+    #[must_use]
+    pub fn key(&self) -> &EntityKey {
+        match self {
+            Message::Fact(fact) => &fact.entity,
+            Message::Attach { parent, .. } | Message::Detach { parent, .. } => parent,
+            Message::Root { child, .. } => child,
+            Message::Put { party, .. } | Message::Take { party, .. } => party,
+        }
+    }
+}
+
+/// What one round of a shard gives.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// For other shards, or this one, in the next round.
+    pub messages: Vec<Message>,
+    /// Party records whose trees changed; may hold repeats.
+    pub parties: Vec<EntityKey>,
+    /// Party records that changed themselves.
+    pub party_records: Vec<Arc<Entity>>,
+    /// Changed entities that hang below no party: judgements, decisions, rates, directory.
+    pub side: Vec<Arc<Entity>>,
+    /// Entities whose known, unapplied change began or ended: system and since when.
+    pub gaps: Vec<(EntityKey, System, Option<Millis>)>,
+    /// Entities whose root changed, with the new one.
+    pub roots: Vec<(EntityKey, Option<EntityKey>)>,
+    /// Facts that changed nothing.
+    pub unchanged: u64,
+}
+
+impl Touched {
+    /// Takes over everything of another round.
+    pub fn append(&mut self, other: Touched) {
+        let Touched { messages, parties, party_records, side, gaps, roots, unchanged } = other;
+        self.messages.extend(messages);
+        self.parties.extend(parties);
+        self.party_records.extend(party_records);
+        self.side.extend(side);
+        self.gaps.extend(gaps);
+        self.roots.extend(roots);
+        self.unchanged += unchanged;
+    }
+}
+
+/// What an entity needs to know about its neighbours, kept only where it cannot be read off its
+/// own fields.
+#[derive(Debug, Default)]
+struct Links {
+    /// Named parents that are no party records, with the root that each leads to.
+    parents: SmallVec<[(EntityKey, Option<EntityKey>); 2]>,
+    children: Vec<EntityKey>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    entity: Arc<Entity>,
+    links: Option<Box<Links>>,
+}
+
+impl Slot {
+    fn named(key: &EntityKey) -> Self {
+        Slot { entity: Arc::new(Entity::named(key.clone())), links: None }
+    }
+
+    /// The party record that the entity leads to: the first of its named parents that has one.
+    fn root(&self) -> Option<EntityKey> {
+        let key = &self.entity.key;
+        if key.kind.is_party() {
+            return Some(key.clone());
+        }
+        parents_of(key.kind, &*self.entity).into_iter().find_map(|parent| {
+            if parent.kind.is_party() {
+                return Some(parent);
+            }
+            let links = self.links.as_ref()?;
+            links.parents.iter().find(|(known, _)| *known == parent)?.1.clone()
+        })
+    }
+
+    fn children(&self) -> &[EntityKey] {
+        self.links.as_ref().map_or(&[], |links| &links.children)
+    }
+}
+
+/// One shard of the record stage.
+#[derive(Debug, Default)]
+pub struct RecordShard {
+    slots: HashMap<EntityKey, Slot>,
+    trees: HashMap<EntityKey, Arc<PartyTree>>,
+    gaps: HashSet<EntityKey>,
+    dirty: Vec<EntityKey>,
+}
+
+impl RecordShard {
+    /// Works through the messages of one round.
+    pub fn step(&mut self, messages: Vec<Message>) -> Touched {
+        let mut touched = Touched::default();
+        for message in messages {
+            match message {
+                Message::Fact(fact) => self.apply(&fact, &mut touched),
+                Message::Attach { parent, child } => self.attach(parent, child, &mut touched),
+                Message::Detach { parent, child } => self.detach(&parent, &child),
+                Message::Root { child, parent, root } => self.reroot(&child, &parent, root, &mut touched),
+                Message::Put { party, entity } => {
+                    let tree = self.trees.entry_ref(&party).or_default();
+                    Arc::make_mut(tree).put(entity);
+                    touched.parties.push(party);
+                }
+                Message::Take { party, key } => {
+                    if let Some(tree) = self.trees.get_mut(&party) {
+                        Arc::make_mut(tree).take(&key);
+                        touched.parties.push(party);
+                    }
+                }
+            }
+        }
+        touched
+    }
+
+    /// The tree below a party record.
+    #[must_use]
+    pub fn tree(&self, party: &EntityKey) -> Option<&Arc<PartyTree>> {
+        self.trees.get(party)
+    }
+
+    /// The party records that something hangs below, in no order.
+    pub fn parties(&self) -> impl Iterator<Item = &EntityKey> {
+        self.trees.keys()
+    }
+
+    /// An entity.
+    #[must_use]
+    pub fn entity(&self, key: &EntityKey) -> Option<&Arc<Entity>> {
+        self.slots.get(key).map(|slot| &slot.entity)
+    }
+
+    /// The party record that an entity hangs below.
+    #[must_use]
+    pub fn root(&self, key: &EntityKey) -> Option<EntityKey> {
+        self.slots.get(key).and_then(Slot::root)
+    }
+
+    /// How many entities have content.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.values().filter(|slot| !slot.entity.rows().is_empty()).count()
+    }
+
+    /// Whether nothing has arrived.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// All entities with content, in no order.
+    pub fn entities(&self) -> impl Iterator<Item = &Arc<Entity>> {
+        self.slots.values().map(|slot| &slot.entity).filter(|entity| !entity.rows().is_empty())
+    }
+
+    /// Entities changed since the last call, each once, in key order.
+    pub fn take_dirty(&mut self) -> Vec<Arc<Entity>> {
+        let mut keys = std::mem::take(&mut self.dirty);
+        keys.sort_unstable();
+        keys.dedup();
+        keys.iter().filter_map(|key| self.slots.get(key)).map(|slot| slot.entity.clone()).collect()
+    }
+
+    /// Takes an entity that was stored by an earlier run.
+    pub fn restore(&mut self, entity: Entity) -> Touched {
+        let mut touched = Touched::default();
+        if let (Some(_), Some(row)) = (entity.open_gap(), entity.rows().first()) {
+            self.note_gap(&entity, row.key().system, &mut touched);
+        }
+        self.settle(Arc::new(entity), &mut touched);
+        touched
+    }
+
+    fn apply(&mut self, fact: &Fact, touched: &mut Touched) {
+        let slot = self.slots.entry_ref(&fact.entity).or_insert_with(|| Slot::named(&fact.entity));
+        let Some(entity) = slot.entity.apply(fact) else {
+            touched.unchanged += 1;
+            return;
+        };
+        self.dirty.push(fact.entity.clone());
+        if fact.op == Op::Gap || self.gaps.contains(&fact.entity) {
+            self.note_gap(&entity, fact.system, touched);
+        }
+        self.settle(Arc::new(entity), touched);
+    }
+
+    fn note_gap(&mut self, entity: &Entity, system: System, touched: &mut Touched) {
+        let since = entity.open_gap().map(|gap| gap.event_time);
+        if since.is_some() {
+            self.gaps.insert(entity.key.clone());
+        } else {
+            self.gaps.remove(&entity.key);
+        }
+        touched.gaps.push((entity.key.clone(), system, since));
+    }
+
+    /// Puts the new state of an entity in place and tells whom it concerns.
+    fn settle(&mut self, entity: Arc<Entity>, touched: &mut Touched) {
+        let key = &entity.key;
+        let slot = self.slots.entry_ref(key).or_insert_with(|| Slot::named(key));
+        if is_side(key.kind) {
+            slot.entity = entity.clone();
+            touched.side.push(entity);
+            return;
+        }
+        if key.kind.is_party() {
+            if slot.entity.rows().is_empty() {
+                touched.roots.push((key.clone(), Some(key.clone())));
+            }
+            slot.entity = entity.clone();
+            touched.party_records.push(entity.clone());
+            touched.messages.push(Message::Put { party: key.clone(), entity });
+            return;
+        }
+        let old_parents = parents_of(key.kind, &*slot.entity);
+        let old_root = slot.root();
+        slot.entity = entity.clone();
+        let new_parents = parents_of(key.kind, &*entity);
+        if old_parents != new_parents {
+            relink(slot, &old_parents, &new_parents, touched);
+        }
+        let new_root = slot.root();
+        announce(slot, old_root, new_root, true, touched);
+    }
+
+    fn attach(&mut self, parent: EntityKey, child: EntityKey, touched: &mut Touched) {
+        let slot = self.slots.entry_ref(&parent).or_insert_with(|| Slot::named(&parent));
+        let root = slot.root();
+        let links = slot.links.get_or_insert_default();
+        if let Err(place) = links.children.binary_search(&child) {
+            links.children.insert(place, child.clone());
+        }
+        touched.messages.push(Message::Root { child, parent, root });
+    }
+
+    fn detach(&mut self, parent: &EntityKey, child: &EntityKey) {
+        let Some(links) = self.slots.get_mut(parent).and_then(|slot| slot.links.as_mut()) else { return };
+        if let Ok(place) = links.children.binary_search(child) {
+            links.children.remove(place);
+        }
+    }
+
+    fn reroot(&mut self, child: &EntityKey, parent: &EntityKey, root: Option<EntityKey>, touched: &mut Touched) {
+        let Some(slot) = self.slots.get_mut(child) else { return };
+        let old_root = slot.root();
+        let Some(links) = slot.links.as_mut() else { return };
+        let Some(known) = links.parents.iter_mut().find(|(known, _)| known == parent) else { return };
+        known.1 = root;
+        let new_root = slot.root();
+        announce(slot, old_root, new_root, false, touched);
+    }
+}
+
+/// Kinds that hang below no party record.
+fn is_side(kind: EntityKind) -> bool {
+    !kind.is_party() && state::parents::parent_fields(kind).is_empty()
+}
+
+/// Registers an entity with the parents that it newly names and signs it off from the others.
+fn relink(slot: &mut Slot, old: &[EntityKey], new: &[EntityKey], touched: &mut Touched) {
+    let child = slot.entity.key.clone();
+    for parent in old.iter().filter(|parent| !parent.kind.is_party() && !new.contains(parent)) {
+        if let Some(links) = slot.links.as_mut() {
+            links.parents.retain(|(known, _)| known != parent);
+        }
+        touched.messages.push(Message::Detach { parent: parent.clone(), child: child.clone() });
+    }
+    for parent in new.iter().filter(|parent| !parent.kind.is_party() && !old.contains(parent)) {
+        let links = slot.links.get_or_insert_default();
+        if !links.parents.iter().any(|(known, _)| known == parent) {
+            links.parents.push((parent.clone(), None));
+        }
+        touched.messages.push(Message::Attach { parent: parent.clone(), child: child.clone() });
+    }
+}
+
+/// Moves an entity from tree to tree and tells its children where they now hang.
+fn announce(
+    slot: &Slot,
+    old_root: Option<EntityKey>,
+    new_root: Option<EntityKey>,
+    is_changed: bool,
+    touched: &mut Touched,
+) {
+    let key = &slot.entity.key;
+    let is_moved = old_root != new_root;
+    if is_moved {
+        touched.roots.push((key.clone(), new_root.clone()));
+        for child in slot.children() {
+            touched.messages.push(Message::Root { child: child.clone(), parent: key.clone(), root: new_root.clone() });
+        }
+        if let Some(party) = old_root {
+            touched.messages.push(Message::Take { party, key: key.clone() });
+        }
+    }
+    if let Some(party) = new_root.filter(|_| is_moved || is_changed) {
+        touched.messages.push(Message::Put { party, entity: slot.entity.clone() });
+    }
+}

@@ -1,0 +1,171 @@
+//! What the resolver answers with: customers, changes of customers, candidates, explanations.
+
+use compact_str::CompactString;
+use ontology::{CustomerId, EntityKey};
+
+use crate::confidence::Confidence;
+use crate::feature::{Feature, Level};
+use crate::judgement::Judgement;
+
+/// A customer: party records that are one party.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// Id, a function of the smallest member.
+    pub id: CustomerId,
+    /// Members, sorted: Salesforce, Oracle, SAP, Webex, then by id.
+    pub members: Vec<EntityKey>,
+    /// Accepted pairs within the cluster, sorted by pair.
+    pub links: Vec<Link>,
+}
+
+/// An accepted pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The smaller record.
+    pub left: EntityKey,
+    /// The larger record.
+    pub right: EntityKey,
+    /// How sure; a person's link is certain.
+    pub confidence: Confidence,
+    /// Whether a person decided it.
+    pub is_human: bool,
+}
+
+/// Customers before and after, connected by common members. Merges and splits are read from it;
+/// with equal members on both sides a record, a confidence or a candidate of the customer changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterChange {
+    /// Customers that were, sorted by smallest member.
+    pub before: Vec<Cluster>,
+    /// Customers that are, sorted by smallest member.
+    pub after: Vec<Cluster>,
+    /// What brought it about; of several causes the first in the order of [`Cause`].
+    pub cause: Cause,
+}
+
+/// Why customers changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// A person decided on a pair.
+    Judged {
+        /// The smaller record of the pair.
+        left: EntityKey,
+        /// The larger record of the pair.
+        right: EntityKey,
+    },
+    /// A record was deleted.
+    Removed(EntityKey),
+    /// A value became generic or stopped being so.
+    Generic,
+    /// A record appeared or changed.
+    Changed(EntityKey),
+}
+
+/// What became of a candidate pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LinkState {
+    /// Accepted, and both records are in one customer by it.
+    Linked,
+    /// A person has to decide.
+    Review,
+    /// Not alike enough.
+    Below,
+    /// A person decided that they are not the same.
+    Unlinked,
+}
+
+/// Why a pair waits for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WhyNotAutomatic {
+    /// The confidence lies in the review band.
+    ReviewBand,
+    /// Tax ids differ.
+    TaxIdVeto,
+    /// Cross-reference keys name different records.
+    KeyVeto,
+    /// The union would hold a vetoed pair.
+    ClusterConflict,
+}
+
+/// A candidate pair from the side of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The other record.
+    pub other: EntityKey,
+    /// How sure.
+    pub confidence: Confidence,
+    /// What became of the pair.
+    pub state: LinkState,
+    /// Why it waits, if it is in review.
+    pub why_not_automatic: Option<WhyNotAutomatic>,
+}
+
+/// A pair that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReviewItem {
+    /// The smaller record.
+    pub left: EntityKey,
+    /// The larger record.
+    pub right: EntityKey,
+    /// How sure the resolver is.
+    pub confidence: Confidence,
+    /// How well each feature agrees.
+    pub features: Vec<(Feature, Level)>,
+    /// Why it was not decided automatically.
+    pub why_not_automatic: WhyNotAutomatic,
+}
+
+/// Why two records are, or are not, one customer. Values are personal data: whoever shows them
+/// masks them by role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The smaller record.
+    pub left: EntityKey,
+    /// The larger record.
+    pub right: EntityKey,
+    /// Every feature, in order.
+    pub features: Vec<FeatureExplanation>,
+    /// Log2 odds before any feature, thousandths.
+    pub prior_millibits: i32,
+    /// Prior and contributions together.
+    pub total_millibits: i32,
+    /// Floors and ceilings that applied, by name, in order.
+    pub rules: Vec<&'static str>,
+    /// Automatic vetoes on the pair.
+    pub vetoes: Vec<WhyNotAutomatic>,
+    /// Judgements on the pair, latest last.
+    pub judgements: Vec<Judgement>,
+    /// Confidence after rules, before judgements.
+    pub confidence: Confidence,
+    /// The gate of the automatic link.
+    pub threshold: Confidence,
+    /// What became of the pair.
+    pub state: LinkState,
+    /// Why it waits, if it is in review.
+    pub why_not_automatic: Option<WhyNotAutomatic>,
+    /// Whether blocking proposed the pair or a person named it; other pairs are never decided.
+    pub was_candidate: bool,
+    /// Whether both records are in one customer, by this pair or by others.
+    pub same_customer: bool,
+    /// Version of the model.
+    pub model_version: CompactString,
+}
+
+/// One feature of an explanation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeatureExplanation {
+    /// Which feature.
+    pub feature: Feature,
+    /// Value of the smaller record in standard form, empty if it has none.
+    pub left: CompactString,
+    /// Value of the larger record in standard form, empty if it has none.
+    pub right: CompactString,
+    /// How well they agree.
+    pub level: Level,
+    /// What it adds to the log2 odds, thousandths.
+    pub contribution_millibits: i32,
+    /// Whether the value is ignored because too many records share it.
+    pub is_generic: bool,
+    /// Whether a blocking data finding forbids an automatic link to rest on it.
+    pub is_blocked: bool,
+}

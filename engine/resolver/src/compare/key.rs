@@ -1,0 +1,40 @@
+//! Cross-reference keys: agree if both records carry one key, conflict if both name a record of one
+//! scheme and never the same one. Conflicting keys are a veto.
+
+use super::{Comparison, Subject};
+use crate::feature::{Feature, Level};
+
+pub(super) const COMPARISON: Comparison = Comparison { feature: Feature::Key, compare };
+
+fn compare(left: &Subject, right: &Subject) -> Level {
+    let in_right = |key| right.telling_keys().any(|other| other == key);
+    if left.telling_keys().any(in_right) {
+        return Level::Exact;
+    }
+    if conflicts(left, right) {
+        return Level::Different;
+    }
+    if share_generic(left, right) { Level::Generic } else { Level::Silent }
+}
+
+fn share_generic(left: &Subject, right: &Subject) -> bool {
+    left.standard.keys.iter().any(|key| right.standard.keys.contains(key))
+}
+
+/// Whether the records cannot be one customer by their keys. Two records of one system have ids of
+/// their own by nature, so their own scheme is no ground for a conflict.
+pub(crate) fn conflicts(left: &Subject, right: &Subject) -> bool {
+    let same_system = left.standard.own_scheme == right.standard.own_scheme;
+    left.telling_keys().any(|(scheme, _)| {
+        let is_own = same_system && scheme == left.standard.own_scheme;
+        !is_own && names_in(right, scheme) && !agree_in(left, right, scheme)
+    })
+}
+
+fn names_in(subject: &Subject, scheme: &str) -> bool {
+    subject.telling_keys().any(|(other, _)| other == scheme)
+}
+
+fn agree_in(left: &Subject, right: &Subject, scheme: &str) -> bool {
+    left.telling_keys().any(|key| key.0 == scheme && right.telling_keys().any(|other| other == key))
+}

@@ -1,0 +1,185 @@
+//! What is known: customers, candidates, review, findings, explanations. As of the last drain.
+
+use ontology::{CustomerId, EntityKey, Finding, FindingKind, FindingSeverity};
+
+use crate::answer::{Candidate, Cluster, Explanation, FeatureExplanation, LinkState, ReviewItem, WhyNotAutomatic};
+use crate::drain::judged;
+use crate::feature::{Feature, Level};
+use crate::graph::{Edge, Party, automatic_veto, pair, tax_id_of};
+use crate::index::Slot;
+use crate::judgement::Judgements;
+use crate::resolver::Resolver;
+use crate::score::{Circumstances, score};
+
+impl Resolver {
+    /// The customer of a record. A record that was never seen, or is deleted, is a customer of one.
+    #[must_use]
+    pub fn customer_of(&self, party: &EntityKey) -> CustomerId {
+        match self.graph.slot(party) {
+            Some(slot) => self.graph.customer_of(slot),
+            None => CustomerId::of_member(party),
+        }
+    }
+
+    /// A current customer by its id.
+    #[must_use]
+    pub fn cluster(&self, id: &CustomerId) -> Option<&Cluster> {
+        self.clusters.get(id)
+    }
+
+    /// The current customer of the record that an id was made from: where an old id redirects to.
+    #[must_use]
+    pub fn redirect(&self, id: &CustomerId) -> Option<CustomerId> {
+        self.owners.get(id).map(|slot| self.graph.customer_of(*slot))
+    }
+
+    /// Current customers, in no order.
+    pub fn clusters(&self) -> impl Iterator<Item = &Cluster> {
+        self.clusters.values()
+    }
+
+    /// Candidate pairs of a record, most confident first, then by key.
+    #[must_use]
+    pub fn candidates_of(&self, party: &EntityKey) -> Vec<Candidate> {
+        let Some(slot) = self.graph.slot(party) else { return Vec::new() };
+        let node = self.graph.node(slot);
+        let candidate = |other: &Slot| {
+            self.graph.edge(slot, *other).map(|edge| Candidate {
+                other: self.graph.node(*other).key.clone(),
+                confidence: edge.link_confidence(),
+                state: edge.state(&self.model),
+                why_not_automatic: edge.why_not_automatic(&self.model),
+            })
+        };
+        let mut found: Vec<Candidate> = node.neighbours.iter().filter_map(candidate).collect();
+        found.sort_by(|x, y| y.confidence.cmp(&x.confidence).then_with(|| x.other.cmp(&y.other)));
+        found
+    }
+
+    /// Pairs that wait for a person, sorted by pair.
+    pub fn review_items(&self) -> impl Iterator<Item = ReviewItem> {
+        let item = |(a, b): &(Slot, Slot)| {
+            let edge = self.graph.edge(*a, *b)?;
+            let (left, right) = self.graph.by_key((*a, *b));
+            Some(ReviewItem {
+                left: self.graph.node(left).key.clone(),
+                right: self.graph.node(right).key.clone(),
+                confidence: edge.confidence,
+                features: edge.levels.iter().collect(),
+                why_not_automatic: edge.why_not_automatic(&self.model)?,
+            })
+        };
+        let mut items: Vec<ReviewItem> = self.review.iter().filter_map(item).collect();
+        items.sort_by(|x, y| (&x.left, &x.right).cmp(&(&y.left, &y.right)));
+        items.into_iter()
+    }
+
+    /// Defects of a record that identity sees: generic values, duplicates within its system, tax ids
+    /// that differ within its customer. Sorted.
+    #[must_use]
+    pub fn findings(&self, party: &EntityKey) -> Vec<Finding> {
+        let Some(slot) = self.graph.slot(party) else { return Vec::new() };
+        let Some(record) = self.graph.party(slot) else { return Vec::new() };
+        let mut found = generic_values(party, record);
+        let others = self.clusters.get(&self.graph.customer_of(slot)).map_or(&[][..], |cluster| &cluster.members);
+        let others = || others.iter().filter(|member| *member != party);
+        if others().any(|member| member.kind == party.kind) {
+            found.push(finding(party, FindingKind::DuplicateRecord, None, "", FindingSeverity::Warn));
+        }
+        let conflicts = |member: &EntityKey| {
+            let other = self.graph.slot(member).and_then(|slot| self.graph.party(slot));
+            other.is_some_and(|other| {
+                automatic_veto(&record.subject, &other.subject) == Some(WhyNotAutomatic::TaxIdVeto)
+            })
+        };
+        if others().any(conflicts) {
+            let (kind, severity) = (FindingKind::ConflictingValues, FindingSeverity::Block);
+            found.push(finding(party, kind, Some(Feature::TaxId), &tax_id_of(record), severity));
+        }
+        found.sort();
+        found
+    }
+
+    /// Why two records are, or are not, one customer; also for pairs that were never candidates.
+    /// None if one of them is not known.
+    #[must_use]
+    pub fn explain(&self, one: &EntityKey, other: &EntityKey) -> Option<Explanation> {
+        let (x, y) = (self.graph.slot(one)?, self.graph.slot(other)?);
+        let (a, b) = self.graph.by_key(pair(x, y));
+        let (left, right) = (self.graph.party(a)?, self.graph.party(b)?);
+        let known = self.graph.edge(a, b);
+        let is_sole = known.is_some_and(|edge| edge.is_sole_customer);
+        let edge: Edge = match known {
+            Some(edge) => *edge,
+            None => judged(&self.graph, &self.model, pair(a, b), is_sole)?,
+        };
+        let circumstances = Circumstances::of(&left.subject, &right.subject);
+        let scored = score(&self.model, edge.levels, circumstances, is_sole);
+        let was_candidate = known.is_some();
+        let state = if was_candidate { edge.state(&self.model) } else { LinkState::Below };
+        Some(Explanation {
+            left: self.graph.node(a).key.clone(),
+            right: self.graph.node(b).key.clone(),
+            features: features(left, right, &edge, &scored.contributions_millibits),
+            prior_millibits: scored.prior_millibits,
+            total_millibits: scored.total_millibits,
+            rules: scored.rules.to_vec(),
+            vetoes: edge.veto.into_iter().collect(),
+            judgements: self.graph.judgements.get(&pair(a, b)).map(Judgements::all).unwrap_or_default().to_vec(),
+            confidence: scored.confidence,
+            threshold: self.model.link_min,
+            state,
+            why_not_automatic: if was_candidate { edge.why_not_automatic(&self.model) } else { None },
+            was_candidate,
+            same_customer: self.graph.customer_of(a) == self.graph.customer_of(b),
+            model_version: self.model.version.clone(),
+        })
+    }
+}
+
+fn features(
+    left: &Party,
+    right: &Party,
+    edge: &Edge,
+    contributions: &[i32; Feature::COUNT],
+) -> Vec<FeatureExplanation> {
+    let (a, b) = (&left.subject, &right.subject);
+    let explained = |(feature, level): (Feature, Level)| FeatureExplanation {
+        feature,
+        left: a.standard.shown(feature),
+        right: b.standard.shown(feature),
+        level,
+        contribution_millibits: contributions[feature as usize],
+        is_generic: level == Level::Generic,
+        is_blocked: a.standard.blocked.contains(feature) || b.standard.blocked.contains(feature),
+    };
+    edge.levels.iter().map(explained).collect()
+}
+
+fn generic_values(party: &EntityKey, record: &Party) -> Vec<Finding> {
+    let subject = &record.subject;
+    let all = <Feature as ontology::Vocabulary>::ALL.iter().map(|(feature, _)| *feature);
+    let mut found: Vec<Finding> = all
+        .filter(|feature| subject.generic.contains(*feature))
+        .map(|feature| {
+            let value = subject.standard.shown(feature);
+            finding(party, FindingKind::GenericValue, Some(feature), &value, FindingSeverity::Warn)
+        })
+        .collect();
+    for (at, (_, value)) in subject.standard.keys.iter().enumerate().take(64) {
+        if subject.generic_keys & (1 << at) != 0 {
+            found.push(finding(party, FindingKind::GenericValue, Some(Feature::Key), value, FindingSeverity::Warn));
+        }
+    }
+    found
+}
+
+fn finding(
+    party: &EntityKey,
+    kind: FindingKind,
+    feature: Option<Feature>,
+    value: &str,
+    severity: FindingSeverity,
+) -> Finding {
+    Finding { kind, entity: party.clone(), field: feature.map(Feature::field), value: value.into(), severity }
+}

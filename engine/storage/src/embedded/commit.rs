@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use fjall::{OwnedWriteBatch, PersistMode};
 use ontology::Millis;
@@ -17,6 +18,9 @@ use crate::{
 
 /// Payload blocks dropped in one commit: bounds how long an expiry holds up appends.
 const EXPIRE_BLOCKS_MAX: usize = 1024;
+
+/// How often a settling store asks whether its tables are written; the library does not tell.
+const SETTLE_POLL: Duration = Duration::from_millis(2);
 
 impl Embedded {
     pub(super) fn commit_batch(&self, batch: Batch, durability: Durability) -> Result<Range<Position>> {
@@ -44,6 +48,22 @@ impl Embedded {
         inner.probe().map_err(|error| inner.stop("sync the journal", &error))?;
         inner.tables.db.persist(PersistMode::SyncData).map_err(|error| inner.stop("sync the journal", &error))?;
         crash::point("storage.sync.after");
+        Ok(())
+    }
+
+    /// See [`Embedded::settle`].
+    pub(super) fn write_tables(&self) -> Result<()> {
+        let inner = &*self.0;
+        let _writer = inner.lock_writer()?;
+        let stop = |error: fjall::Error| inner.stop("write out the tables", &error);
+        for keyspace in inner.tables.all() {
+            keyspace.rotate_memtable().map_err(stop)?;
+        }
+        while inner.tables.all().any(|keyspace| keyspace.sealed_memtable_count() > 0) {
+            // Fails once the library's background writers have failed: then waiting is in vain.
+            inner.tables.db.persist(PersistMode::Buffer).map_err(stop)?;
+            std::thread::sleep(SETTLE_POLL);
+        }
         Ok(())
     }
 

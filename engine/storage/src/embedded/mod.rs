@@ -8,6 +8,7 @@
 mod commit;
 mod format;
 mod journal;
+mod manifest;
 mod open;
 mod quarantine;
 mod read;
@@ -97,6 +98,15 @@ impl Embedded {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.0.dir
+    }
+
+    /// Writes what is only in the journal out to the tables, so that the next open has nothing to
+    /// replay. Part of a clean stop; nothing depends on it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Stop`] at and after the first failed write.
+    pub fn settle(&self) -> Result<()> {
+        self.write_tables()
     }
 
     fn last_position(&self) -> Position {

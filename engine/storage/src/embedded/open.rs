@@ -7,7 +7,7 @@ use std::sync::{Mutex, OnceLock};
 
 use super::seal::{self, Seal};
 use super::tables::{Tables, read_error};
-use super::{Inner, Options, Writer, format, journal, verify};
+use super::{Inner, Options, Writer, format, journal, manifest, verify};
 use crate::{DIGEST_START, Error, Position, Result, crash};
 
 const STORE_FOLDER: &str = "store";
@@ -29,6 +29,7 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Inner> {
         crash::point("storage.open.format_written");
     }
     if exists {
+        manifest::examine(&library_dir)?;
         journal::examine(&library_dir)?;
     } else {
         remove_unfinished(&library_dir)?;

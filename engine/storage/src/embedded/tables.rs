@@ -65,6 +65,11 @@ impl Tables {
         })
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &Keyspace> {
+        let fixed = [&self.log, &self.raw, &self.sources, &self.quarantine, &self.quarantine_raw, &self.outbox];
+        fixed.into_iter().chain([&self.system]).chain(&self.rows)
+    }
+
     pub(super) fn row(&self, table: Table) -> &Keyspace {
         let [entity, resolver, customer, timer, redirect, meta] = &self.rows;
         match table {

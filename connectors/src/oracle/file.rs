@@ -1,0 +1,1 @@
+//! Change envelopes from JSON-lines files.

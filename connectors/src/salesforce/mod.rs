@@ -1,0 +1,36 @@
+//! Salesforce: change events over the Pub/Sub API, records over REST.
+
+pub mod bitmap;
+pub mod decode;
+pub mod event;
+pub mod rest;
+pub mod transport;
+
+pub use decode::SalesforceDecoder;
+
+/// The wire types of the event bus.
+pub mod eventbus {
+    #![allow(missing_docs, clippy::pedantic)]
+    tonic::include_proto!("eventbus.v1");
+}
+
+/// The 18-character form of a Salesforce id; anything else stays as it is.
+///
+/// ```
+/// assert_eq!(connectors::salesforce::long_id("0014H00002LbR7Q"), "0014H00002LbR7QQAV");
+/// assert_eq!(connectors::salesforce::long_id("SF-2026-8831"), "SF-2026-8831");
+/// ```
+#[must_use]
+pub fn long_id(id: &str) -> String {
+    const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
+    let mut long = id.to_owned();
+    if id.len() != 15 || !id.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return long;
+    }
+    for chunk in id.as_bytes().chunks(5) {
+        let capitals = chunk.iter().enumerate().filter(|(_, b)| b.is_ascii_uppercase());
+        let index = capitals.fold(0_usize, |bits, (place, _)| bits | 1 << place);
+        long.push(char::from(LETTERS[index]));
+    }
+    long
+}

@@ -1,0 +1,6 @@
+//! SAP: IDoc documents posted over HTTP, list queries over OData.
+
+pub mod decode;
+pub mod transport;
+
+pub use decode::SapDecoder;

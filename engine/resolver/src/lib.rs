@@ -15,7 +15,7 @@
 //!     let mut record = PartyRecord::read(key, &Fields::default());
 //!     record.name = name.into();
 //!     record.tax_id = "DE123456789".into();
-//!     resolver.upsert(&record);
+//!     resolver.upsert(record);
 //! }
 //! let changes = resolver.drain();
 //! assert_eq!(changes[0].after[0].members, keys);

@@ -65,15 +65,15 @@ impl Resolver {
 
     /// Takes a new record, or a new version of one. A version with equal features changes nothing
     /// and costs a hash of the record.
-    pub fn upsert(&mut self, record: &PartyRecord) {
+    pub fn upsert(&mut self, record: PartyRecord) {
         let slot = self.intern(&record.key);
-        let fingerprint = fingerprint(record);
+        let fingerprint = fingerprint(&record);
         if let Some(known) = &mut self.graph.node_mut(slot).party
             && known.fingerprint == fingerprint
         {
             return;
         }
-        let standard = Standard::of(record, &self.model);
+        let standard = Standard::of(&record, &self.model);
         if let Some(known) = &mut self.graph.node_mut(slot).party
             && known.subject.standard == standard
         {
@@ -86,7 +86,7 @@ impl Resolver {
         let subject = Subject { standard, generic: FeatureSet::default(), generic_keys: 0 };
         self.reindex(slot, &old_blocks, &blocks);
         self.graph.node_mut(slot).party = Some(Party { fingerprint, subject, blocks });
-        self.mark(slot, Cause::Changed(record.key.clone()));
+        self.mark(slot, Cause::Changed(record.key));
     }
 
     /// Forgets a deleted record and ends its pairs; judgements stay for its return.
@@ -99,11 +99,11 @@ impl Resolver {
 
     /// Takes a person's decision on a pair. The records need not have been seen yet. The latest by
     /// time, then actor, counts; a repeat changes nothing.
-    pub fn judge(&mut self, left: &EntityKey, right: &EntityKey, judgement: Judgement) {
+    pub fn judge(&mut self, left: EntityKey, right: EntityKey, judgement: Judgement) {
         if left == right {
             return;
         }
-        let (a, b) = (self.intern(left), self.intern(right));
+        let (a, b) = (self.intern(&left), self.intern(&right));
         if !self.graph.judgements.entry(pair(a, b)).or_default().add(judgement) {
             return;
         }
@@ -114,7 +114,7 @@ impl Resolver {
             }
         }
         let (left, right) = if left < right { (left, right) } else { (right, left) };
-        let cause = Cause::Judged { left: left.clone(), right: right.clone() };
+        let cause = Cause::Judged { left, right };
         self.mark(a, cause.clone());
         self.mark(b, cause);
     }

@@ -1,0 +1,158 @@
+//! Order never matters: any history that ends in the same records and judgements ends in the same
+//! customers, ids and review queue, drained once or after every step.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use ontology::status::Verdict;
+use ontology::{EntityKey, PartyRecord};
+use proptest::prelude::*;
+use resolver::{Judgement, Model, Resolver};
+use support::{account, ar, caller, judgement, partner, picture, record};
+
+/// One input.
+#[derive(Debug, Clone)]
+enum Step {
+    Upsert(PartyRecord),
+    Remove(EntityKey),
+    Judge(EntityKey, EntityKey, Judgement),
+}
+
+fn key() -> impl Strategy<Value = EntityKey> {
+    (0..4u8, 0..4u8).prop_map(|(kind, number)| match kind {
+        0 => account(&format!("A{number}")),
+        1 => ar(&format!("R{number}")),
+        2 => partner(&format!("P{number}")),
+        _ => caller(&format!("C{number}")),
+    })
+}
+
+/// Few values, so that records agree, conflict and grow generic often.
+fn party() -> impl Strategy<Value = PartyRecord> {
+    let maybe = |values: &'static [&'static str]| prop::option::weighted(0.6, prop::sample::select(values));
+    (
+        key(),
+        maybe(&["Acme GmbH", "ACME", "Acme Leeds", "Zenith", "Anna Bauer"]),
+        maybe(&["111222333", "999888777"]),
+        maybe(&["a@acme.example", "b@zenith.example", "c@acme.example"]),
+        maybe(&["+12125550101", "+12125550102", "+12125550103"]),
+        maybe(&["N-1", "N-2", "A1"]),
+        maybe(&["12 Mill Lane", "9 Abbey Road"]),
+    )
+        .prop_map(|(key, name, tax_id, email, phone, number, street)| {
+            let named = [
+                ("name", name),
+                ("tax_id", tax_id),
+                ("email", email),
+                ("phone", phone),
+                ("account", number),
+                ("street", street),
+            ];
+            let mut fields: Vec<(&str, &str)> =
+                named.into_iter().filter_map(|(field, value)| value.map(|value| (field, value))).collect();
+            fields.push(("city", "Leeds"));
+            record(&key, &fields)
+        })
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        8 => party().prop_map(Step::Upsert),
+        2 => key().prop_map(Step::Remove),
+        1 => (key(), key(), any::<bool>(), 0..5i64).prop_map(|(left, right, link, at)| {
+            let verdict = if link { Verdict::Link } else { Verdict::Unlink };
+            Step::Judge(left, right, judgement(verdict, at))
+        }),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+/// A model in which values grow generic and blocks retire after two records.
+fn narrow() -> Model {
+    let mut model = Model::shipped();
+    model.generic_max = 2;
+    model.block_max = 3;
+    model
+}
+
+fn play(steps: &[Step], drain_every: usize) -> Resolver {
+    let mut resolver = Resolver::new(narrow());
+    for (at, step) in steps.iter().enumerate() {
+        match step {
+            Step::Upsert(record) => resolver.upsert(record.clone()),
+            Step::Remove(key) => resolver.remove(key),
+            Step::Judge(left, right, judgement) => resolver.judge(left.clone(), right.clone(), judgement.clone()),
+        }
+        if at % drain_every == drain_every - 1 {
+            resolver.drain();
+        }
+    }
+    resolver.drain();
+    resolver
+}
+
+/// The shortest history with the same end, in the order of `rank`.
+fn essence(steps: &[Step], rank: impl Fn(usize) -> u64) -> Vec<Step> {
+    let mut last = std::collections::BTreeMap::new();
+    let mut kept = Vec::new();
+    for step in steps {
+        match step {
+            Step::Upsert(record) => {
+                last.insert(record.key.clone(), record.clone());
+            }
+            Step::Remove(key) => {
+                last.remove(key);
+            }
+            Step::Judge(..) => kept.push(step.clone()),
+        }
+    }
+    kept.extend(last.into_values().map(Step::Upsert));
+    let mut ranked: Vec<(u64, Step)> = kept.into_iter().enumerate().map(|(at, step)| (rank(at), step)).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, step)| step).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_same_records_and_judgements_give_the_same_customers(
+        steps in steps(),
+        seed in any::<u64>(),
+        drain_every in 1..8usize,
+    ) {
+        let expected = picture(&play(&steps, 1));
+        prop_assert_eq!(&picture(&play(&steps, drain_every)), &expected);
+        let shuffled = essence(&steps, |at| (at as u64 + 1).wrapping_mul(seed | 1).rotate_left(17));
+        prop_assert_eq!(&picture(&play(&shuffled, drain_every)), &expected);
+        prop_assert_eq!(&picture(&play(&shuffled, usize::MAX)), &expected);
+    }
+
+    #[test]
+    fn changes_told_one_by_one_add_up_to_the_customers(steps in steps()) {
+        let mut told = std::collections::BTreeMap::new();
+        let mut resolver = Resolver::new(narrow());
+        for step in &steps {
+            match step {
+                Step::Upsert(record) => resolver.upsert(record.clone()),
+                Step::Remove(key) => resolver.remove(key),
+                Step::Judge(left, right, judgement) => resolver.judge(left.clone(), right.clone(), judgement.clone()),
+            }
+            for change in resolver.drain() {
+                for cluster in change.before {
+                    prop_assert_eq!(told.remove(&cluster.id), Some(cluster));
+                }
+                for cluster in change.after {
+                    told.insert(cluster.id.clone(), cluster);
+                }
+            }
+        }
+        for cluster in told.values() {
+            prop_assert_eq!(resolver.cluster(&cluster.id), Some(cluster));
+            for member in &cluster.members {
+                prop_assert_eq!(&resolver.customer_of(member), &cluster.id);
+            }
+        }
+        prop_assert_eq!(told.len(), resolver.clusters().count());
+    }
+}

@@ -89,6 +89,20 @@ fn a_settled_store_opens_with_everything() {
     assert_eq!(open(dir.path()).unwrap().read(Position::FIRST).unwrap().count(), 3);
 }
 
+#[test]
+fn files_of_a_flush_that_died_are_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    append_one(&store);
+    store.settle().unwrap();
+    drop(store);
+    let trees = std::fs::read_dir(dir.path().join("store/keyspaces")).unwrap().map(|tree| tree.unwrap().path());
+    for folder in trees.flat_map(|tree| [tree.join("tables"), tree.join("blobs")]).filter(|folder| folder.exists()) {
+        std::fs::write(folder.join("999"), b"half a file").unwrap();
+    }
+    assert_eq!(open(dir.path()).unwrap().last(), Position(1));
+}
+
 /// Name of the test below that plays the process which dies, and of the variable that asks it to.
 const VICTIM: &str = "dies_at_the_named_point";
 const VICTIM_DIR: &str = "OPSHUB_STORAGE_TEST_DIR";

@@ -21,7 +21,8 @@ pub trait Store: Log + Rows + Quarantine {
     /// Commits the whole batch as one atom and gives the positions of its facts.
     ///
     /// # Errors
-    /// As [`Log::append`] and [`Rows::write`]; on an error nothing of the batch is visible.
+    /// As [`Log::append`] and [`Rows::write`]. After an error nothing of the batch is kept, except
+    /// after [`Error::Stop`]: then only a restart shows whether the batch reached the disk, whole.
     fn commit(&self, batch: Batch, durability: Durability) -> Result<Range<Position>>;
 
     /// Puts on disk whatever was committed relaxed.

@@ -221,10 +221,10 @@ pub fn parse_sap_instant(date: &str, time: &str, zone: &jiff::tz::TimeZone) -> R
     wall_instant(date.to_datetime(time), zone).map(Some).ok_or(())
 }
 
-/// Reads SAP's `YYYYMMDD`; zeros and blanks are none.
+/// Reads SAP's `YYYYMMDD`; zeros, blanks and the open end `99991231` are none.
 pub fn parse_sap_date(date: &str) -> Result<Option<jiff::civil::Date>, ()> {
     let date = date.trim();
-    if date.is_empty() || date == "00000000" {
+    if matches!(date, "" | "00000000" | "99991231") {
         return Ok(None);
     }
     if date.len() != 8 || !date.bytes().all(|b| b.is_ascii_digit()) {
@@ -286,7 +286,8 @@ mod tests {
             twos_complement(&[0, 0xab, 0x54, 0xa9, 0x8c, 0xeb, 0x1f, 0x0a, 0xd2]),
             Some(12_345_678_901_234_567_890)
         );
-        assert_eq!(Decimal::from_base64("AKtUqYzrHwrS", 2), None, "does not fit 64 bits");
+        assert_eq!(Decimal::from_base64("AKtUqYzrHwrS", 2), decimal(1_234_567_890_123_456_789, 1));
+        assert_eq!(Decimal::from_base64("AKtUqYzrHwrT", 2), None, "does not fit 64 bits");
         assert_eq!(Decimal::from_base64("Aw==", -2), decimal(300, 0));
         assert_eq!(Decimal::from_base64("", 2), None);
         assert_eq!(Decimal::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAUB", 2), decimal(1281, 2));
@@ -314,7 +315,7 @@ mod tests {
         assert_eq!(read("20260309", "240000"), Ok(Some(Millis(1_773_100_800_000))));
         assert_eq!(read("00000000", "000000"), Ok(None));
         assert_eq!(read("", ""), Ok(None));
-        assert!(read("99991231", "").unwrap().is_some());
+        assert_eq!(read("99991231", "235959"), Ok(None));
         assert_eq!(read("20260230", ""), Err(()));
         assert_eq!(read("20260310", "2500"), Err(()));
         assert_eq!(read("2026031x", ""), Err(()));

@@ -5,3 +5,4 @@ pub mod file;
 pub mod transport;
 
 pub use decode::OracleDecoder;
+pub use transport::{OracleConfig, OracleListConfig};

@@ -3,10 +3,12 @@
 pub mod bitmap;
 pub mod decode;
 pub mod event;
+pub mod refetch;
 pub mod rest;
 pub mod transport;
 
 pub use decode::SalesforceDecoder;
+pub use transport::SalesforceConfig;
 
 /// The wire types of the event bus.
 pub mod eventbus {

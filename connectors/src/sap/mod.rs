@@ -4,3 +4,4 @@ pub mod decode;
 pub mod transport;
 
 pub use decode::SapDecoder;
+pub use transport::{SapConfig, SapListConfig};

@@ -6,3 +6,4 @@ pub mod signature;
 pub mod transport;
 
 pub use decode::WxccDecoder;
+pub use transport::{WxccConfig, WxccSearchConfig};

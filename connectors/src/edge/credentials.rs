@@ -1,0 +1,90 @@
+//! Secrets that cannot be printed, and their comparison in constant time.
+
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+/// A secret. Its text never reaches a log or a message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Secret(secret.into())
+    }
+
+    /// The secret itself, for the one call that needs it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `given` is the secret, in time that does not depend on where they differ.
+    #[must_use]
+    pub fn is(&self, given: &str) -> bool {
+        let digest = |text: &str| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(b"compare").expect("a key of any length is taken");
+            mac.update(text.as_bytes());
+            mac
+        };
+        digest(given).verify(&digest(&self.0).finalize().into_bytes()).is_ok()
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Whether the request carries the bearer token.
+#[must_use]
+pub fn has_bearer(headers: &HeaderMap, token: &Secret) -> bool {
+    authorization(headers, "bearer").is_some_and(|given| token.is(given))
+}
+
+/// Whether the request carries user and password.
+#[must_use]
+pub fn has_basic(headers: &HeaderMap, user: &str, password: &Secret) -> bool {
+    let decoded = authorization(headers, "basic")
+        .and_then(|given| base64::engine::general_purpose::STANDARD.decode(given).ok())
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    decoded.is_some_and(|pair| Secret(format!("{user}:{}", password.expose())).is(&pair))
+}
+
+fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+    let (given, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_secret_is_compared_and_never_shown() {
+        let secret = Secret::new("hunter2");
+        assert!(secret.is("hunter2") && !secret.is("hunter3") && !secret.is(""));
+        assert_eq!(format!("{secret:?}"), "Secret(..)");
+    }
+
+    #[test]
+    fn credentials_are_read_from_the_header() {
+        let headers = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+            headers
+        };
+        let secret = Secret::new("secret");
+        assert!(has_bearer(&headers("Bearer secret"), &secret));
+        assert!(!has_bearer(&headers("Basic secret"), &secret));
+        assert!(!has_bearer(&HeaderMap::new(), &secret));
+        // "user:secret"
+        assert!(has_basic(&headers("Basic dXNlcjpzZWNyZXQ="), "user", &secret));
+        assert!(!has_basic(&headers("Basic dXNlcjpzZWNyZXQ="), "other", &secret));
+        assert!(!has_basic(&headers("Basic %"), "user", &secret));
+    }
+}

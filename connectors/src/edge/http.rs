@@ -1,0 +1,86 @@
+//! Calls to the sources over HTTP, with deadlines and bounds.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+/// Longest answer that is read.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// Why a call to a source failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The source was not reached, or broke off.
+    #[error("a call to the source failed: {0}")]
+    Unreached(String),
+    /// The credential is not, or no longer, accepted.
+    #[error("the source does not accept the credential")]
+    Unauthorised,
+    /// The source answered with an error.
+    #[error("the source answered with status {0}")]
+    Status(u16),
+    /// The answer was not understood or too long.
+    #[error("the answer of the source was not understood: {0}")]
+    Answer(&'static str),
+}
+
+impl From<reqwest::Error> for CallError {
+    fn from(error: reqwest::Error) -> Self {
+        // The address may hold an id: it does not belong in a message.
+        CallError::Unreached(error.without_url().to_string())
+    }
+}
+
+/// A client with deadlines. Redirects are not followed: they would carry credentials elsewhere.
+#[must_use]
+pub fn client() -> reqwest::Client {
+    // Somebody may have installed a provider before; then that one stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(30))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .expect("a client without special settings can be built")
+}
+
+/// Sends a request and reads the whole answer within bounds.
+pub async fn call(request: reqwest::RequestBuilder) -> Result<(reqwest::header::HeaderMap, Bytes), CallError> {
+    let mut response = request.send().await?;
+    match response.status() {
+        status if status.is_success() => {}
+        reqwest::StatusCode::UNAUTHORIZED => return Err(CallError::Unauthorised),
+        status => return Err(CallError::Status(status.as_u16())),
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            return Err(CallError::Answer("it is longer than is read"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok((response.headers().clone(), body.freeze()))
+}
+
+/// Ids that list jobs have handed over already, so that overlapping windows do not repeat them.
+#[derive(Debug, Default)]
+pub struct Seen {
+    newer: std::collections::HashSet<String>,
+    older: std::collections::HashSet<String>,
+}
+
+impl Seen {
+    /// Most ids of one generation; two generations are kept.
+    const IDS_MAX: usize = 50_000;
+
+    /// Whether `id` is seen for the first time in a long while.
+    pub fn is_new(&mut self, id: String) -> bool {
+        if self.older.contains(&id) || !self.newer.insert(id) {
+            return false;
+        }
+        if self.newer.len() >= Self::IDS_MAX {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        true
+    }
+}

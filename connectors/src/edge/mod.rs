@@ -1,0 +1,109 @@
+//! What every transport shares at the edge of the hub: bounded bodies, waiting for the log, the
+//! state that operators see, and the heartbeats that prove a quiet source alive.
+
+pub mod body;
+pub mod credentials;
+pub mod http;
+pub mod liveness;
+pub mod retry;
+pub mod status;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ontology::{Millis, System};
+
+use crate::connectors::Connectors;
+use crate::contract::{Accepted, Delivery, Framing, SharedClock, Sink, SinkError, Submission};
+use retry::Backoff;
+use status::StatusHandle;
+
+/// What a transport needs of the hub.
+#[derive(Clone)]
+pub struct Context<S> {
+    /// The decoders.
+    pub connectors: Connectors,
+    /// Where facts go.
+    pub sink: S,
+    /// The time that facts are stamped with.
+    pub clock: SharedClock,
+    /// What operators see of this connector.
+    pub status: StatusHandle,
+}
+
+/// Names of the metrics, with what they count. Labels: `system`, and `code` where one is said.
+pub const METRICS: &[(&str, &str)] = &[
+    ("opshub_connector_facts_total", "facts made from deliveries"),
+    ("opshub_connector_deliveries_total", "deliveries received"),
+    ("opshub_connector_rejects_total", "parts of deliveries put into quarantine, by code"),
+    ("opshub_connector_ignored_total", "entries that are no business of the hub"),
+    ("opshub_connector_refused_total", "requests refused at the edge, by code"),
+    ("opshub_connector_errors_total", "failed calls to the source"),
+    ("opshub_connector_refetches_total", "records read after a gap"),
+];
+
+impl<S: Sink> Context<S> {
+    /// Decodes a delivery into a submission and counts it.
+    pub fn decode(&self, system: System, partition: &str, raw: &Bytes, framing: Framing) -> Decoding {
+        let observed_at = self.clock.now();
+        let delivery = Delivery { raw, framing, observed_at };
+        let decoded = self.connectors.decode(system, &delivery);
+        let label = ontology::Vocabulary::name(system);
+        metrics::counter!("opshub_connector_deliveries_total", "system" => label).increment(1);
+        metrics::counter!("opshub_connector_facts_total", "system" => label).increment(decoded.facts.len() as u64);
+        metrics::counter!("opshub_connector_ignored_total", "system" => label).increment(decoded.ignored as u64);
+        for reject in &decoded.rejects {
+            let code = reject.code.name();
+            metrics::counter!("opshub_connector_rejects_total", "system" => label, "code" => code).increment(1);
+        }
+        let resyncs = decoded.resyncs.clone();
+        let submission = Submission::new(system, partition, decoded, raw.clone(), observed_at);
+        Decoding { submission, resyncs }
+    }
+
+    /// Hands a submission over once. What holds nothing is not written.
+    pub async fn submit(&self, submission: Submission) -> Result<Accepted, SinkError> {
+        if submission.facts.is_empty() && submission.rejects.is_empty() && submission.position.is_none() {
+            return Ok(Accepted::default());
+        }
+        let (facts, rejects, at) = (submission.facts.len(), submission.rejects.len(), submission.observed_at);
+        let result = self.sink.submit(submission).await;
+        match &result {
+            Ok(_) => self.status.delivered(facts, rejects, at),
+            Err(error) => self.status.failed(&error.to_string(), at),
+        }
+        result
+    }
+
+    /// Hands a submission over until it is taken: the source waits meanwhile. Fails only when the
+    /// log is closed.
+    pub async fn submit_until_taken(&self, submission: Submission) -> Result<Accepted, SinkError> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.submit(submission.clone()).await {
+                Err(SinkError::Busy { retry_after_ms }) => {
+                    tokio::time::sleep(backoff.next_delay().max(Duration::from_millis(retry_after_ms))).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes that nothing is newer in `partition` up to `until`.
+    pub async fn heartbeat(&self, system: System, partition: &str, until: Millis) -> Result<Accepted, SinkError> {
+        let fact = liveness::heartbeat(system, partition, until, self.clock.now());
+        let mut submission =
+            Submission::new(system, partition, crate::Decoded::default(), Bytes::new(), self.clock.now());
+        submission.facts.push(fact);
+        self.submit_until_taken(submission).await
+    }
+}
+
+/// A decoded delivery on its way to the log.
+#[derive(Debug)]
+pub struct Decoding {
+    /// What goes to the log.
+    pub submission: Submission,
+    /// Objects that are to be read whole.
+    pub resyncs: Vec<String>,
+}

@@ -100,9 +100,13 @@ fn names(standard: &Standard, keys: &mut Vec<(BlockKey, Origin)>) {
         block("given and birth", prefix(&name.given), born);
         block("name and year", &name.words, &born[..4]);
     }
+    // The postcode is the finer place; the city stands in where a record has none.
+    let (kind, place) = match standard.address.postal_code.as_str() {
+        "" => ("word and city", standard.address.city.as_str()),
+        postal_code => ("word and postcode", postal_code),
+    };
     for word in name.words.split(' ').take(WORDS_MAX) {
-        block("word and postcode", prefix(word), &standard.address.postal_code);
-        block("word and city", prefix(word), &standard.address.city);
+        block(kind, prefix(word), place);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::feature::{Feature, FeatureSet, Level};
 use crate::graph::{Edge, Graph, Pair, automatic_veto, pair};
 use crate::index::Slot;
 use crate::model::Model;
-use crate::resolver::Resolver;
+use crate::resolver::{Redo, Resolver};
 use crate::score::{Circumstances, score};
 
 /// Batches of fewer pairs are scored where they are: handing them out would cost more.
@@ -21,11 +21,48 @@ const PARALLEL_PAIRS_MIN: usize = 512;
 /// Records whose customer has to be looked at again, with the reason.
 pub(crate) type Touched = HashMap<Slot, Cause>;
 
+/// What a drain has found out so far.
+#[derive(Debug)]
+struct Work {
+    /// Reasons of the records on the redo queue.
+    causes: HashMap<Slot, Cause>,
+    /// Records of which somebody could see a difference.
+    touched: Touched,
+    /// Callers whose number has to be judged again.
+    callers: HashSet<Slot>,
+}
+
+impl Work {
+    fn of(dirty: &[(Slot, Redo)]) -> Self {
+        let cause = |(slot, redo): &(Slot, Redo)| (*slot, redo.cause.clone());
+        Work {
+            causes: dirty.iter().map(cause).collect(),
+            touched: dirty.iter().filter(|(_, redo)| redo.rejudges).map(cause).collect(),
+            callers: HashSet::new(),
+        }
+    }
+
+    /// Touches the records of a pair for the first cause that either has. Only a caller that is
+    /// judged again for the sake of others has none of its own: then the first cause of all.
+    fn touch_both(&mut self, (a, b): Pair) {
+        let own = [self.causes.get(&a), self.causes.get(&b), self.touched.get(&a), self.touched.get(&b)];
+        let Some(cause) = own.into_iter().flatten().min().or_else(|| self.causes.values().min()).cloned() else {
+            return;
+        };
+        for slot in [a, b] {
+            let kept = self.touched.entry(slot).or_insert_with(|| cause.clone());
+            if cause < *kept {
+                *kept = cause.clone();
+            }
+        }
+    }
+}
+
 impl Resolver {
     /// Redoes everything that updates, deletions and judgements since the last drain have touched,
     /// and says which customers changed, sorted by smallest member.
     pub fn drain(&mut self) -> Vec<ClusterChange> {
-        let mut dirty: Vec<(Slot, Cause)> = std::mem::take(&mut self.dirty).into_iter().collect();
+        let mut dirty: Vec<(Slot, Redo)> = std::mem::take(&mut self.dirty).into_iter().collect();
         if dirty.is_empty() {
             return Vec::new();
         }
@@ -33,14 +70,13 @@ impl Resolver {
         for (slot, _) in &dirty {
             self.refresh_generic(*slot);
         }
-        let mut touched: Touched = dirty.iter().cloned().collect();
-        let mut callers = HashSet::new();
-        let pairs = self.propose(&dirty, &mut touched, &mut callers);
+        let mut work = Work::of(&dirty);
+        let pairs = self.propose(&dirty, &mut work);
         for (pair, edge) in self.judge_pairs(&pairs) {
-            self.apply(pair, edge, &mut touched, &mut callers);
+            self.apply(pair, edge, &mut work);
         }
-        self.judge_callers(callers, &mut touched);
-        self.recluster(&touched)
+        self.judge_callers(&mut work);
+        self.recluster(&work.touched)
     }
 
     /// Reads again which values of a record are generic.
@@ -60,16 +96,17 @@ impl Resolver {
     }
 
     /// Candidate pairs of the dirty records, sorted; ends pairs that are no candidates any more.
-    fn propose(&mut self, dirty: &[(Slot, Cause)], touched: &mut Touched, callers: &mut HashSet<Slot>) -> Vec<Pair> {
+    fn propose(&mut self, dirty: &[(Slot, Redo)], work: &mut Work) -> Vec<Pair> {
         let mut pairs = Vec::new();
         let mut candidates = Vec::new();
-        for (slot, _) in dirty {
+        for (slot, redo) in dirty {
             self.candidates_into(*slot, &mut candidates);
             let neighbours = self.graph.node(*slot).neighbours.clone();
             for other in neighbours.iter().filter(|other| candidates.binary_search(other).is_err()) {
-                self.end(pair(*slot, *other), touched, callers);
+                self.end(pair(*slot, *other), work);
             }
-            pairs.extend(candidates.iter().map(|other| pair(*slot, *other)));
+            let is_open = |pair: &Pair| redo.rejudges || !self.graph.edges.contains_key(pair);
+            pairs.extend(candidates.iter().map(|other| pair(*slot, *other)).filter(is_open));
         }
         pairs.sort_unstable();
         pairs.dedup();
@@ -108,10 +145,10 @@ impl Resolver {
     }
 
     /// Sets an edge and touches both records if anybody could see a difference.
-    fn apply(&mut self, pair: Pair, mut edge: Edge, touched: &mut Touched, callers: &mut HashSet<Slot>) {
+    fn apply(&mut self, pair: Pair, mut edge: Edge, work: &mut Work) {
         let before = self.graph.edges.get(&pair).copied();
         edge.is_refused = edge.is_accepted(&self.model) && before.is_some_and(|known| known.is_refused);
-        self.note_callers(pair, callers);
+        self.note_callers(pair, work);
         if before == Some(edge) {
             return;
         }
@@ -119,21 +156,21 @@ impl Resolver {
         self.note_review(pair, edge.state(&self.model));
         let is_seen = |known: &Edge| known.state(&self.model) != LinkState::Below;
         if is_seen(&edge) || before.as_ref().is_some_and(is_seen) {
-            touch_both(pair, touched);
+            work.touch_both(pair);
         }
     }
 
-    fn end(&mut self, pair: Pair, touched: &mut Touched, callers: &mut HashSet<Slot>) {
-        self.note_callers(pair, callers);
+    fn end(&mut self, pair: Pair, work: &mut Work) {
+        self.note_callers(pair, work);
         self.review.remove(&pair);
         let ended = self.graph.take_edge(pair);
         if ended.is_some_and(|edge| edge.state(&self.model) != LinkState::Below) {
-            touch_both(pair, touched);
+            work.touch_both(pair);
         }
     }
 
-    fn note_callers(&self, (a, b): Pair, callers: &mut HashSet<Slot>) {
-        callers.extend([a, b].into_iter().filter(|slot| self.graph.node(*slot).is_caller()));
+    fn note_callers(&self, (a, b): Pair, work: &mut Work) {
+        work.callers.extend([a, b].into_iter().filter(|slot| self.graph.node(*slot).is_caller()));
     }
 
     pub(crate) fn note_review(&mut self, pair: Pair, state: LinkState) {
@@ -147,15 +184,15 @@ impl Resolver {
     /// Decides for callers whether their number or address belongs to one customer alone. It
     /// depends on clusters of the other records, so it comes after their edges and before the
     /// clusters of all.
-    fn judge_callers(&mut self, mut callers: HashSet<Slot>, touched: &mut Touched) {
-        let seeds: Vec<Slot> = touched.keys().copied().collect();
+    fn judge_callers(&mut self, work: &mut Work) {
+        let mut callers = std::mem::take(&mut work.callers);
+        let seeds: Vec<Slot> = work.touched.keys().copied().collect();
         for slot in component(&self.graph, &self.model, Layer::WithoutCallers, &seeds) {
             let neighbours = self.graph.node(slot).neighbours.iter().copied();
             callers.extend(neighbours.filter(|other| self.graph.node(*other).is_caller()));
         }
         let mut sorted: Vec<Slot> = callers.into_iter().collect();
         sorted.sort_unstable();
-        let mut unused = HashSet::new();
         for caller in sorted {
             let sole = self.sole_contacts(caller);
             for other in self.graph.node(caller).neighbours.clone() {
@@ -166,7 +203,7 @@ impl Resolver {
                     .any(|(feature, is_sole)| *is_sole && known.levels.of(*feature) == Level::Exact);
                 let is_sole = is_sole && !self.graph.node(other).is_caller();
                 if let Some(edge) = judged(&self.graph, &self.model, pair, is_sole) {
-                    self.apply(pair, edge, touched, &mut unused);
+                    self.apply(pair, edge, work);
                 }
             }
         }
@@ -221,23 +258,4 @@ pub(crate) fn judged(graph: &Graph, model: &Model, pair: Pair, is_sole_customer:
         verdict: graph.verdict(a, b),
         is_refused: false,
     })
-}
-
-/// Touches the records of a pair for the cause of the one that is touched already.
-fn touch_both((a, b): Pair, touched: &mut Touched) {
-    let cause = match (touched.get(&a), touched.get(&b)) {
-        (Some(x), Some(y)) => x.min(y).clone(),
-        (Some(known), None) | (None, Some(known)) => known.clone(),
-        // Only a caller judged again for the sake of others: their cause is found by the component.
-        (None, None) => match touched.values().min() {
-            Some(cause) => cause.clone(),
-            None => return,
-        },
-    };
-    for slot in [a, b] {
-        let kept = touched.entry(slot).or_insert_with(|| cause.clone());
-        if cause < *kept {
-            *kept = cause.clone();
-        }
-    }
 }

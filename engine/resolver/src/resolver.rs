@@ -16,6 +16,16 @@ use crate::judgement::Judgement;
 use crate::model::Model;
 use crate::standard::Standard;
 
+/// What is to be redone for a record.
+#[derive(Debug, Clone)]
+pub(crate) struct Redo {
+    /// Why; of several causes the first in order.
+    pub(crate) cause: Cause,
+    /// Whether pairs that are judged already are judged again: not where only a block of names
+    /// flipped, because names in a block are no evidence.
+    pub(crate) rejudges: bool,
+}
+
 /// Resolves party records to customers. One per deployment; everything in it can be rebuilt from
 /// the current records and the judgements, in any order.
 #[derive(Debug)]
@@ -30,7 +40,7 @@ pub struct Resolver {
     /// Pairs that wait for a person.
     pub(crate) review: HashSet<Pair>,
     /// The redo queue: records whose edges are to be judged again, with the reason.
-    pub(crate) dirty: HashMap<Slot, Cause>,
+    pub(crate) dirty: HashMap<Slot, Redo>,
     /// Made when the first large batch comes; none if the machine gives no threads.
     pub(crate) pool: OnceLock<Option<rayon::ThreadPool>>,
 }
@@ -146,16 +156,20 @@ impl Resolver {
             let mut members = Vec::new();
             self.index.for_each(key, |member| members.push(member));
             for member in members {
-                self.mark(member, Cause::Generic);
+                self.mark_redo(member, Cause::Generic, key.is_value());
             }
         }
     }
 
-    /// Puts a record on the redo queue; of several causes the first in order is kept.
     fn mark(&mut self, slot: Slot, cause: Cause) {
-        let kept = self.dirty.entry(slot).or_insert_with(|| cause.clone());
-        if cause < *kept {
-            *kept = cause;
+        self.mark_redo(slot, cause, true);
+    }
+
+    fn mark_redo(&mut self, slot: Slot, cause: Cause, rejudges: bool) {
+        let kept = self.dirty.entry(slot).or_insert_with(|| Redo { cause: cause.clone(), rejudges });
+        kept.rejudges |= rejudges;
+        if cause < kept.cause {
+            kept.cause = cause;
         }
     }
 }

@@ -60,6 +60,10 @@ impl Evidence {
         self.level(feature).agrees()
     }
 
+    fn any_agrees(&self, features: &[Feature]) -> bool {
+        features.iter().any(|feature| self.agrees(*feature))
+    }
+
     /// Equal, mistyped, or one name contains the other.
     fn name_similar(&self) -> bool {
         self.agrees(Feature::Name) || self.level(Feature::Name) == Level::Partial
@@ -103,22 +107,24 @@ fn key_but_unlike(e: &Evidence) -> bool {
 
 /// Nothing but name, domain or place: many share them.
 fn name_or_place_only(e: &Evidence) -> bool {
-    let telling = [Feature::Key, Feature::TaxId, Feature::Duns, Feature::Email, Feature::BirthDate, Feature::Phone];
-    !telling.iter().any(|feature| e.agrees(*feature))
-        && !e.agrees(Feature::Address)
-        && !(e.has_caller && e.is_sole_customer)
-        && !(e.name_similar() && e.exact(Feature::WebDomain) && e.level(Feature::Address) == Level::Partial)
+    let telling = [
+        Feature::Key,
+        Feature::TaxId,
+        Feature::Duns,
+        Feature::Email,
+        Feature::BirthDate,
+        Feature::Phone,
+        Feature::Address,
+    ];
+    !e.any_agrees(&telling) && !sole_customer(e)
 }
 
 /// Nothing but a phone or a mail address, between records of Salesforce, Oracle and SAP, or of a
 /// caller whose number more than one customer shows.
 fn contact_only(e: &Evidence) -> bool {
-    let has_contact = e.exact(Feature::Email) || e.exact(Feature::Phone);
     let others = [Feature::Key, Feature::TaxId, Feature::Duns, Feature::BirthDate, Feature::Address];
-    has_contact
-        && !e.name_similar()
-        && !others.iter().any(|feature| e.agrees(*feature))
-        && !(e.has_caller && e.is_sole_customer)
+    let has_more = e.name_similar() || e.any_agrees(&others) || sole_customer(e);
+    e.any_agrees(&[Feature::Email, Feature::Phone]) && !has_more
 }
 
 /// No agreement that tells the party from its household, its sites or its neighbours.
@@ -127,14 +133,14 @@ fn not_individuating(e: &Evidence) -> bool {
     let located = e.agrees(Feature::Address) || e.exact(Feature::Phone);
     let tax_id = e.exact(Feature::TaxId) && (name || (!e.name_unlike() && e.others_agree(Feature::TaxId)));
     let person = e.are_people && e.agrees(Feature::Name) && (e.agrees(Feature::BirthDate) || located);
-    let organisation = !e.are_people && name && (located || e.exact(Feature::WebDomain));
+    let organisation = !e.are_people && name && located;
     let individuating = e.exact(Feature::Key)
         || tax_id
         || (e.exact(Feature::Duns) && name)
         || (e.exact(Feature::Email) && name)
         || person
         || organisation
-        || (e.has_caller && e.is_sole_customer);
+        || sole_customer(e);
     !individuating
 }
 
@@ -185,7 +191,7 @@ mod tests {
         check(&evidence(&[(Name, Exact)]), ceilings);
         check(&evidence(&[(WebDomain, Exact)]), ceilings);
         check(&evidence(&[(Name, Exact), (Address, Partial)]), ceilings);
-        check(&evidence(&[(Name, Exact), (WebDomain, Exact)]), &["name_or_place_only"]);
+        check(&evidence(&[(Name, Exact), (WebDomain, Exact), (Address, Partial)]), ceilings);
         check(&evidence(&[(Name, Exact), (Address, Close)]), &[]);
     }
 

@@ -13,7 +13,7 @@ use support::{account, ar, caller, judgement, partner, picture, record};
 /// One input.
 #[derive(Debug, Clone)]
 enum Step {
-    Upsert(PartyRecord),
+    Upsert(Box<PartyRecord>),
     Remove(EntityKey),
     Judge(EntityKey, EntityKey, Judgement),
 }
@@ -57,7 +57,7 @@ fn party() -> impl Strategy<Value = PartyRecord> {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        8 => party().prop_map(Step::Upsert),
+        8 => party().prop_map(|record| Step::Upsert(Box::new(record))),
         2 => key().prop_map(Step::Remove),
         1 => (key(), key(), any::<bool>(), 0..5i64).prop_map(|(left, right, link, at)| {
             let verdict = if link { Verdict::Link } else { Verdict::Unlink };
@@ -79,7 +79,7 @@ fn play(steps: &[Step], drain_every: usize) -> Resolver {
     let mut resolver = Resolver::new(narrow());
     for (at, step) in steps.iter().enumerate() {
         match step {
-            Step::Upsert(record) => resolver.upsert(record.clone()),
+            Step::Upsert(record) => resolver.upsert((**record).clone()),
             Step::Remove(key) => resolver.remove(key),
             Step::Judge(left, right, judgement) => resolver.judge(left.clone(), right.clone(), judgement.clone()),
         }
@@ -134,7 +134,7 @@ proptest! {
         let mut resolver = Resolver::new(narrow());
         for step in &steps {
             match step {
-                Step::Upsert(record) => resolver.upsert(record.clone()),
+                Step::Upsert(record) => resolver.upsert((**record).clone()),
                 Step::Remove(key) => resolver.remove(key),
                 Step::Judge(left, right, judgement) => resolver.judge(left.clone(), right.clone(), judgement.clone()),
             }

@@ -76,14 +76,20 @@ impl Resolver {
     }
 
     fn cluster_of(&self, slots: &[Slot]) -> Cluster {
+        let graph = &self.graph;
+        let place =
+            |slot: Slot| slots.binary_search_by(|member| graph.node(*member).key.cmp(&graph.node(slot).key)).ok();
         let mut links = Vec::new();
         for (at, a) in slots.iter().enumerate() {
-            for b in &slots[at + 1..] {
-                let Some(edge) = self.graph.edge(*a, *b).filter(|edge| edge.is_accepted(&self.model)) else { continue };
-                // Slots are sorted by key, so pairs come sorted too.
+            // Slots are sorted by key, so sorting the larger ends sorts the links by pair.
+            let mut larger: Vec<usize> =
+                graph.node(*a).neighbours.iter().filter_map(|b| place(*b)).filter(|place| *place > at).collect();
+            larger.sort_unstable();
+            for b in larger.into_iter().map(|place| slots[place]) {
+                let Some(edge) = graph.edge(*a, b).filter(|edge| edge.is_accepted(&self.model)) else { continue };
                 links.push(Link {
-                    left: self.graph.node(*a).key.clone(),
-                    right: self.graph.node(*b).key.clone(),
+                    left: graph.node(*a).key.clone(),
+                    right: graph.node(b).key.clone(),
                     confidence: edge.link_confidence(),
                     is_human: edge.is_human(),
                 });

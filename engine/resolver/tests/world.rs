@@ -7,8 +7,8 @@ mod support;
 use std::collections::BTreeMap;
 
 use ontology::{EntityKey, PartyRecord};
-use resolver::{LinkState, Resolver};
-use support::{account, ar, caller, partner, record, resolved};
+use resolver::{LinkState, Model, Resolver};
+use support::{account, ar, caller, partner, picture, record, resolved};
 
 const GIVEN: &[&str] = &[
     "Amelia", "Noah", "Priya", "Mateo", "Ingrid", "Omar", "Hannah", "Lukas", "Chloe", "Dmitri", "Elena", "Samuel",
@@ -303,6 +303,22 @@ fn links_of_a_mixed_world_are_right_and_most_are_found() {
     for seed in 1..=5 {
         check(seed);
     }
+}
+
+#[test]
+fn one_large_batch_and_many_small_ones_give_the_same_picture() {
+    let mut world = World::new(11, 100, 100);
+    // One batch is scored in parallel, the small ones are not.
+    let expected = picture(&resolved(&world.records));
+    world.records.reverse();
+    let mut resolver = Resolver::new(Model::shipped());
+    for batch in world.records.chunks(7) {
+        for record in batch {
+            resolver.upsert(record.clone());
+        }
+        resolver.drain();
+    }
+    assert_eq!(picture(&resolver), expected);
 }
 
 #[test]

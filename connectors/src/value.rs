@@ -202,8 +202,13 @@ pub fn parse_instant(text: &str, zone: &jiff::tz::TimeZone) -> Option<Millis> {
     wall_instant(wall, zone)
 }
 
+/// A text that is no date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a date was not understood")]
+pub struct NoDate;
+
 /// Reads SAP's `YYYYMMDD` and `HHMMSS`; initial values are none, `240000` is the next midnight.
-pub fn parse_sap_instant(date: &str, time: &str, zone: &jiff::tz::TimeZone) -> Result<Option<Millis>, ()> {
+pub fn parse_sap_instant(date: &str, time: &str, zone: &jiff::tz::TimeZone) -> Result<Option<Millis>, NoDate> {
     let Some(date) = parse_sap_date(date)? else { return Ok(None) };
     let time = time.trim();
     let (hour, minute, second) = if time.is_empty() {
@@ -211,29 +216,29 @@ pub fn parse_sap_instant(date: &str, time: &str, zone: &jiff::tz::TimeZone) -> R
     } else {
         let part = |range: std::ops::Range<usize>| time.get(range).and_then(|t| t.parse::<i8>().ok());
         if time.len() != 6 || !time.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(());
+            return Err(NoDate);
         }
-        (part(0..2).ok_or(())?, part(2..4).ok_or(())?, part(4..6).ok_or(())?)
+        (part(0..2).ok_or(NoDate)?, part(2..4).ok_or(NoDate)?, part(4..6).ok_or(NoDate)?)
     };
     let (date, hour) =
-        if (hour, minute, second) == (24, 0, 0) { (date.tomorrow().map_err(|_| ())?, 0) } else { (date, hour) };
-    let time = jiff::civil::Time::new(hour, minute, second, 0).map_err(|_| ())?;
-    wall_instant(date.to_datetime(time), zone).map(Some).ok_or(())
+        if (hour, minute, second) == (24, 0, 0) { (date.tomorrow().map_err(|_| NoDate)?, 0) } else { (date, hour) };
+    let time = jiff::civil::Time::new(hour, minute, second, 0).map_err(|_| NoDate)?;
+    wall_instant(date.to_datetime(time), zone).map(Some).ok_or(NoDate)
 }
 
 /// Reads SAP's `YYYYMMDD`; zeros, blanks and the open end `99991231` are none.
-pub fn parse_sap_date(date: &str) -> Result<Option<jiff::civil::Date>, ()> {
+pub fn parse_sap_date(date: &str) -> Result<Option<jiff::civil::Date>, NoDate> {
     let date = date.trim();
     if matches!(date, "" | "00000000" | "99991231") {
         return Ok(None);
     }
     if date.len() != 8 || !date.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(());
+        return Err(NoDate);
     }
-    let number = date.parse::<i32>().map_err(|_| ())?;
-    let parts = |n: i32| i8::try_from(n).map_err(|_| ());
-    let year = i16::try_from(number / 10_000).map_err(|_| ())?;
-    jiff::civil::Date::new(year, parts(number / 100 % 100)?, parts(number % 100)?).map(Some).map_err(|_| ())
+    let number = date.parse::<i32>().map_err(|_| NoDate)?;
+    let parts = |n: i32| i8::try_from(n).map_err(|_| NoDate);
+    let year = i16::try_from(number / 10_000).map_err(|_| NoDate)?;
+    jiff::civil::Date::new(year, parts(number / 100 % 100)?, parts(number % 100)?).map(Some).map_err(|_| NoDate)
 }
 
 /// The day of an instant in UTC as ISO text.
@@ -316,8 +321,8 @@ mod tests {
         assert_eq!(read("00000000", "000000"), Ok(None));
         assert_eq!(read("", ""), Ok(None));
         assert_eq!(read("99991231", "235959"), Ok(None));
-        assert_eq!(read("20260230", ""), Err(()));
-        assert_eq!(read("20260310", "2500"), Err(()));
-        assert_eq!(read("2026031x", ""), Err(()));
+        assert_eq!(read("20260230", ""), Err(NoDate));
+        assert_eq!(read("20260310", "2500"), Err(NoDate));
+        assert_eq!(read("2026031x", ""), Err(NoDate));
     }
 }

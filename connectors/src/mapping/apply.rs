@@ -3,7 +3,9 @@
 use ontology::{Currency, EntityKind, Field, Fields, FieldsBuilder, ListBuilder, Millis, ValueRef, Vocabulary};
 
 use super::{FieldMap, Kind, Mapping, ObjectMap};
-use crate::value::{Columns, Decimal, Native, TimeUnit, day_of, parse_instant, parse_sap_date, parse_sap_instant};
+use crate::value::{
+    Columns, Decimal, Native, NoDate, TimeUnit, day_of, parse_instant, parse_sap_date, parse_sap_instant,
+};
 
 /// What the payload says about columns that it does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +115,7 @@ impl Mapping {
                 match parse_sap_instant(text(0), text(1), &self.zone) {
                     Ok(Some(at)) => Outcome::Time(at),
                     Ok(None) => Outcome::Null,
-                    Err(()) => Outcome::Bad("a date was expected"),
+                    Err(NoDate) => Outcome::Bad("a date was expected"),
                 }
             }
             Kind::Date { unit, is_sap } => self.read_date(first, *unit, *is_sap),
@@ -143,7 +145,7 @@ impl Mapping {
             match value.scalar().map(parse_sap_date) {
                 Some(Ok(Some(day))) => Some(day.to_string()),
                 Some(Ok(None)) => return Outcome::Null,
-                Some(Err(())) | None => None,
+                Some(Err(NoDate)) | None => None,
             }
         } else {
             // A date alone has no zone: it must not move to the day before.

@@ -12,7 +12,7 @@ use ontology::{EntityKey, Fact, FieldsBuilder, LogPos, Millis, Op, System, Versi
 use crate::contract::{Decoded, Delivery, Reject, RejectCode};
 use crate::json::Json;
 use crate::mapping::{Mapping, Mode, ObjectMap};
-use crate::value::{Columns, Native, parse_sap_instant};
+use crate::value::{Columns, Native, NoDate, parse_sap_instant};
 use crate::xml::Element;
 
 /// Decodes deliveries of the SAP connector.
@@ -116,7 +116,7 @@ impl SapDecoder {
             if is_digits { (&serial[..8], &serial[8..14], serial[14..].parse().unwrap_or(0)) } else { (date, time, 0) };
         match parse_sap_instant(date, time, &self.mapping.zone) {
             Ok(Some(at)) => Ok((at, rest)),
-            Ok(None) | Err(()) => Err("a control record without time of serialisation".to_owned()),
+            Ok(None) | Err(NoDate) => Err("a control record without time of serialisation".to_owned()),
         }
     }
 

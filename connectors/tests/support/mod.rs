@@ -1,0 +1,111 @@
+//! A log in memory, and a hub's edge around it.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use connectors::edge::Context;
+use connectors::edge::status::StatusHandle;
+use connectors::{Accepted, Connectors, Sink, SinkError, Submission};
+use ontology::{Fact, Millis, Op, System, Vocabulary as _};
+use tokio::sync::watch;
+
+/// A log that keeps everything, and can be full or closed.
+#[derive(Clone)]
+pub struct MemoryLog {
+    pub submissions: Arc<Mutex<Vec<Submission>>>,
+    pub is_full: Arc<AtomicBool>,
+    count: Arc<watch::Sender<usize>>,
+}
+
+impl Default for MemoryLog {
+    fn default() -> Self {
+        MemoryLog { submissions: Arc::default(), is_full: Arc::default(), count: Arc::new(watch::Sender::new(0)) }
+    }
+}
+
+impl Sink for MemoryLog {
+    async fn submit(&self, submission: Submission) -> Result<Accepted, SinkError> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(SinkError::Busy { retry_after_ms: 1 });
+        }
+        let mut submissions = self.submissions.lock().unwrap();
+        submissions.push(submission);
+        self.count.send_replace(submissions.len());
+        Ok(Accepted { log_pos: submissions.len() as u64 })
+    }
+}
+
+impl MemoryLog {
+    pub fn facts(&self) -> Vec<Fact> {
+        self.submissions.lock().unwrap().iter().flat_map(|s| s.facts.clone()).collect()
+    }
+
+    /// Quarantined parts by system and code.
+    pub fn rejects(&self) -> BTreeMap<(String, String), u64> {
+        let mut counts = BTreeMap::new();
+        for submission in self.submissions.lock().unwrap().iter() {
+            for reject in &submission.rejects {
+                let key = (submission.system.name().to_owned(), reject.code.name().to_owned());
+                *counts.entry(key).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// The position stored last under `name`.
+    pub fn position(&self, name: &str) -> Option<Vec<u8>> {
+        let submissions = self.submissions.lock().unwrap();
+        let positions = submissions.iter().rev().filter_map(|s| s.position.clone());
+        positions.into_iter().find(|(n, _)| n == name).map(|(_, position)| position)
+    }
+
+    /// Waits until the log holds what `holds` asks for.
+    pub async fn until(&self, what: &str, holds: impl Fn(&MemoryLog) -> bool) {
+        let mut count = self.count.subscribe();
+        let waiting = async {
+            while !holds(self) {
+                count.changed().await.unwrap();
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(30), waiting).await.is_ok(), "waited in vain for {what}");
+    }
+
+    /// Waits for the proof that nothing in `partition` up to `until` is missing.
+    pub async fn proven(&self, partition: &str, until: i64) {
+        self.until(partition, |log| {
+            log.facts().iter().any(|f| f.op == Op::Heartbeat && f.record_id == partition && f.changed_at.0 >= until)
+        })
+        .await;
+    }
+}
+
+/// Story time that tests set.
+#[derive(Clone, Default)]
+pub struct Story(pub Arc<AtomicI64>);
+
+impl Story {
+    pub fn set(&self, now_ms: i64) {
+        self.0.store(now_ms, Ordering::SeqCst);
+    }
+}
+
+pub fn context(system: System, log: &MemoryLog, story: &Story) -> Context<MemoryLog> {
+    let story = story.clone();
+    Context {
+        connectors: Connectors::shipped(),
+        sink: log.clone(),
+        clock: Arc::new(move || Millis(story.0.load(Ordering::SeqCst))),
+        status: StatusHandle::new(system),
+    }
+}
+
+/// Serves `router` on a free loopback port; the base address.
+pub async fn serve(router: axum::Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}

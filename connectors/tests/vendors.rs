@@ -1,0 +1,212 @@
+//! The whole edge against the vendor simulators: what the world sends arrives as facts, what it
+//! planted is in quarantine, and nothing else is.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectors::edge::credentials::Secret;
+use connectors::salesforce::rest::RestConfig;
+use connectors::{oracle, salesforce, sap, wxcc};
+use fixtures::player::{Doors, Player, Vendors};
+use fixtures::world::{Size, World};
+use ontology::{Op, System, ValueRef};
+use support::{MemoryLog, Story, context, serve};
+use tokio_util::sync::CancellationToken;
+
+const TOPIC: &str = "/data/ChangeEvents";
+const WEBHOOK_SECRET: &str = "webhook-secret";
+
+async fn doors(log: &MemoryLog, story: &Story) -> Doors {
+    let routers = oracle::transport::router(
+        context(System::Oracle, log, story),
+        oracle::OracleConfig { token: Secret::new("push-token"), partition: "erp".to_owned() },
+    )
+    .merge(wxcc::transport::router(
+        context(System::Wxcc, log, story),
+        wxcc::WxccConfig {
+            secrets: vec![Secret::new("older-secret"), Secret::new(WEBHOOK_SECRET)],
+            partition: "webhooks".to_owned(),
+            is_freshness_checked: false,
+        },
+    ))
+    .merge(sap::transport::router(
+        context(System::Sap, log, story),
+        sap::SapConfig { user: "sap".to_owned(), password: Secret::new("sap-password"), partition: "idoc".to_owned() },
+    ));
+    let base = serve(routers).await;
+    Doors {
+        oracle: Some(fixtures::oracle::OracleDoor {
+            url: format!("{base}/oracle/changes"),
+            token: "push-token".to_owned(),
+        }),
+        wxcc: Some(fixtures::wxcc::WebexDoor {
+            url: format!("{base}/webhooks/wxcc"),
+            secret: WEBHOOK_SECRET.to_owned(),
+        }),
+        sap: Some(fixtures::sap::SapDoor {
+            url: format!("{base}/sap/idoc"),
+            user: "sap".to_owned(),
+            password: "sap-password".to_owned(),
+        }),
+    }
+}
+
+fn salesforce_config(vendors: &Vendors) -> salesforce::SalesforceConfig {
+    salesforce::SalesforceConfig {
+        rest: RestConfig {
+            login_url: vendors.salesforce.http_url(),
+            client_id: "opshub".to_owned(),
+            client_secret: Secret::new("opshub-secret"),
+        },
+        bus_url: vendors.salesforce.grpc_url(),
+        ca_pem: None,
+        topic: TOPIC.to_owned(),
+        is_full_read_first: false,
+        silence_max: Duration::from_secs(20),
+    }
+}
+
+fn start_list_jobs(vendors: &Vendors, log: &MemoryLog, story: &Story, stop: &CancellationToken) {
+    let interval = Duration::from_millis(50);
+    let tables = connectors::Mapping::shipped(System::Oracle).unwrap().objects;
+    tokio::spawn(oracle::transport::list(
+        context(System::Oracle, log, story),
+        oracle::OracleListConfig {
+            base_url: format!("{}/ords/ar", vendors.oracle.http_url()),
+            client_id: fixtures::oracle::CLIENT.0.to_owned(),
+            client_secret: Secret::new(fixtures::oracle::CLIENT.1),
+            tables: tables.into_iter().map(|o| o.name).collect(),
+            partition: "erp-list".to_owned(),
+            interval,
+        },
+        Some(b"0".to_vec()),
+        stop.clone(),
+    ));
+    tokio::spawn(wxcc::transport::search(
+        context(System::Wxcc, log, story),
+        wxcc::WxccSearchConfig {
+            base_url: vendors.wxcc.http_url(),
+            org_id: fixtures::wxcc::ORG_ID.to_owned(),
+            token: Secret::new(fixtures::wxcc::TOKEN),
+            partition: "search".to_owned(),
+            interval,
+            lag_ms: 0,
+        },
+        Some(0_i64.to_be_bytes().to_vec()),
+        stop.clone(),
+    ));
+    tokio::spawn(sap::transport::list(
+        context(System::Sap, log, story),
+        sap::SapListConfig {
+            base_url: format!("{}/sap/opu/odata/sap/API_SERVICE_ORDER_SRV", vendors.sap.http_url()),
+            user: fixtures::sap::USER.0.to_owned(),
+            password: Secret::new(fixtures::sap::USER.1),
+            partition: "odata".to_owned(),
+            interval,
+        },
+        Some(0_i64.to_be_bytes().to_vec()),
+        stop.clone(),
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_world_arrives_whole() {
+    let (log, story, stop) = (MemoryLog::default(), Story::default(), CancellationToken::new());
+    let vendors = Arc::new(Vendors::start().await.unwrap());
+    let world = Arc::new(World::generate(7, Size::customers(40)));
+    let doors = doors(&log, &story).await;
+    let connector = tokio::spawn(salesforce::transport::run(
+        context(System::Salesforce, &log, &story),
+        salesforce_config(&vendors),
+        None,
+        Vec::new(),
+        stop.clone(),
+    ));
+
+    let mut player = Player::new(Arc::clone(&world), Arc::clone(&vendors), doors).unwrap();
+    let clock = story.clone();
+    player.history(|slice, _| clock.set(slice.to_ms)).await.unwrap();
+    log.proven(TOPIC, player.now_ms()).await;
+    log.until("every gap to be read", |log| open_gaps(log).is_empty()).await;
+
+    let planted: BTreeMap<_, _> = world
+        .planted(player.now_ms())
+        .into_iter()
+        .map(|((system, reason), count)| ((system.name().to_owned(), reason.code().to_owned()), count))
+        .collect();
+    assert_eq!(log.rejects(), planted);
+    let details: Vec<_> = log.submissions.lock().unwrap().iter().flat_map(|s| s.rejects.clone()).collect();
+    assert!(details.iter().all(|r| !r.raw.is_empty()), "raw bytes are kept");
+    every_word_is_known(&log);
+    every_party_is_known(&world, &log);
+
+    let pushed = log.facts().len();
+    start_list_jobs(&vendors, &log, &story, &stop);
+    for partition in ["erp-list", "search", "odata"] {
+        log.proven(partition, player.now_ms()).await;
+    }
+    assert_eq!(log.rejects(), planted, "lists bring no bad rows");
+    assert!(log.facts().len() > pushed);
+    every_word_is_known(&log);
+    every_contact_is_known(&world, &log);
+
+    stop.cancel();
+    connector.await.unwrap();
+}
+
+fn open_gaps(log: &MemoryLog) -> BTreeSet<(String, String)> {
+    let facts = log.facts();
+    let key = |f: &ontology::Fact| (f.record_id.to_string(), f.version.to_string());
+    let read: BTreeSet<_> = facts.iter().filter(|f| f.read_at.is_some()).map(key).collect();
+    facts.iter().filter(|f| f.op == Op::Gap).map(key).filter(|gap| !read.contains(gap)).collect()
+}
+
+/// No status outside the mappings, and no bad value but the planted estimates.
+fn every_word_is_known(log: &MemoryLog) {
+    let mut strange = BTreeSet::new();
+    for fact in log.facts() {
+        for (field, value) in fact.fields.iter() {
+            match value {
+                ValueRef::Unknown(raw) => strange.insert(format!("{} {field:?} unknown {raw}", fact.object)),
+                ValueRef::Bad("abc") => false,
+                ValueRef::Bad(raw) => strange.insert(format!("{} {field:?} bad {raw}", fact.object)),
+                _ => false,
+            };
+        }
+    }
+    assert!(strange.is_empty(), "{strange:?}");
+}
+
+fn every_party_is_known(world: &World, log: &MemoryLog) {
+    let facts = log.facts();
+    let known: BTreeSet<_> = facts
+        .iter()
+        .filter(|f| f.entity.kind.is_party())
+        .map(|f| (ontology::Vocabulary::name(f.system), f.entity.id.to_string()))
+        .collect();
+    let missing: Vec<_> = world
+        .truth()
+        .party
+        .keys()
+        .filter(|key| key.system != "wxcc" && !known.contains(&(key.system, key.id.clone())))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+fn every_contact_is_known(world: &World, log: &MemoryLog) {
+    let known: BTreeSet<_> = log.facts().iter().map(|f| f.entity.id.to_string()).collect();
+    let mut missing = BTreeSet::new();
+    for happening in world.history() {
+        if let fixtures::story::Change::Webex(change) = &happening.change
+            && let Some(task) = change.data["taskId"].as_str()
+            && !known.contains(task)
+        {
+            missing.insert(task.to_owned());
+        }
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -4,6 +4,9 @@
 //! [`Backend`](backend::Backend) and answer with the position at which a read will see them.
 
 pub mod auth;
+pub mod backend;
+pub mod convert;
+pub mod decide;
 pub mod drain;
 pub mod error;
 pub mod filter;
@@ -12,10 +15,16 @@ pub mod listen;
 pub mod mask;
 pub mod metrics;
 pub mod page;
+pub mod page_server;
 pub mod policy;
 pub mod reason;
 pub mod request_id;
+pub mod server;
+pub mod service;
 pub mod token;
+pub mod view;
+pub mod views;
+pub mod walk;
 pub mod watch;
 
 pub use error::Error;

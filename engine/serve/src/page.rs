@@ -97,17 +97,6 @@ impl Page {
             },
         )
     }
-
-    /// Takes this page out of all `items` of the walk, and the token of the next page: empty at the
-    /// end.
-    #[must_use]
-    pub fn cut<T>(&self, items: Vec<T>, position: LogPos) -> (Vec<T>, String) {
-        let total = items.len();
-        let page: Vec<T> = items.into_iter().skip(self.offset).take(self.size).collect();
-        let end = self.offset + page.len();
-        let token = if page.is_empty() || end >= total { String::new() } else { self.next(position, page.len(), "") };
-        (page, token)
-    }
 }
 
 #[cfg(test)]
@@ -124,23 +113,6 @@ mod tests {
         assert_eq!(size(1_000).unwrap(), 1_000);
         assert_eq!(size(1_001).unwrap(), 1_000);
         assert_eq!(size(-1).unwrap_err().reason(), Reason::InvalidField);
-    }
-
-    #[test]
-    fn a_walk_sees_each_item_once_and_ends_with_an_empty_token() {
-        let arguments = Arguments::of("List", &["a = 1"]);
-        let (mut token, mut seen) = (String::new(), Vec::new());
-        loop {
-            let page = Page::read(arguments, 3, &token).unwrap();
-            let (items, next) = page.cut((0..7).collect(), LogPos(9));
-            seen.extend(items);
-            if next.is_empty() {
-                break;
-            }
-            assert_eq!(Page::read(arguments, 3, &next).unwrap().position, Some(LogPos(9)));
-            token = next;
-        }
-        assert_eq!(seen, (0..7).collect::<Vec<_>>());
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum Reason {
     PageTokenMismatch,
     /// The page token cannot be read.
     PageTokenInvalid,
+    /// The walk that the page token belongs to is no longer remembered.
+    PageExpired,
     /// The resume token cannot be read.
     ResumeTokenInvalid,
     /// The position cannot be read.
@@ -134,6 +136,12 @@ pub const ALL: &[ReasonRow] = &[
         "page_token comes from a call with other arguments",
     ),
     fault(Reason::PageTokenInvalid, "PAGE_TOKEN_INVALID", "page_token", "page_token cannot be read"),
+    row(
+        Reason::PageExpired,
+        "PAGE_EXPIRED",
+        Code::FailedPrecondition,
+        "the walk that page_token belongs to is no longer remembered: begin again without a token",
+    ),
     fault(Reason::ResumeTokenInvalid, "RESUME_TOKEN_INVALID", "resume_token", "resume_token cannot be read"),
     row(Reason::PositionInvalid, "POSITION_INVALID", Code::InvalidArgument, "{field} is not a position of this hub"),
     row(

@@ -1,0 +1,149 @@
+//! What the server asks of the hub. Reads come from published views; everything that needs the
+//! engine or the store is a future, so that no runtime thread waits in it.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, PartyRecord, System};
+use resolver::{Explanation, ReviewItem};
+use storage::{QuarantineFilter, QuarantineId, QuarantinePage, Quarantined};
+
+use crate::reason::Refusal;
+use crate::view::CustomerView;
+use crate::views::Published;
+
+/// An answer that takes a while.
+pub type Reply<'a, T> = BoxFuture<'a, Result<T, Refusal>>;
+
+/// The hub as the server sees it.
+pub trait Backend: Send + Sync + 'static {
+    /// The published views.
+    fn published(&self) -> &Arc<Published<CustomerView>>;
+
+    /// Engine time.
+    fn now(&self) -> Millis;
+
+    /// A customer as the hub knew it then, found by its own id or that of a record; none if it was
+    /// not known then. Refuses with `POSITION_TOO_OLD` or `POSITION_IN_FUTURE`.
+    fn customer_as_of(&self, customer: Lookup, at: AsOf) -> Reply<'_, Option<Arc<CustomerView>>>;
+
+    /// Makes facts and rejected input durable and answers with the position of the last fact: reads
+    /// see it from there on. Refuses with `DISK_FULL`, `OVERLOADED` or `DRAINING`.
+    fn submit(&self, submission: Submission) -> Reply<'_, LogPos>;
+
+    /// Tells why two records are linked or not.
+    fn explain(&self, left: EntityKey, right: EntityKey) -> Reply<'_, Explanation>;
+
+    /// Compares a described party with all records; best first, at most `limit`.
+    fn resolve(&self, party: PartyRecord, limit: usize) -> Reply<'_, Vec<Explanation>>;
+
+    /// All pairs that wait for a decision.
+    fn review_items(&self) -> Reply<'_, Vec<ReviewItem>>;
+
+    /// What is known about each connector partition, in a fixed order.
+    fn sources(&self) -> Vec<SourceReport>;
+
+    /// One page of quarantined records, in order of id.
+    fn list_quarantine(
+        &self,
+        filter: QuarantineFilter,
+        after: Option<QuarantineId>,
+        limit: usize,
+    ) -> Reply<'_, QuarantinePage>;
+
+    /// One quarantined record with its payload; none if there is no such record.
+    fn quarantined(&self, id: QuarantineId) -> Reply<'_, Option<(Quarantined, Vec<u8>)>>;
+
+    /// Decodes quarantined records again; writes nothing if `is_trial`.
+    fn replay(&self, ids: Vec<QuarantineId>, is_trial: bool) -> Reply<'_, Replayed>;
+
+    /// Gives quarantined records up; writes nothing if `is_trial`.
+    fn discard(&self, ids: Vec<QuarantineId>, is_trial: bool) -> Reply<'_, Vec<QuarantineId>>;
+
+    /// Digest of all derived objects, with the position it stands for.
+    fn digest(&self) -> Reply<'_, (String, LogPos)>;
+
+    /// All key figures.
+    fn kpis(&self) -> Reply<'_, Vec<proto::v1::Kpi>>;
+}
+
+/// How a customer is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// By its id or a former one.
+    Customer(CustomerId),
+    /// By one of its records.
+    Record(EntityKey),
+}
+
+/// A point in the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsOf {
+    /// A place in the log.
+    Position(LogPos),
+    /// The last place in the log taken at or before this instant.
+    Time(Millis),
+}
+
+/// What a write hands over, in one atom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submission {
+    /// Facts, in order.
+    pub facts: Vec<Fact>,
+    /// Input that could not become facts.
+    pub rejected: Vec<Rejected>,
+    /// Why they are submitted.
+    pub purpose: Purpose,
+}
+
+/// Input that could not become a fact, on its way into quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Stable code, such as `contract_breach`.
+    pub reason: &'static str,
+    /// The system it claims to come from.
+    pub system: Option<System>,
+    /// The input, as received.
+    pub raw: Vec<u8>,
+}
+
+/// Why facts are submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Facts of a source.
+    Intake,
+    /// Decisions of people, which may use the reserve of a full disk.
+    Decision,
+}
+
+/// What is known about one partition of a connector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceReport {
+    /// Its system.
+    pub system: System,
+    /// Its name within the system.
+    pub partition: String,
+    /// The source's own position, as people read it.
+    pub source_position: String,
+    /// Up to when everything is known received.
+    pub watermark: Option<Millis>,
+    /// Source time of the last event.
+    pub last_event_at: Option<Millis>,
+    /// Facts received since start.
+    pub received_count: u64,
+    /// Records that are held in quarantine.
+    pub quarantined_count: u64,
+    /// The last error, empty if there was none.
+    pub last_error: String,
+}
+
+/// What a replay did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Replayed {
+    /// Records that became facts.
+    pub replayed: Vec<QuarantineId>,
+    /// Records that are still refused.
+    pub refused: Vec<QuarantineId>,
+    /// Position of the last fact written.
+    pub position: Option<LogPos>,
+}

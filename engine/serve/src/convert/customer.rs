@@ -1,0 +1,211 @@
+//! The composite state of a customer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ontology::entity as read;
+use ontology::status::InteractionStatus;
+use ontology::{Coded, EntityKind, FieldReader, Millis};
+use proto::v1;
+use state::{Composite, Entity};
+
+use super::common::{freshness, ratio, source_ref, time};
+use super::golden::golden_record;
+use super::records;
+
+/// Ended interactions that a state shows at most.
+const RECENT_INTERACTIONS_MAX: usize = 20;
+/// Ended interactions and payments older than this are left out.
+const RECENT_MS: i64 = 90 * Millis::DAY_MS;
+/// Finished cases and orders older than this are left out.
+const FINISHED_MS: i64 = 30 * Millis::DAY_MS;
+
+/// What the four systems know about a customer, without what is concluded from it. `now` is the
+/// time of the answer: what counts as recent depends on it.
+#[must_use]
+pub fn composite(composite: &Composite, known: &state::Freshness, now: Millis) -> v1::CustomerState {
+    let cases: Vec<&Arc<Entity>> = composite.of_kind(EntityKind::Case).collect();
+    let orders: Vec<&Arc<Entity>> = composite.of_kind(EntityKind::ServiceOrder).collect();
+    let dispatches = composite
+        .of_kind(EntityKind::FieldDispatch)
+        .filter(|entity| is_unless(read::FieldDispatch::read(&***entity).status, |status| !status.is_in_flight()));
+    let order_is_done = |entity: &Entity| !is_unless(read::ServiceOrder::read(entity).status, |s| !s.is_in_flight());
+    let case_is_done = |entity: &Entity| !is_unless(read::Case::read(entity).status, |s| s.is_resolved());
+    let recent_cases = newest_first(&cases, now - FINISHED_MS, |entity| {
+        case_is_done(entity).then(|| read::Case::read(entity).resolved_at).flatten()
+    });
+    let recent_orders = newest_first(&orders, now - FINISHED_MS, |entity| {
+        order_is_done(entity).then(|| read::ServiceOrder::read(entity).completed_at).flatten()
+    });
+    v1::CustomerState {
+        name: format!("customers/{}", composite.id),
+        members: members(composite),
+        golden_record: golden_record(composite),
+        open_cases: cases.iter().filter(|entity| !case_is_done(entity)).map(|entity| records::case(entity)).collect(),
+        recent_cases: recent_cases.into_iter().map(|entity| records::case(entity)).collect(),
+        billing: Some(billing(composite, now)),
+        interactions: Some(interactions(composite, now)),
+        in_flight_service_orders: orders
+            .iter()
+            .filter(|entity| !order_is_done(entity))
+            .map(|entity| records::service_order(entity))
+            .collect(),
+        recent_service_orders: recent_orders.into_iter().map(|entity| records::service_order(entity)).collect(),
+        in_flight_dispatches: dispatches.map(|entity| records::field_dispatch(entity)).collect(),
+        possible_members: composite.possible.iter().map(|possible| source_ref(&possible.key)).collect(),
+        freshness: freshness(known, now),
+        ..v1::CustomerState::default()
+    }
+}
+
+/// Whether a record is in an open set: its status says so, or says nothing we know. Unknown counts
+/// as not finished (spec 2).
+fn is_unless<S: Copy>(status: Coded<'_, S>, is_finished: impl Fn(S) -> bool) -> bool {
+    match status {
+        Coded::Known(status) => !is_finished(status),
+        Coded::Unknown(_) | Coded::Missing => true,
+    }
+}
+
+fn members(composite: &Composite) -> Vec<v1::Member> {
+    let member = |member: &state::Member| {
+        let record = member.tree.get(&member.key);
+        let name = record.and_then(|record| record.text(ontology::Field::Name)).unwrap_or_default();
+        let newest = record.and_then(|record| record.newest());
+        v1::Member {
+            r#ref: Some(source_ref(&member.key)),
+            name: name.to_owned(),
+            link_confidence: ratio(member.confidence),
+            version: newest.map(|newest| newest.stamp.version.to_string()).unwrap_or_default(),
+        }
+    };
+    composite.members.iter().map(member).collect()
+}
+
+fn billing(composite: &Composite, now: Millis) -> v1::BillingState {
+    let invoices = composite.of_kind(EntityKind::Invoice);
+    let disputes = composite.of_kind(EntityKind::Dispute);
+    let notes = composite.of_kind(EntityKind::CreditNote);
+    let payments: Vec<&Arc<Entity>> = composite.of_kind(EntityKind::Payment).collect();
+    let recent = newest_first(&payments, now - RECENT_MS, |entity| read::Payment::read(entity).received_at);
+    v1::BillingState {
+        pending_invoices: invoices
+            .filter(|entity| is_unless(read::Invoice::read(&***entity).status, |status| !status.is_pending()))
+            .map(|entity| records::invoice(entity))
+            .collect(),
+        active_disputes: disputes
+            .filter(|entity| is_unless(read::Dispute::read(&***entity).status, |status| !status.is_active()))
+            .map(|entity| records::dispute(entity))
+            .collect(),
+        pending_credit_notes: notes
+            .filter(|entity| is_unless(read::CreditNote::read(&***entity).status, |status| !status.is_pending()))
+            .map(|entity| records::credit_note(entity))
+            .collect(),
+        balances: balances(composite),
+        recent_payments: recent.into_iter().map(|entity| records::payment(entity)).collect(),
+    }
+}
+
+/// AR balances of all members, added up per currency.
+fn balances(composite: &Composite) -> Vec<v1::Money> {
+    // Scale nine is that of the wire and holds every minor unit.
+    const SCALE: u32 = 9;
+    let mut sums: BTreeMap<&str, i128> = BTreeMap::new();
+    for entity in composite.of_kind(EntityKind::ArCustomer) {
+        let party = read::Party::read(&**entity);
+        let (Some((mantissa, scale)), Some(currency)) = (party.ar_balance, party.currency) else { continue };
+        let Some(shift) = SCALE.checked_sub(u32::from(scale)) else { continue };
+        *sums.entry(currency).or_default() += i128::from(mantissa) * 10_i128.pow(shift);
+    }
+    let one = 10_i128.pow(SCALE);
+    let money = |(currency, sum): (&str, i128)| {
+        let units = i64::try_from(sum / one).ok()?;
+        let nanos = i32::try_from(sum % one).ok()?;
+        Some(v1::Money { currency_code: currency.to_owned(), units, nanos })
+    };
+    sums.into_iter().filter_map(money).collect()
+}
+
+fn interactions(composite: &Composite, now: Millis) -> v1::InteractionState {
+    let all: Vec<&Arc<Entity>> = composite.of_kind(EntityKind::Interaction).collect();
+    let is_active = |entity: &Entity| {
+        is_unless(read::Interaction::read(entity).status, |status| status == InteractionStatus::Ended)
+    };
+    let mut recent = newest_first(&all, now - RECENT_MS, |entity| {
+        let ended_at = read::Interaction::read(entity).ended_at;
+        ended_at.filter(|_| !is_active(entity))
+    });
+    recent.truncate(RECENT_INTERACTIONS_MAX);
+    v1::InteractionState {
+        active: all.iter().filter(|entity| is_active(entity)).map(|entity| records::interaction(entity)).collect(),
+        recent: recent.into_iter().map(|entity| records::interaction(entity)).collect(),
+    }
+}
+
+/// Records whose time is not before `from`, newest first, then by key.
+fn newest_first<'a>(
+    records: &[&'a Arc<Entity>],
+    from: Millis,
+    at: impl Fn(&Entity) -> Option<Millis>,
+) -> Vec<&'a Arc<Entity>> {
+    let dated = records.iter().filter_map(|record| Some((at(record).filter(|at| *at >= from)?, *record)));
+    let mut dated: Vec<(Millis, &Arc<Entity>)> = dated.collect();
+    dated.sort_by(|(a, left), (b, right)| b.cmp(a).then_with(|| left.key.cmp(&right.key)));
+    dated.into_iter().map(|(_, record)| record).collect()
+}
+
+/// Top-level fields that a change can touch, with the kinds of records below them; a path's place
+/// is its bit.
+const PATHS: &[(&str, &[EntityKind])] = &[
+    ("members", &EntityKind::PARTIES),
+    ("golden_record", &EntityKind::PARTIES),
+    ("open_cases", &[EntityKind::Case]),
+    ("billing", &[EntityKind::Invoice, EntityKind::Dispute, EntityKind::CreditNote, EntityKind::Payment]),
+    ("interactions", &[EntityKind::Interaction]),
+    ("in_flight_service_orders", &[EntityKind::ServiceOrder]),
+    ("in_flight_dispatches", &[EntityKind::FieldDispatch]),
+];
+
+/// Which fields differ between two states of a customer, by bit. Records are shared between states
+/// as long as they do not change, so comparing their addresses is enough.
+#[must_use]
+pub fn changed_paths(before: &Composite, after: &Composite) -> u32 {
+    let mut paths = 0;
+    for (bit, (_, kinds)) in PATHS.iter().enumerate() {
+        let is_same = kinds.iter().all(|kind| {
+            let (mut old, mut new) = (before.of_kind(*kind), after.of_kind(*kind));
+            loop {
+                match (old.next(), new.next()) {
+                    (None, None) => return true,
+                    (Some(old), Some(new)) if Arc::ptr_eq(old, new) => {}
+                    (Some(_), _) | (None, Some(_)) => return false,
+                }
+            }
+        });
+        if !is_same {
+            paths |= 1 << bit;
+        }
+    }
+    paths
+}
+
+/// The names of the fields in `paths`.
+#[must_use]
+pub fn path_names(paths: u32) -> Vec<String> {
+    let named = PATHS.iter().enumerate().filter(|(bit, _)| paths & (1 << bit) != 0);
+    named.map(|(_, (name, _))| (*name).to_owned()).collect()
+}
+
+/// The whole state: what the systems know, with version and position.
+#[must_use]
+pub fn identified(
+    mut state: v1::CustomerState,
+    version: u64,
+    position: String,
+    published_at: Millis,
+) -> v1::CustomerState {
+    state.version = version;
+    state.position = position;
+    state.publish_time = time(published_at);
+    state
+}

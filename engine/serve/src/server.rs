@@ -1,0 +1,166 @@
+//! The server: listener, gate, services, health, reflection.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost_reflect::DescriptorPool;
+use tokio::net::TcpListener;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server as Transport, ServerTlsConfig};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use tonic_web::GrpcWebLayer;
+
+use crate::auth::Authentication;
+use crate::backend::Backend;
+use crate::drain::{Drain, DrainSwitch};
+use crate::error::Error;
+use crate::gate::{DEADLINE_DEFAULT, GateLayer};
+use crate::listen::{self, Exposure};
+use crate::policy::{POLICY, Policy};
+use crate::service::{self, Api};
+
+/// Streams that one connection may have open; watches count.
+const STREAMS_MAX: u32 = 100;
+/// A silent connection is asked this often whether it lives.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long it may take to say so.
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
+/// Bytes of headers per call.
+const HEADERS_MAX: u32 = 16 * 1024;
+/// Streams that a client may reset before they are accepted, against rapid-reset floods.
+const PENDING_RESETS_MAX: usize = 20;
+
+/// How to serve.
+#[derive(Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// Certificate and key; none serves in the clear, which only loopback may.
+    pub tls: Option<Tls>,
+    /// How callers are known.
+    pub authentication: Authentication,
+    /// Deadline of unary calls that name none.
+    pub deadline: Duration,
+}
+
+/// Certificate chain and key, in PEM.
+#[derive(Clone)]
+pub struct Tls {
+    /// The chain, own certificate first.
+    pub certificates_pem: Vec<u8>,
+    /// The private key.
+    pub key_pem: Vec<u8>,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls { .. }")
+    }
+}
+
+impl Options {
+    /// Serves on loopback, on a free port, without asking who calls.
+    #[must_use]
+    pub fn local() -> Self {
+        Options {
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
+            authentication: Authentication::None,
+            deadline: DEADLINE_DEFAULT,
+        }
+    }
+}
+
+/// A server that listens and does not answer yet.
+pub struct Server {
+    listener: TcpListener,
+    tls: Option<Tls>,
+    gate: GateLayer,
+    routes: Routes,
+    health: HealthReporter,
+    drain_switch: DrainSwitch,
+}
+
+impl Server {
+    /// Checks everything and listens.
+    ///
+    /// # Errors
+    /// If the address may not or cannot be used, or the policy table does not fit the API.
+    pub async fn bind(options: Options, backend: Arc<dyn Backend>) -> Result<Self, Error> {
+        let Options { addr, tls, authentication, deadline } = options;
+        let exposure = listen::check(addr, tls.is_some(), authentication.is_configured())?;
+        let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET)?;
+        let policy = Policy::check(POLICY, &pool)?;
+        let is_open = !authentication.is_configured();
+        let gate = GateLayer::new(policy, authentication, deadline);
+        let (drain_switch, drain) = Drain::new();
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let routes = service::routes(Api::new(backend, pool, drain)).add_service(health_service);
+        let routes = with_reflection(routes)?;
+        let listener = TcpListener::bind(addr).await.map_err(|source| Error::Bind { addr, source })?;
+        if exposure == Exposure::Loopback && is_open {
+            tracing::warn!(%addr, "no authentication is configured: serving programs on this machine only");
+        }
+        Ok(Server { listener, tls, gate, routes, health, drain_switch })
+    }
+
+    /// The address it listens on.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn local_addr(&self) -> Result<SocketAddr, Error> {
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        self.listener.local_addr().map_err(|source| Error::Bind { addr: unknown, source })
+    }
+
+    /// Serves until `stop` completes; then says so, ends the watches and waits for calls under way.
+    ///
+    /// # Errors
+    /// If the certificate cannot be used or the transport fails.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+        let Server { listener, tls, gate, routes, health, drain_switch } = self;
+        let mut transport = Transport::builder()
+            .accept_http1(true)
+            .max_concurrent_streams(STREAMS_MAX)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE_ANSWER))
+            .http2_max_header_list_size(HEADERS_MAX)
+            .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX));
+        if let Some(tls) = tls {
+            let identity = Identity::from_pem(tls.certificates_pem, tls.key_pem);
+            transport = transport.tls_config(ServerTlsConfig::new().identity(identity))?;
+        }
+        set_serving(&health, ServingStatus::Serving).await;
+        let draining = async move {
+            stop.await;
+            set_serving(&health, ServingStatus::NotServing).await;
+            drain_switch.begin();
+        };
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let router = transport.layer(GrpcWebLayer::new()).layer(gate).add_routes(routes);
+        router.serve_with_incoming_shutdown(incoming, draining).await?;
+        Ok(())
+    }
+}
+
+/// Says whether the server as a whole, and each service of the API, answers.
+async fn set_serving(health: &HealthReporter, status: ServingStatus) {
+    health.set_service_status("", status).await;
+    for name in service::NAMES {
+        health.set_service_status(*name, status).await;
+    }
+}
+
+/// Adds both versions of reflection: some clients still ask for the older one.
+fn with_reflection(routes: Routes) -> Result<Routes, Error> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+}

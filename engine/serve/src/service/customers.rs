@@ -1,0 +1,291 @@
+//! Customer states: get, batch, query, watch, timeline.
+
+mod columns;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use compact_str::CompactString;
+use futures::Stream;
+use ontology::{CustomerId, LogPos};
+use proto::v1::customer_state_service_server::CustomerStateService;
+use proto::v1::get_customer_state_request::{At, Customer};
+use proto::v1::{self, batch_get_customer_states_item as item, watch_customer_states_response as watched};
+use tonic::{Request, Response, Status};
+
+use self::columns::COLUMNS;
+use super::{Api, caller, check_batch};
+use crate::backend::{AsOf, Lookup};
+use crate::convert::common::{check_staleness, entity_key, id_of, millis, source_ref};
+use crate::convert::customer;
+use crate::filter::{Filter, Order};
+use crate::gate::Deadline;
+use crate::mask::ReadMask;
+use crate::page::{Arguments, Page};
+use crate::reason::{Reason, Refusal};
+use crate::token::{position_token, read_position};
+use crate::view::CustomerView;
+use crate::views::{Found, Slot};
+use crate::watch::{Event, Selection, Watch, WatchRequest};
+
+const MESSAGE: &str = "opshub.v1.CustomerState";
+
+/// The service.
+pub struct Customers(pub Arc<Api>);
+
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl CustomerStateService for Customers {
+    async fn get_customer_state(
+        &self,
+        request: Request<v1::GetCustomerStateRequest>,
+    ) -> Result<Response<v1::GetCustomerStateResponse>, Status> {
+        let (_, deadline) = caller(&request)?;
+        Ok(Response::new(self.0.get(request.into_inner(), deadline).await?))
+    }
+
+    async fn batch_get_customer_states(
+        &self,
+        request: Request<v1::BatchGetCustomerStatesRequest>,
+    ) -> Result<Response<v1::BatchGetCustomerStatesResponse>, Status> {
+        Ok(Response::new(self.0.batch(request.into_inner()).await?))
+    }
+
+    async fn query_customer_states(
+        &self,
+        request: Request<v1::QueryCustomerStatesRequest>,
+    ) -> Result<Response<v1::QueryCustomerStatesResponse>, Status> {
+        Ok(Response::new(self.0.query(&request.into_inner())?))
+    }
+
+    type WatchCustomerStatesStream = Messages<v1::WatchCustomerStatesResponse>;
+
+    async fn watch_customer_states(
+        &self,
+        request: Request<v1::WatchCustomerStatesRequest>,
+    ) -> Result<Response<Self::WatchCustomerStatesStream>, Status> {
+        let watch = self.0.watch(&request.into_inner())?;
+        Ok(Response::new(Box::pin(watch.into_stream())))
+    }
+
+    async fn list_timeline_entries(
+        &self,
+        request: Request<v1::ListTimelineEntriesRequest>,
+    ) -> Result<Response<v1::ListTimelineEntriesResponse>, Status> {
+        Ok(Response::new(self.0.timeline(&request.into_inner())?))
+    }
+}
+
+impl Api {
+    async fn get(
+        self: &Arc<Self>,
+        request: v1::GetCustomerStateRequest,
+        deadline: Deadline,
+    ) -> Result<v1::GetCustomerStateResponse, Refusal> {
+        let mask = ReadMask::read(&self.pool, MESSAGE, request.read_mask.as_ref())?;
+        let lookup = lookup(request.customer.as_ref())?;
+        let past = match &request.at {
+            None => None,
+            Some(At::MinPosition(position)) => {
+                self.wait(position, deadline).await?;
+                None
+            }
+            Some(At::AsOfPosition(position)) => read_position("as_of_position", position)?.map(AsOf::Position),
+            Some(At::AsOfTime(time)) => Some(AsOf::Time(millis("as_of_time", time)?)),
+        };
+        check_staleness(&self.backend.published().freshness(), self.now(), request.max_staleness.as_ref())?;
+        let found = match past {
+            None => self.find(&lookup),
+            Some(at) => self.backend.customer_as_of(lookup.clone(), at).await?.map(|view| past_view(&lookup, view)),
+        };
+        let found = found.ok_or_else(|| unknown(&lookup))?;
+        let redirected_from = match (&lookup, found.is_redirected) {
+            (Lookup::Customer(asked), true) => format!("customers/{asked}"),
+            (Lookup::Customer(_), false) | (Lookup::Record(_), _) => String::new(),
+        };
+        Ok(v1::GetCustomerStateResponse { customer_state: Some(mask.apply(self.state_of(&found))), redirected_from })
+    }
+
+    fn find(&self, lookup: &Lookup) -> Option<Found<CustomerView>> {
+        let published = self.backend.published();
+        match lookup {
+            Lookup::Customer(id) => published.find(id),
+            Lookup::Record(record) => published.find(&published.customer_of(record)?),
+        }
+    }
+
+    /// The state of a customer that was found.
+    fn state_of(&self, found: &Found<CustomerView>) -> v1::CustomerState {
+        let mut state = self.state(&found.slot);
+        state.split_into = found.split_into.iter().map(|id| format!("customers/{id}")).collect();
+        state
+    }
+
+    fn state(&self, slot: &Slot<CustomerView>) -> v1::CustomerState {
+        let view = &slot.view;
+        let known = self.backend.published().freshness();
+        let state = customer::composite(&view.composite, &known, self.now());
+        customer::identified(state, slot.version, position_token(slot.changed_at), view.evaluated_at)
+    }
+
+    async fn batch(
+        self: &Arc<Self>,
+        request: v1::BatchGetCustomerStatesRequest,
+    ) -> Result<v1::BatchGetCustomerStatesResponse, Refusal> {
+        check_batch("names", request.names.len())?;
+        let mask = ReadMask::read(&self.pool, MESSAGE, request.read_mask.as_ref())?;
+        let past = read_position("as_of_position", &request.as_of_position)?;
+        let read_position = past.unwrap_or_else(|| self.backend.published().position());
+        let mut items = Vec::with_capacity(request.names.len());
+        for name in request.names {
+            let result = match self.batch_item(&name, past).await {
+                Ok(state) => item::Result::CustomerState(mask.apply(state)),
+                Err(refusal) => item::Result::Error(refusal.into_item_error()),
+            };
+            items.push(v1::BatchGetCustomerStatesItem { name, result: Some(result) });
+        }
+        Ok(v1::BatchGetCustomerStatesResponse { items, read_position: position_token(read_position) })
+    }
+
+    async fn batch_item(&self, name: &str, past: Option<LogPos>) -> Result<v1::CustomerState, Refusal> {
+        let lookup = Lookup::Customer(customer_id("names", name)?);
+        let found = match past {
+            None => self.find(&lookup),
+            Some(position) => {
+                let view = self.backend.customer_as_of(lookup.clone(), AsOf::Position(position)).await?;
+                view.map(|view| past_view(&lookup, view))
+            }
+        };
+        found.map(|found| self.state_of(&found)).ok_or_else(|| unknown(&lookup))
+    }
+
+    fn query(&self, request: &v1::QueryCustomerStatesRequest) -> Result<v1::QueryCustomerStatesResponse, Refusal> {
+        let mask = ReadMask::read(&self.pool, MESSAGE, request.read_mask.as_ref())?;
+        let filter = Filter::parse(&request.filter, COLUMNS)?;
+        let order = Order::parse(&request.order_by, COLUMNS)?;
+        let arguments = Arguments::of("QueryCustomerStates", &[&request.filter, &request.order_by]);
+        let page = Page::read(arguments, request.page_size, &request.page_token)?;
+        let published = self.backend.published();
+        let turn = self.customer_walks.turn(&page, published.position(), || {
+            let mut found = published.all();
+            found.retain(|slot| filter.matches(slot));
+            found.sort_by(|a, b| order.compare(a, b));
+            found
+        })?;
+        Ok(v1::QueryCustomerStatesResponse {
+            customer_states: turn.items.iter().map(|slot| mask.apply(self.state(slot))).collect(),
+            next_page_token: turn.next_page_token,
+            read_position: position_token(turn.position),
+            estimated_total: i64::try_from(turn.total).unwrap_or(i64::MAX),
+        })
+    }
+
+    fn watch(self: &Arc<Self>, request: &v1::WatchCustomerStatesRequest) -> Result<Watch<CustomerSelection>, Refusal> {
+        check_batch("names", request.names.len())?;
+        let ids = request.names.iter().map(|name| customer_id("names", name).map(|id| id.0));
+        let mut ids = ids.collect::<Result<Vec<CompactString>, Refusal>>()?;
+        ids.sort_unstable();
+        let mask_paths = request.read_mask.as_ref().map(|mask| mask.paths.join(",")).unwrap_or_default();
+        let selection = Arguments::of("WatchCustomerStates", &[&ids.join(","), &request.filter, &mask_paths]);
+        let watched = CustomerSelection {
+            api: self.clone(),
+            filter: Filter::parse(&request.filter, COLUMNS)?,
+            mask: ReadMask::read(&self.pool, MESSAGE, request.read_mask.as_ref())?,
+        };
+        let watch_request = WatchRequest {
+            names: (!ids.is_empty()).then(|| ids.into_iter().collect()),
+            selection: Some(selection),
+            resume_token: request.resume_token.clone(),
+            skip_snapshot: request.skip_snapshot,
+            bookmark_interval: interval(request.bookmark_interval.as_ref())?,
+        };
+        let feed = self.backend.published().customers_feed().clone();
+        Watch::begin(feed, self.drain.clone(), watched, watch_request)
+    }
+
+    fn timeline(&self, request: &v1::ListTimelineEntriesRequest) -> Result<v1::ListTimelineEntriesResponse, Refusal> {
+        let _ = request;
+        Err(Refusal::new(Reason::Internal).with("attempt", "reading a timeline"))
+    }
+}
+
+/// The customers that a watch selects.
+struct CustomerSelection {
+    api: Arc<Api>,
+    filter: Filter<Slot<CustomerView>>,
+    mask: ReadMask,
+}
+
+impl Selection for CustomerSelection {
+    type State = v1::CustomerState;
+    type Message = v1::WatchCustomerStatesResponse;
+
+    fn keys(&self) -> Vec<CompactString> {
+        self.api.backend.published().ids()
+    }
+
+    fn load(&self, key: &str) -> Option<(LogPos, v1::CustomerState)> {
+        let slot = self.api.backend.published().slot(&CustomerId(key.into()))?;
+        self.filter.matches(&slot).then(|| (slot.changed_at, self.mask.apply(self.api.state(&slot))))
+    }
+
+    fn is_filtered(&self) -> bool {
+        !self.filter.is_empty()
+    }
+
+    fn message(&self, resume_token: String, event: Event<v1::CustomerState>) -> v1::WatchCustomerStatesResponse {
+        let event = match event {
+            Event::Upsert(upsert) => watched::Event::Upsert(v1::CustomerStateUpsert {
+                customer_state: Some(upsert.state),
+                changed_paths: customer::path_names(upsert.change.paths),
+                cause_event_ids: upsert.change.causes.iter().map(CompactString::to_string).collect(),
+                coalesced_count: i64::try_from(upsert.coalesced_count).unwrap_or(i64::MAX),
+            }),
+            Event::Removed(key) => watched::Event::RemovedName(format!("customers/{key}")),
+            Event::Bookmark(snapshot_complete) => watched::Event::Bookmark(v1::Bookmark { snapshot_complete }),
+            Event::Reset(reason) => watched::Event::Reset(v1::Reset { reason: reason.to_owned() }),
+        };
+        v1::WatchCustomerStatesResponse { resume_token, event: Some(event) }
+    }
+}
+
+fn customer_id(field: &'static str, name: &str) -> Result<CustomerId, Refusal> {
+    Ok(CustomerId(id_of(field, "customers", name)?.into()))
+}
+
+fn lookup(customer: Option<&Customer>) -> Result<Lookup, Refusal> {
+    match customer {
+        Some(Customer::Name(name)) => Ok(Lookup::Customer(customer_id("name", name)?)),
+        Some(Customer::SourceRef(reference)) => Ok(Lookup::Record(entity_key("source_ref", reference)?)),
+        None => Err(Refusal::field("name", "name or source_ref is required")),
+    }
+}
+
+fn unknown(lookup: &Lookup) -> Refusal {
+    match lookup {
+        Lookup::Customer(id) => Refusal::new(Reason::CustomerNotFound).with("name", format!("customers/{id}")),
+        Lookup::Record(record) => {
+            let named = source_ref(record);
+            let record = format!("{}/{}", named.entity_type, named.native_id);
+            Refusal::new(Reason::SourceRecordUnknown).with("record", record)
+        }
+    }
+}
+
+/// A view of the past as if it had just been found; its position stands for its version.
+fn past_view(lookup: &Lookup, view: Arc<CustomerView>) -> Found<CustomerView> {
+    let is_redirected = match lookup {
+        Lookup::Customer(id) => *id != view.composite.id,
+        Lookup::Record(_) => false,
+    };
+    let changed_at = view.composite.log_pos;
+    Found { slot: Slot { view, version: changed_at.0, changed_at }, is_redirected, split_into: Vec::new() }
+}
+
+/// A bookmark interval from a request.
+pub(crate) fn interval(asked: Option<&prost_types::Duration>) -> Result<Option<Duration>, Refusal> {
+    let negative = || Refusal::field("bookmark_interval", "is negative");
+    asked.map(|asked| Duration::try_from(*asked).map_err(|_| negative())).transpose()
+}

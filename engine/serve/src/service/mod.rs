@@ -1,0 +1,132 @@
+//! The services of the API. Each method reads its request, asks views or backend, words the answer.
+
+mod admin;
+mod customers;
+mod identity;
+mod ingest;
+
+use std::sync::Arc;
+
+use ontology::{LogPos, Millis};
+use prost_reflect::DescriptorPool;
+use proto::v1;
+use tonic::codec::CompressionEncoding::{Gzip, Zstd};
+use tonic::service::Routes;
+use tonic::{Request, Status};
+
+use crate::backend::Backend;
+use crate::drain::Drain;
+use crate::gate::{DEADLINE_DEFAULT, Deadline};
+use crate::policy::Principal;
+use crate::reason::{Reason, Refusal};
+use crate::request_id::Answers;
+use crate::token::read_position;
+use crate::view::CustomerView;
+use crate::views::Slot;
+use crate::walk::Walks;
+
+/// Bytes of one request message, at most.
+const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Items of one batch, at most.
+pub(crate) const BATCH_MAX: usize = 500;
+
+/// Full names of the services, for health.
+pub const NAMES: &[&str] = &[
+    "opshub.v1.CustomerStateService",
+    "opshub.v1.IdentityService",
+    "opshub.v1.IngestService",
+    "opshub.v1.AdminService",
+];
+
+/// What all services share.
+pub struct Api {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) pool: DescriptorPool,
+    pub(crate) drain: Drain,
+    pub(crate) answers: Answers,
+    pub(crate) customer_walks: Walks<Slot<CustomerView>>,
+    pub(crate) review_walks: Walks<v1::ReviewItem>,
+    pub(crate) source_walks: Walks<v1::Source>,
+}
+
+impl Api {
+    /// Services in front of `backend`.
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>, pool: DescriptorPool, drain: Drain) -> Arc<Self> {
+        Arc::new(Api {
+            backend,
+            pool,
+            drain,
+            answers: Answers::default(),
+            customer_walks: Walks::default(),
+            review_walks: Walks::default(),
+            source_walks: Walks::default(),
+        })
+    }
+
+    /// Waits until the position that a request asks for is readable.
+    pub(crate) async fn wait(&self, min_position: &str, deadline: Deadline) -> Result<(), Refusal> {
+        match read_position("min_position", min_position)? {
+            None => Ok(()),
+            Some(position) => self.wait_for(position, deadline).await,
+        }
+    }
+
+    /// Waits until a position is readable.
+    pub(crate) async fn wait_for(&self, position: LogPos, deadline: Deadline) -> Result<(), Refusal> {
+        if self.backend.published().reaches(position, deadline.wait_until()).await {
+            return Ok(());
+        }
+        Err(Refusal::new(Reason::NotYetApplied))
+    }
+
+    /// The time of an answer: that of the clock, and never before what is published.
+    pub(crate) fn now(&self) -> Millis {
+        self.backend.now().max(self.backend.published().now())
+    }
+}
+
+/// Who sent a request, and until when it has to be answered. The gate put both there.
+pub(crate) fn caller<T>(request: &Request<T>) -> Result<(Principal, Deadline), Status> {
+    let principal = request.extensions().get::<Principal>().cloned();
+    let principal = principal.ok_or_else(|| Status::from(Refusal::new(Reason::Unauthenticated)))?;
+    let deadline = request.extensions().get::<Deadline>().copied();
+    Ok((principal, deadline.unwrap_or_else(|| Deadline::after(DEADLINE_DEFAULT))))
+}
+
+/// Refuses a batch that is too large.
+pub(crate) fn check_batch(field: &'static str, count: usize) -> Result<(), Refusal> {
+    if count <= BATCH_MAX {
+        return Ok(());
+    }
+    Err(Refusal::new(Reason::BatchTooLarge).with("field", field).with("count", count).with("limit", BATCH_MAX))
+}
+
+/// Adds a service with the limits and compressions that all have.
+macro_rules! served {
+    ($routes:expr, $server:path, $service:expr) => {
+        $routes.add_service({
+            use $server as Server;
+            Server::new($service)
+                .max_decoding_message_size(REQUEST_BYTES_MAX)
+                .accept_compressed(Gzip)
+                .accept_compressed(Zstd)
+                .send_compressed(Gzip)
+                .send_compressed(Zstd)
+        })
+    };
+}
+
+/// All services.
+pub fn routes(api: Arc<Api>) -> Routes {
+    use v1::admin_service_server::AdminServiceServer;
+    use v1::customer_state_service_server::CustomerStateServiceServer;
+    use v1::identity_service_server::IdentityServiceServer;
+    use v1::ingest_service_server::IngestServiceServer;
+
+    let routes = Routes::default();
+    let routes = served!(routes, CustomerStateServiceServer, customers::Customers(api.clone()));
+    let routes = served!(routes, IdentityServiceServer, identity::Identities(api.clone()));
+    let routes = served!(routes, IngestServiceServer, ingest::Ingest(api.clone()));
+    served!(routes, AdminServiceServer, admin::Admin(api))
+}

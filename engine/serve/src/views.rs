@@ -1,0 +1,299 @@
+//! Published views: what reads see. Writers replace whole views; readers hold on to what they got.
+//!
+//! There is one publisher. It makes everything of a position readable before it says so, so a read
+//! that waited for a position never sees less.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use compact_str::CompactString;
+use dashmap::DashMap;
+use ontology::{CustomerId, EntityKey, LogPos, Millis};
+use state::Freshness;
+use tokio::sync::watch as position_channel;
+use tokio::time::Instant;
+
+use crate::metrics;
+use crate::watch::{Change, Feed};
+
+/// A picture of one customer that can be published.
+pub trait View: Send + Sync + 'static {
+    /// The customer.
+    fn id(&self) -> &CustomerId;
+    /// Objects that can be found by their own id.
+    fn objects(&self) -> Vec<Object>;
+    /// Which top-level fields of the customer's state differ, one bit each; 0 if not known.
+    fn changed_paths(&self, before: &Self) -> u32;
+}
+
+/// A derived object within a view.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Object {
+    /// Its collection.
+    pub collection: Collection,
+    /// Its id, without the collection.
+    pub id: CompactString,
+    /// Differs whenever the object does.
+    pub mark: u64,
+}
+
+/// Collections of derived objects, as they stand in resource names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Collection {
+    /// `handoffs/`
+    Handoffs,
+    /// `discrepancies/`
+    Discrepancies,
+    /// `alerts/`
+    Alerts,
+    /// `correlations/`
+    Correlations,
+}
+
+/// Everything that becomes readable at one position.
+#[derive(Debug)]
+pub struct Publication<V> {
+    /// The position.
+    pub position: LogPos,
+    /// Engine time.
+    pub now: Millis,
+    /// Customers that look different now.
+    pub views: Vec<Arc<V>>,
+    /// Customers that are no more.
+    pub retired: Vec<CustomerId>,
+    /// Party records that are new or belong to another customer than before.
+    pub memberships: Vec<(EntityKey, CustomerId)>,
+    /// Records whose party record is new or another; none if it is not known any more.
+    pub roots: Vec<(EntityKey, Option<EntityKey>)>,
+    /// Customers that became several.
+    pub splits: Vec<(CustomerId, Vec<CustomerId>)>,
+    /// What is known about the sources.
+    pub freshness: Freshness,
+}
+
+/// A view as it can be read.
+#[derive(Debug)]
+pub struct Slot<V> {
+    /// The view.
+    pub view: Arc<V>,
+    /// Rises with every change of the customer.
+    pub version: u64,
+    /// Position of the last change.
+    pub changed_at: LogPos,
+}
+
+impl<V> Clone for Slot<V> {
+    fn clone(&self) -> Self {
+        Slot { view: self.view.clone(), version: self.version, changed_at: self.changed_at }
+    }
+}
+
+/// A customer that was found by a name.
+#[derive(Debug)]
+pub struct Found<V> {
+    /// The customer as it can be read.
+    pub slot: Slot<V>,
+    /// Whether the name is a former one.
+    pub is_redirected: bool,
+    /// Where members went that once belonged to the name.
+    pub split_into: Vec<CustomerId>,
+}
+
+/// All published views.
+#[derive(Debug)]
+pub struct Published<V: View> {
+    views: DashMap<CustomerId, Slot<V>>,
+    /// The customer of each party record.
+    members: DashMap<EntityKey, CustomerId>,
+    /// The party record of each record.
+    roots: DashMap<EntityKey, EntityKey>,
+    /// The record that an id was made from: every member's own id leads to its customer.
+    aliases: DashMap<CustomerId, EntityKey>,
+    splits: DashMap<CustomerId, Vec<CustomerId>>,
+    objects: DashMap<(Collection, CompactString), CustomerId>,
+    freshness: ArcSwap<Freshness>,
+    position: position_channel::Sender<LogPos>,
+    now: ArcSwap<Millis>,
+    customers_feed: Arc<Feed>,
+    discrepancies_feed: Arc<Feed>,
+}
+
+impl<V: View> Published<V> {
+    /// Nothing yet; everything up to `position` is applied.
+    #[must_use]
+    pub fn new(position: LogPos) -> Self {
+        let feed = || Arc::new(Feed::new(position, Feed::RING_MAX, Feed::PENDING_MAX));
+        Published {
+            views: DashMap::new(),
+            members: DashMap::new(),
+            roots: DashMap::new(),
+            aliases: DashMap::new(),
+            splits: DashMap::new(),
+            objects: DashMap::new(),
+            freshness: ArcSwap::from_pointee(Freshness::default()),
+            position: position_channel::Sender::new(position),
+            now: ArcSwap::from_pointee(Millis::MIN),
+            customers_feed: feed(),
+            discrepancies_feed: feed(),
+        }
+    }
+
+    /// Makes a position readable. Called by one publisher, with positions that never fall.
+    pub fn publish(&self, publication: Publication<V>) {
+        let Publication { position, now, views, retired, memberships, roots, splits, freshness } = publication;
+        self.freshness.store(Arc::new(freshness));
+        self.now.store(Arc::new(now));
+        for (party, customer) in memberships {
+            self.aliases.insert(CustomerId::of_member(&party), party.clone());
+            self.members.insert(party, customer);
+        }
+        for (record, root) in roots {
+            match root {
+                Some(root) => drop(self.roots.insert(record, root)),
+                None => drop(self.roots.remove(&record)),
+            }
+        }
+        for (before, after) in splits {
+            self.splits.insert(before, after);
+        }
+        let mut customers = Vec::with_capacity(views.len() + retired.len());
+        let mut objects = Vec::new();
+        for customer in retired {
+            if let Some((_, slot)) = self.views.remove(&customer) {
+                objects.extend(slot.view.objects());
+                customers.push(Change::of(customer.0));
+            }
+        }
+        for view in views {
+            customers.push(self.replace(view, position, &mut objects));
+        }
+        self.customers_feed.publish(position, customers);
+        self.discrepancies_feed.publish(position, changes_of(Collection::Discrepancies, objects));
+        self.position.send_replace(position);
+        metrics::CUSTOMERS.set(&[], self.views.len() as f64);
+        metrics::APPLIED_POSITION.set(&[], position.0 as f64);
+    }
+
+    /// Puts a view in the place of the one before, and collects the objects that differ.
+    fn replace(&self, view: Arc<V>, position: LogPos, changed: &mut Vec<Object>) -> Change {
+        let id = view.id().clone();
+        let before = self.views.get(&id).map(|slot| slot.clone());
+        let new = view.objects();
+        let old = before.as_ref().map(|slot| slot.view.objects()).unwrap_or_default();
+        for object in &new {
+            self.objects.insert((object.collection, object.id.clone()), id.clone());
+        }
+        changed.extend(new.iter().filter(|object| !old.contains(object)).cloned());
+        changed.extend(old.into_iter().filter(|object| !new.iter().any(|kept| kept.id == object.id)));
+        let paths = before.as_ref().map_or(0, |slot| view.changed_paths(&slot.view));
+        let version = before.map_or(1, |slot| slot.version + 1);
+        self.views.insert(id.clone(), Slot { view, version, changed_at: position });
+        Change { key: id.0, paths, causes: Vec::new() }
+    }
+
+    /// The position up to which reads reflect the facts.
+    #[must_use]
+    pub fn position(&self) -> LogPos {
+        *self.position.borrow()
+    }
+
+    /// Engine time of the last publication.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        **self.now.load()
+    }
+
+    /// What is known about the sources.
+    #[must_use]
+    pub fn freshness(&self) -> Freshness {
+        **self.freshness.load()
+    }
+
+    /// Waits until a position is readable; false if it is not by `until`.
+    pub async fn reaches(&self, position: LogPos, until: Instant) -> bool {
+        let mut positions = self.position.subscribe();
+        let reached = positions.wait_for(|reached| *reached >= position);
+        tokio::time::timeout_at(until, reached).await.is_ok_and(|reached| reached.is_ok())
+    }
+
+    /// The customer that an id leads to: its own, or that of the record the id was made from.
+    #[must_use]
+    pub fn find(&self, id: &CustomerId) -> Option<Found<V>> {
+        let split_into = self.splits.get(id).map(|split| split.clone()).unwrap_or_default();
+        if let Some(slot) = self.slot(id) {
+            return Some(Found { slot, is_redirected: false, split_into });
+        }
+        let party = self.aliases.get(id).map(|party| party.clone())?;
+        let slot = self.slot(&self.customer_of(&party)?)?;
+        Some(Found { slot, is_redirected: true, split_into })
+    }
+
+    /// The customer with exactly this id.
+    #[must_use]
+    pub fn slot(&self, id: &CustomerId) -> Option<Slot<V>> {
+        self.views.get(id).map(|slot| slot.clone())
+    }
+
+    /// The customer that a record belongs to, whether it is a party or hangs below one.
+    #[must_use]
+    pub fn customer_of(&self, record: &EntityKey) -> Option<CustomerId> {
+        if let Some(customer) = self.members.get(record) {
+            return Some(customer.clone());
+        }
+        let root = self.roots.get(record).map(|root| root.clone())?;
+        self.members.get(&root).map(|customer| customer.clone())
+    }
+
+    /// The customer that a derived object belongs to.
+    #[must_use]
+    pub fn customer_of_object(&self, collection: Collection, id: &str) -> Option<Slot<V>> {
+        let customer = self.objects.get(&(collection, CompactString::new(id))).map(|customer| customer.clone())?;
+        self.slot(&customer)
+    }
+
+    /// All views, in order of id. Each is at least as new as the position read before.
+    #[must_use]
+    pub fn all(&self) -> Vec<Slot<V>> {
+        let mut all: Vec<Slot<V>> = self.views.iter().map(|entry| entry.value().clone()).collect();
+        all.sort_unstable_by(|a, b| a.view.id().cmp(b.view.id()));
+        all
+    }
+
+    /// Ids of all customers, in order.
+    #[must_use]
+    pub fn ids(&self) -> Vec<CompactString> {
+        let mut ids: Vec<CompactString> = self.views.iter().map(|entry| entry.key().0.clone()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Ids of all objects of a collection, in order.
+    #[must_use]
+    pub fn object_ids(&self, collection: Collection) -> Vec<CompactString> {
+        let of_collection = self.objects.iter().filter(|entry| entry.key().0 == collection);
+        let mut ids: Vec<CompactString> = of_collection.map(|entry| entry.key().1.clone()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Changes of customers.
+    #[must_use]
+    pub fn customers_feed(&self) -> &Arc<Feed> {
+        &self.customers_feed
+    }
+
+    /// Changes of discrepancies.
+    #[must_use]
+    pub fn discrepancies_feed(&self) -> &Arc<Feed> {
+        &self.discrepancies_feed
+    }
+}
+
+/// The changes of one collection, one per id.
+fn changes_of(collection: Collection, objects: Vec<Object>) -> Vec<Change> {
+    let of_collection = objects.into_iter().filter(|object| object.collection == collection);
+    let mut ids: Vec<CompactString> = of_collection.map(|object| object.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.into_iter().map(Change::of).collect()
+}

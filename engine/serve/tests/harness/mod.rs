@@ -1,0 +1,266 @@
+//! A real server on a free port in front of a small hub in memory.
+#![allow(clippy::unwrap_used, dead_code, missing_docs)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ontology::status::CaseStatus;
+use ontology::{
+    CustomerId, EntityKey, EntityKind, Fact, Field, FieldsBuilder, LogPos, Millis, Op, PartyRecord, System, ValueRef,
+    Version, Vocabulary,
+};
+use resolver::{Explanation, Model, Resolver, ReviewItem};
+use serve::auth::Authentication;
+use serve::backend::{AsOf, Backend, Lookup, Replayed, Reply, SourceReport, Submission};
+use serve::reason::{Reason, Refusal};
+use serve::server::{Options, Server};
+use serve::view::CustomerView;
+use serve::views::{Publication, Published};
+use state::{Composite, Entity, Freshness, Member, PartyTree};
+use storage::{QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined};
+use tokio::sync::oneshot;
+use tonic::transport::Channel;
+
+/// T of the specification: 2026-03-10T15:00:00Z.
+pub const T: Millis = Millis(1_773_154_800_000);
+
+/// A hub that remembers what it was given.
+pub struct SmallHub {
+    pub published: Arc<Published<CustomerView>>,
+    pub submitted: Mutex<Vec<Submission>>,
+    pub review: Mutex<Vec<ReviewItem>>,
+    pub quarantine: Mutex<Vec<Quarantined>>,
+    resolver: Mutex<Resolver>,
+    position: AtomicU64,
+}
+
+impl SmallHub {
+    pub fn new() -> Arc<Self> {
+        Arc::new(SmallHub {
+            published: Arc::new(Published::new(LogPos(0))),
+            submitted: Mutex::default(),
+            review: Mutex::default(),
+            quarantine: Mutex::default(),
+            resolver: Mutex::new(Resolver::new(Model::shipped())),
+            position: AtomicU64::new(0),
+        })
+    }
+
+    /// Publishes these customers at the next position.
+    pub fn publish(&self, accounts: &[(&str, u32)]) -> LogPos {
+        let position = LogPos(self.position.fetch_add(1, Ordering::Relaxed) + 1);
+        let views: Vec<Arc<CustomerView>> = accounts.iter().map(|(id, cases)| customer(id, *cases, position)).collect();
+        let memberships = accounts.iter().map(|(id, _)| {
+            let key = EntityKey::new(EntityKind::Account, id);
+            (key.clone(), CustomerId::of_member(&key))
+        });
+        let mut freshness = Freshness::default();
+        freshness.source_mut(System::Salesforce).watermark = Some(T - 10_000);
+        self.published.publish(Publication {
+            position,
+            now: T,
+            memberships: memberships.collect(),
+            views,
+            retired: Vec::new(),
+            roots: Vec::new(),
+            splits: Vec::new(),
+            freshness,
+        });
+        position
+    }
+
+    pub fn facts(&self) -> Vec<Fact> {
+        self.submitted.lock().unwrap().iter().flat_map(|submission| submission.facts.clone()).collect()
+    }
+}
+
+pub fn name_of(account: &str) -> String {
+    format!("customers/{}", CustomerId::of_member(&EntityKey::new(EntityKind::Account, account)))
+}
+
+/// A customer of one account with some open cases.
+pub fn customer(account: &str, cases: u32, position: LogPos) -> Arc<CustomerView> {
+    let key = EntityKey::new(EntityKind::Account, account);
+    let mut tree = PartyTree::default();
+    let mut fields = FieldsBuilder::default();
+    fields.set(Field::Name, ValueRef::Text("Acme GmbH")).set(Field::Tier, ValueRef::Text("Gold"));
+    tree.put(Arc::new(entity(&key, "Account", fields)));
+    for n in 0..cases {
+        let mut fields = FieldsBuilder::default();
+        fields.word(Field::Status, CaseStatus::InProgress).set(Field::AccountRef, ValueRef::Text(account));
+        tree.put(Arc::new(entity(&EntityKey::new(EntityKind::Case, format!("{account}-{n}")), "Case", fields)));
+    }
+    let composite = Composite {
+        id: CustomerId::of_member(&key),
+        members: vec![Member { key, confidence: 1_000_000, tree: Arc::new(tree) }],
+        possible: Vec::new(),
+        freshness: Freshness::default(),
+        log_pos: position,
+    };
+    view_of(composite)
+}
+
+fn view_of(composite: Composite) -> Arc<CustomerView> {
+    Arc::new(CustomerView { composite, evaluated_at: T })
+}
+
+fn entity(key: &EntityKey, object: &str, mut fields: FieldsBuilder) -> Entity {
+    let fact = Fact {
+        event_id: format!("e-{key}").into(),
+        system: System::Salesforce,
+        object: object.into(),
+        record_id: key.id.clone(),
+        entity: key.clone(),
+        op: Op::Image,
+        version: Version::new(1, 0, 0),
+        changed_at: T,
+        observed_at: T,
+        ingested_at: T,
+        log_pos: LogPos(1),
+        contract_version: 1,
+        mapping_version: 1,
+        read_at: None,
+        key_slot: 0,
+        fields: fields.build(),
+    };
+    Entity::named(key.clone()).apply(&fact).unwrap()
+}
+
+fn ready<'a, T: Send + 'a>(answer: Result<T, Refusal>) -> Reply<'a, T> {
+    Box::pin(std::future::ready(answer))
+}
+
+impl Backend for SmallHub {
+    fn published(&self) -> &Arc<Published<CustomerView>> {
+        &self.published
+    }
+
+    fn now(&self) -> Millis {
+        T
+    }
+
+    fn customer_as_of(&self, customer: Lookup, at: AsOf) -> Reply<'_, Option<Arc<CustomerView>>> {
+        let Lookup::Customer(id) = customer else { return ready(Ok(None)) };
+        let AsOf::Position(position) = at else {
+            return ready(Err(Refusal::new(Reason::PositionTooOld).with("oldest_position", "x")));
+        };
+        if position > self.published.position() {
+            return ready(Err(Refusal::new(Reason::PositionInFuture).with("field", "as_of_position")));
+        }
+        ready(Ok(self.published.find(&id).map(|found| found.slot.view)))
+    }
+
+    fn submit(&self, submission: Submission) -> Reply<'_, LogPos> {
+        self.submitted.lock().unwrap().push(submission);
+        ready(Ok(LogPos(self.position.load(Ordering::Relaxed) + 1)))
+    }
+
+    fn explain(&self, left: EntityKey, right: EntityKey) -> Reply<'_, Explanation> {
+        let explained = self.resolver.lock().unwrap().explain(&left, &right);
+        ready(explained.ok_or_else(|| Refusal::new(Reason::SourceRecordUnknown).with("record", &left)))
+    }
+
+    fn resolve(&self, party: PartyRecord, _limit: usize) -> Reply<'_, Vec<Explanation>> {
+        let _ = party;
+        ready(Ok(Vec::new()))
+    }
+
+    fn review_items(&self) -> Reply<'_, Vec<ReviewItem>> {
+        ready(Ok(self.review.lock().unwrap().clone()))
+    }
+
+    fn sources(&self) -> Vec<SourceReport> {
+        [System::Salesforce, System::Oracle]
+            .into_iter()
+            .map(|system| SourceReport {
+                system,
+                partition: system.name().to_owned(),
+                source_position: "7".to_owned(),
+                watermark: None,
+                last_event_at: None,
+                received_count: 1,
+                quarantined_count: 0,
+                last_error: String::new(),
+            })
+            .collect()
+    }
+
+    fn list_quarantine(
+        &self,
+        filter: QuarantineFilter,
+        after: Option<QuarantineId>,
+        limit: usize,
+    ) -> Reply<'_, QuarantinePage> {
+        let records = self.quarantine.lock().unwrap();
+        let behind =
+            records.iter().filter(|record| after.is_none_or(|after| record.id > after) && filter.takes(record));
+        let found: Vec<Quarantined> = behind.take(limit).cloned().collect();
+        let after = (found.len() == limit).then(|| found.last().map(|record| record.id)).flatten();
+        ready(Ok(QuarantinePage { records: found, after }))
+    }
+
+    fn quarantined(&self, id: QuarantineId) -> Reply<'_, Option<(Quarantined, Vec<u8>)>> {
+        let records = self.quarantine.lock().unwrap();
+        ready(Ok(records.iter().find(|record| record.id == id).map(|record| (record.clone(), b"raw".to_vec()))))
+    }
+
+    fn replay(&self, ids: Vec<QuarantineId>, _is_trial: bool) -> Reply<'_, Replayed> {
+        ready(Ok(Replayed { replayed: ids, refused: Vec::new(), position: Some(LogPos(9)) }))
+    }
+
+    fn discard(&self, ids: Vec<QuarantineId>, _is_trial: bool) -> Reply<'_, Vec<QuarantineId>> {
+        ready(Ok(ids))
+    }
+
+    fn digest(&self) -> Reply<'_, (String, LogPos)> {
+        ready(Ok(("ab".repeat(32), self.published.position())))
+    }
+
+    fn kpis(&self) -> Reply<'_, Vec<proto::v1::Kpi>> {
+        ready(Ok(Vec::new()))
+    }
+}
+
+pub fn held(id: u64, reason: &str) -> Quarantined {
+    Quarantined {
+        id: QuarantineId(id),
+        reason: reason.to_owned(),
+        source: "oracle/ar_invoice".to_owned(),
+        source_position: b"7".to_vec(),
+        received_at: T,
+        contract_version: "1".to_owned(),
+        attempts: 1,
+        raw_bytes: 3,
+        state: QuarantineState::Held,
+    }
+}
+
+/// A running server.
+pub struct Running {
+    pub hub: Arc<SmallHub>,
+    pub channel: Channel,
+    stop: Option<oneshot::Sender<()>>,
+    pub task: tokio::task::JoinHandle<Result<(), serve::Error>>,
+}
+
+impl Running {
+    pub async fn start() -> Self {
+        Self::start_with(Authentication::None).await
+    }
+
+    pub async fn start_with(authentication: Authentication) -> Self {
+        let hub = SmallHub::new();
+        let options = Options { authentication, ..Options::local() };
+        let server = Server::bind(options, hub.clone()).await.unwrap();
+        let addr = server.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(server.run(async move { drop(stopped.await) }));
+        let channel = Channel::from_shared(format!("http://{addr}")).unwrap().connect().await.unwrap();
+        Running { hub, channel, stop: Some(stop), task }
+    }
+
+    /// Begins to go away.
+    pub fn drain(&mut self) {
+        drop(self.stop.take());
+    }
+}

@@ -1,0 +1,235 @@
+//! Reads, refusals, policy and the standard services, over a real socket.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod harness;
+
+use harness::{Running, name_of};
+use ontology::LogPos;
+use proto::v1;
+use proto::v1::admin_service_client::AdminServiceClient;
+use proto::v1::customer_state_service_client::CustomerStateServiceClient;
+use proto::v1::get_customer_state_request::{At, Customer};
+use serve::auth::{Authentication, BearerTokens};
+use serve::policy::{Principal, Role};
+use serve::token::position_token;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
+
+fn reason(status: &Status) -> String {
+    status.get_details_error_info().unwrap().reason
+}
+
+fn get(name: String) -> v1::GetCustomerStateRequest {
+    v1::GetCustomerStateRequest { customer: Some(Customer::Name(name)), ..v1::GetCustomerStateRequest::default() }
+}
+
+#[tokio::test]
+async fn a_customer_is_read_by_name_and_by_record() {
+    let running = Running::start().await;
+    running.hub.publish(&[("A1", 2), ("A2", 0)]);
+    let mut client = CustomerStateServiceClient::new(running.channel.clone());
+    let answer = client.get_customer_state(get(name_of("A1"))).await.unwrap().into_inner();
+    let state = answer.customer_state.unwrap();
+    assert_eq!((state.name.as_str(), state.open_cases.len(), state.version), (name_of("A1").as_str(), 2, 1));
+    assert_eq!(state.golden_record[0].value, "Acme GmbH");
+    assert_eq!(state.freshness.len(), 4);
+    assert!(!state.freshness[0].stale);
+
+    let record =
+        v1::SourceRef { source: v1::System::Salesforce.into(), native_id: "A2".to_owned(), ..Default::default() };
+    let request = v1::GetCustomerStateRequest { customer: Some(Customer::SourceRef(record)), ..Default::default() };
+    let state = client.get_customer_state(request).await.unwrap().into_inner().customer_state.unwrap();
+    assert_eq!(state.name, name_of("A2"));
+}
+
+#[tokio::test]
+async fn a_refusal_carries_reason_variables_and_field() {
+    let running = Running::start().await;
+    let mut client = CustomerStateServiceClient::new(running.channel.clone());
+    let status = client.get_customer_state(get("customers/none".to_owned())).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!((info.reason.as_str(), info.domain.as_str()), ("CUSTOMER_NOT_FOUND", "opshub"));
+    assert_eq!(info.metadata["name"], "customers/none");
+
+    let status = client.get_customer_state(get("nonsense".to_owned())).await.unwrap_err();
+    assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "name");
+    let mut masked = get(name_of("A1"));
+    masked.read_mask = Some(prost_types::FieldMask { paths: vec!["no_such".to_owned()] });
+    assert_eq!(reason(&client.get_customer_state(masked).await.unwrap_err()), "MASK_UNKNOWN_PATH");
+}
+
+#[tokio::test]
+async fn a_mask_keeps_only_what_it_names() {
+    let running = Running::start().await;
+    running.hub.publish(&[("A1", 2)]);
+    let mut client = CustomerStateServiceClient::new(running.channel.clone());
+    let mut request = get(name_of("A1"));
+    request.read_mask = Some(prost_types::FieldMask { paths: vec!["open_cases.status".to_owned()] });
+    let state = client.get_customer_state(request).await.unwrap().into_inner().customer_state.unwrap();
+    assert_eq!(state.open_cases.len(), 2);
+    assert!(state.name.is_empty() && state.open_cases[0].r#ref.is_none() && state.open_cases[0].status != 0);
+}
+
+#[tokio::test]
+async fn min_position_waits_for_the_write_or_says_not_yet() {
+    let running = Running::start().await;
+    let mut client = CustomerStateServiceClient::new(running.channel.clone());
+    let mut request = get(name_of("A1"));
+    request.at = Some(At::MinPosition(position_token(LogPos(1))));
+    let waiting = tokio::spawn({
+        let (mut client, request) = (client.clone(), request.clone());
+        async move { client.get_customer_state(request).await }
+    });
+    tokio::task::yield_now().await;
+    running.hub.publish(&[("A1", 0)]);
+    assert!(waiting.await.unwrap().is_ok());
+
+    request.at = Some(At::MinPosition(position_token(LogPos(2))));
+    let mut timed = Request::new(request);
+    timed.set_timeout(std::time::Duration::from_millis(200));
+    let status = client.get_customer_state(timed).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "NOT_YET_APPLIED"));
+    assert!(status.get_details_retry_info().is_some());
+}
+
+#[tokio::test]
+async fn as_of_and_staleness_are_honest() {
+    let running = Running::start().await;
+    running.hub.publish(&[("A1", 0)]);
+    let mut client = CustomerStateServiceClient::new(running.channel.clone());
+    let mut request = get(name_of("A1"));
+    request.at = Some(At::AsOfPosition(position_token(LogPos(99))));
+    let status = client.get_customer_state(request.clone()).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::OutOfRange, "POSITION_IN_FUTURE"));
+    request.at = Some(At::AsOfPosition("garbage".to_owned()));
+    assert_eq!(reason(&client.get_customer_state(request.clone()).await.unwrap_err()), "POSITION_INVALID");
+    request.at = None;
+    request.max_staleness = Some(prost_types::Duration { seconds: 10, nanos: 0 });
+    client.get_customer_state(request.clone()).await.unwrap();
+    request.max_staleness = Some(prost_types::Duration { seconds: 9, nanos: 0 });
+    assert_eq!(reason(&client.get_customer_state(request).await.unwrap_err()), "TOO_STALE");
+}
+
+#[tokio::test]
+async fn a_batch_answers_each_name_by_itself() {
+    let running = Running::start().await;
+    running.hub.publish(&[("A1", 0)]);
+    let mut client = CustomerStateServiceClient::new(running.channel.clone());
+    let names = vec![name_of("A1"), "customers/none".to_owned()];
+    let request = v1::BatchGetCustomerStatesRequest { names, ..Default::default() };
+    let items = client.batch_get_customer_states(request).await.unwrap().into_inner().items;
+    assert!(matches!(&items[0].result, Some(v1::batch_get_customer_states_item::Result::CustomerState(_))));
+    let Some(v1::batch_get_customer_states_item::Result::Error(error)) = &items[1].result else { panic!("{items:?}") };
+    assert_eq!(error.reason, "CUSTOMER_NOT_FOUND");
+    let request = v1::BatchGetCustomerStatesRequest { names: vec![name_of("A1"); 501], ..Default::default() };
+    assert_eq!(reason(&client.batch_get_customer_states(request).await.unwrap_err()), "BATCH_TOO_LARGE");
+}
+
+#[tokio::test]
+async fn a_query_filters_orders_and_walks_one_picture() {
+    let running = Running::start().await;
+    running.hub.publish(&[("A1", 1), ("A2", 2), ("A3", 3), ("A4", 0)]);
+    let mut client = CustomerStateServiceClient::new(running.channel.clone());
+    let mut request = v1::QueryCustomerStatesRequest {
+        filter: "open_cases > 0 AND tier = \"Gold\"".to_owned(),
+        order_by: "open_cases desc".to_owned(),
+        page_size: 2,
+        ..Default::default()
+    };
+    let first = client.query_customer_states(request.clone()).await.unwrap().into_inner();
+    assert_eq!(first.estimated_total, 3);
+    running.hub.publish(&[("A5", 9)]);
+    request.page_token = first.next_page_token.clone();
+    let second = client.query_customer_states(request.clone()).await.unwrap().into_inner();
+    let names: Vec<String> =
+        first.customer_states.iter().chain(&second.customer_states).map(|s| s.name.clone()).collect();
+    assert_eq!(names, [name_of("A3"), name_of("A2"), name_of("A1")]);
+    assert_eq!((second.next_page_token.as_str(), &second.read_position), ("", &first.read_position));
+
+    request.filter = "open_cases > 1".to_owned();
+    let status = client.query_customer_states(request.clone()).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "PAGE_TOKEN_MISMATCH"));
+    request.page_token.clear();
+    request.filter = "open_case > 1".to_owned();
+    let status = client.query_customer_states(request.clone()).await.unwrap_err();
+    assert_eq!(status.get_details_error_info().unwrap().metadata["at"], "1");
+    request.filter.clear();
+    request.page_size = -1;
+    assert_eq!(reason(&client.query_customer_states(request).await.unwrap_err()), "INVALID_FIELD");
+}
+
+fn bearer<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn only_roles_in_the_table_get_through() {
+    let mut tokens = BearerTokens::default();
+    tokens.add("agent-token", Principal { name: "ann".to_owned(), roles: vec![Role::Agent] });
+    tokens.add("admin-token", Principal { name: "eve".to_owned(), roles: vec![Role::Admin] });
+    let running = Running::start_with(Authentication::Bearer(tokens)).await;
+    let mut admin = AdminServiceClient::new(running.channel.clone());
+    let status = admin.get_digest(v1::GetDigestRequest::default()).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "UNAUTHENTICATED"));
+    let status = admin.get_digest(bearer(v1::GetDigestRequest::default(), "wrong")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    let status = admin.get_digest(bearer(v1::GetDigestRequest::default(), "agent-token")).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ROLE_MISSING"));
+    admin.get_digest(bearer(v1::GetDigestRequest::default(), "admin-token")).await.unwrap();
+}
+
+#[tokio::test]
+async fn health_follows_the_life_of_the_server() {
+    use tonic_health::pb::health_client::HealthClient;
+    use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
+    let mut running = Running::start().await;
+    let mut health = HealthClient::new(running.channel.clone());
+    for service in ["", "opshub.v1.CustomerStateService"] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let status = health.check(request).await.unwrap().into_inner().status();
+        assert_eq!(status, ServingStatus::Serving, "{service}");
+    }
+    let request = HealthCheckRequest { service: String::new() };
+    let mut watch = health.watch(request).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    running.drain();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+}
+
+macro_rules! reflection {
+    ($name:ident, $version:ident) => {
+        #[tokio::test]
+        async fn $name() {
+            use tonic_reflection::pb::$version::ServerReflectionRequest;
+            use tonic_reflection::pb::$version::server_reflection_client::ServerReflectionClient;
+            use tonic_reflection::pb::$version::server_reflection_request::MessageRequest;
+            use tonic_reflection::pb::$version::server_reflection_response::MessageResponse;
+            let running = Running::start().await;
+            let request = ServerReflectionRequest {
+                message_request: Some(MessageRequest::ListServices(String::new())),
+                ..Default::default()
+            };
+            let mut client = ServerReflectionClient::new(running.channel.clone());
+            let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+            let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
+            let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
+            let names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
+            for name in serve::service::NAMES {
+                assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
+            }
+        }
+    };
+}
+
+reflection!(reflection_answers_in_version_1, v1);
+reflection!(reflection_answers_in_version_1_alpha, v1alpha);
+
+#[tokio::test]
+async fn other_addresses_are_refused_without_tls_and_authentication() {
+    let options = serve::server::Options { addr: "0.0.0.0:0".parse().unwrap(), ..serve::server::Options::local() };
+    let error = serve::server::Server::bind(options, harness::SmallHub::new()).await.err().unwrap();
+    assert!(error.to_string().contains("needs TLS and authentication"), "{error}");
+}

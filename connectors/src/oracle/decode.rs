@@ -207,7 +207,9 @@ impl OracleDecoder {
             changed_at: changed_at.unwrap_or(observed_at),
             transaction: CompactString::const_new("list"),
         };
-        out.facts.push(self.fact(&place, &Row(row), Op::Image, true, observed_at)?);
+        let mut fact = self.fact(&place, &Row(row), Op::Image, true, observed_at)?;
+        fact.read_at = Some(observed_at);
+        out.facts.push(fact);
         Ok(())
     }
 }

@@ -207,7 +207,9 @@ impl SapDecoder {
             changed_at,
             observed_at,
         };
-        self.fact(object, &ODataRow(row), &document, 0)
+        let mut fact = self.fact(object, &ODataRow(row), &document, 0)?;
+        fact.read_at = Some(observed_at);
+        Ok(fact)
     }
 }
 

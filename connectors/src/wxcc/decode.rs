@@ -12,7 +12,7 @@ use ontology::{
 };
 
 use super::caller::Caller;
-use crate::contract::{Decoded, Delivery, RejectCode};
+use crate::contract::{Decoded, Delivery, Reject, RejectCode};
 use crate::json::Json;
 use crate::mapping::{Mapping, Mode, ObjectMap};
 use crate::value::{Columns, Native};
@@ -68,26 +68,23 @@ impl WxccDecoder {
     /// Turns one webhook, or one Search answer, into facts.
     #[must_use]
     pub fn decode(&self, delivery: &Delivery<'_>) -> Decoded {
-        let json = match Json::parse(delivery.raw) {
-            Ok(json) => json,
+        let entries = match Json::entries(delivery.raw) {
+            Ok(entries) => entries,
             Err(error) => return Decoded::rejected(RejectCode::Malformed, error.to_string(), delivery.raw),
         };
         let mut out = Decoded::default();
-        let result = match json.path("data.taskDetails.tasks") {
-            Some(tasks) => {
-                for task in tasks.elements() {
-                    if let Err((code, detail)) = self.task(task, delivery.observed_at, &mut out) {
-                        out.rejects.push(crate::contract::Reject::new(code, detail, 0..delivery.raw.len()));
-                    }
+        for (range, entry) in entries {
+            let failures: Vec<Failure> = match entry.path("data.taskDetails.tasks") {
+                Some(tasks) => {
+                    let read = |task| self.task(task, delivery.observed_at, &mut out).err();
+                    tasks.elements().iter().filter_map(read).collect()
                 }
-                Ok(())
-            }
-            None => self.webhook(&json, delivery.observed_at, &mut out),
-        };
-        match result {
-            Ok(()) => out,
-            Err((code, detail)) => Decoded::rejected(code, detail, delivery.raw),
+                None => self.webhook(&entry, delivery.observed_at, &mut out).err().into_iter().collect(),
+            };
+            let rejects = failures.into_iter().map(|(code, detail)| Reject::new(code, detail, range.clone()));
+            out.rejects.extend(rejects.collect::<Vec<_>>());
         }
+        out
     }
 
     fn webhook(&self, json: &Json<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Failure> {

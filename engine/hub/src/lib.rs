@@ -1,1 +1,11 @@
-//! Placeholder until the crate lands.
+//! The hub: configuration, clock, listeners, the runner, and the outer layer that performs what
+//! the engine decides. The binary `opshub` is a thin shell around this library.
+
+pub mod actions;
+pub mod as_of;
+pub mod clock;
+pub mod commands;
+pub mod crash;
+pub mod runner;
+pub mod scenario;
+pub mod sink;

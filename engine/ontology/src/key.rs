@@ -158,6 +158,12 @@ impl EntityKey {
     }
 }
 
+impl From<&EntityKey> for EntityKey {
+    fn from(key: &EntityKey) -> Self {
+        key.clone()
+    }
+}
+
 impl std::fmt::Display for EntityKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.kind.name(), self.id)

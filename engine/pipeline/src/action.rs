@@ -3,7 +3,7 @@
 
 use ontology::canonical::Json;
 use ontology::id::ObjectId;
-use ontology::{CustomerId, EntityKey, Millis, System, Vocabulary};
+use ontology::{CustomerId, EntityKey, Millis};
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,13 +82,6 @@ pub enum ActionKind {
         /// The context.
         text: String,
     },
-    /// Read a record again whose content is not known.
-    Refetch {
-        /// Its system.
-        system: System,
-        /// The record.
-        entity: EntityKey,
-    },
 }
 
 /// One thing to do.
@@ -108,8 +101,20 @@ impl Action {
     /// An action whose id follows from what it does (`verb`), to what, and which opening of it
     /// this is.
     #[must_use]
-    pub fn new(verb: &str, subject: &str, opening: &str, at: Millis, customer: Option<CustomerId>, kind: ActionKind) -> Self {
-        Action { id: ObjectId::new("action", &[format!("0{verb}"), format!("1{subject}"), format!("2{opening}")]), customer, at, kind }
+    pub fn new(
+        verb: &str,
+        subject: &str,
+        opening: &str,
+        at: Millis,
+        customer: Option<CustomerId>,
+        kind: ActionKind,
+    ) -> Self {
+        Action {
+            id: ObjectId::new("action", &[format!("0{verb}"), format!("1{subject}"), format!("2{opening}")]),
+            customer,
+            at,
+            kind,
+        }
     }
 
     /// The verb, as receivers and metrics name it.
@@ -124,7 +129,6 @@ impl Action {
             ActionKind::PushPackage { .. } => "push_package",
             ActionKind::Escalate { .. } => "escalate",
             ActionKind::FlagInvoice { .. } => "flag_invoice",
-            ActionKind::Refetch { .. } => "refetch",
         }
     }
 
@@ -158,7 +162,9 @@ impl Action {
                 ("due_at_ms", Json::Int(due_at.0)),
                 ("text", Json::text(text)),
             ],
-            ActionKind::CompleteTask { task, note } => vec![("task", Json::text(task.to_string())), ("note", Json::text(note))],
+            ActionKind::CompleteTask { task, note } => {
+                vec![("task", Json::text(task.to_string())), ("note", Json::text(note))]
+            }
             ActionKind::HoldTransfer { transfer, until } => {
                 vec![("transfer", Json::text(transfer.to_string())), ("until_ms", Json::Int(until.0))]
             }
@@ -177,9 +183,6 @@ impl Action {
             ],
             ActionKind::FlagInvoice { invoice, text } => {
                 vec![("invoice", Json::text(invoice.to_string())), ("text", Json::text(text))]
-            }
-            ActionKind::Refetch { system, entity } => {
-                vec![("system", Json::text(system.name())), ("entity", Json::text(entity.to_string()))]
             }
         }
     }

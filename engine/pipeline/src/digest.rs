@@ -35,7 +35,10 @@ pub fn canonical_customer(evaluated: &Evaluated) -> Json {
 #[must_use]
 pub fn canonical_state(composite: &Composite) -> Json {
     let members = composite.members.iter().map(|member| {
-        Json::object([("key", Json::text(member.key.to_string())), ("confidence", Json::Int(i64::from(member.confidence)))])
+        Json::object([
+            ("key", Json::text(member.key.to_string())),
+            ("confidence", Json::Int(i64::from(member.confidence))),
+        ])
     });
     let possible = composite.possible.iter().map(|possible| {
         Json::object([
@@ -44,7 +47,8 @@ pub fn canonical_state(composite: &Composite) -> Json {
             ("confidence", Json::Int(i64::from(possible.confidence))),
         ])
     });
-    let mut entities: Vec<_> = composite.entities().map(|entity| (entity.key.to_string(), canonical_entity(entity))).collect();
+    let mut entities: Vec<_> =
+        composite.entities().map(|entity| (entity.key.to_string(), canonical_entity(entity))).collect();
     entities.sort_by(|a, b| a.0.cmp(&b.0));
     Json::object([
         ("id", Json::text(&composite.id.0)),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use insight::alerts::Alert;
 use ontology::{CustomerId, EntityKey, EntityKind, Fact, LogPos, Millis, System};
 use state::Freshness;
 
@@ -78,6 +79,8 @@ pub struct Effects {
     pub applied: Vec<Applied>,
     /// Facts that changed nothing: repeats and older versions.
     pub unchanged: u64,
+    /// Alerts on sources (11-1) as they stand now; none if they were not looked at.
+    pub source_alerts: Option<Vec<Alert>>,
     /// What is known about the sources now.
     pub freshness: Freshness,
     /// When to tick at the latest.

@@ -19,6 +19,7 @@ use crate::shard::{run, shard_of};
 use crate::sources::Sources;
 use crate::timers::{Due, Timers};
 use crate::transition::Transition;
+use crate::view::{CustomerView, TransferView};
 
 /// Everything that is derived from the log so far.
 pub struct Engine {
@@ -118,6 +119,11 @@ impl Engine {
         &self.identity
     }
 
+    /// The same, to ask about a party that is no record.
+    pub fn identity_mut(&mut self) -> &mut Identity {
+        &mut self.identity
+    }
+
     /// What is remembered of what was known when.
     #[must_use]
     pub fn memory(&self) -> &Memory {
@@ -189,7 +195,7 @@ impl Engine {
         self.position = position;
         let mut cut = self.settle(first);
         let mut transition = Transition::new(self.now);
-        self.watch_sources(&mut transition);
+        self.watch_sources(&mut transition, &mut effects);
         effects.roots.append(&mut cut.roots);
         effects.memberships.append(&mut cut.regrouped.memberships);
         self.evaluate_and_transit(cut.touched, &[], transition, &mut effects);
@@ -198,6 +204,20 @@ impl Engine {
         effects.freshness = self.sources.freshness();
         effects.next_wake = self.timers.next();
         effects
+    }
+
+    /// A customer as it stands, in the form in which views are published, publishing nothing.
+    #[must_use]
+    pub fn view(&self, subject: &Subject, now: Millis) -> CustomerView {
+        let Evaluated { composite, derived, transfers } = self.evaluate(subject, now);
+        let transfers = transfers
+            .into_iter()
+            .filter_map(|(transfer, assessment)| {
+                let memory = self.memory.transfer(&transfer.key)?.clone();
+                Some(TransferView { key: transfer.key.clone(), memory, assessment })
+            })
+            .collect();
+        CustomerView { composite, derived, transfers, handoff_alerts: Vec::new(), evaluated_at: now }
     }
 
     fn scene(&self, now: Millis, freshness: Freshness) -> Scene<'_> {
@@ -210,20 +230,21 @@ impl Engine {
         while let Some((at, due)) = self.timers.take_before(until) {
             self.now = self.now.max(at);
             let mut touched = BTreeSet::new();
-            let mut transition = Transition::new(self.now);
+            let mut is_about_sources = false;
             for thing in due {
                 match thing {
                     Due::Customer(party) => touched.extend(self.subject(&party)),
-                    Due::Source(system) => {
-                        transition.source(&mut self.memory, &self.sources, system);
-                        touched.extend(self.watching());
-                    }
+                    Due::Source(_) => is_about_sources = true,
                     Due::Gap(entity) => {
-                        transition.gap(&mut self.memory, &self.sources, &entity);
+                        is_about_sources = true;
                         touched.extend(self.subject_of(&entity));
-                        touched.extend(self.watching());
                     }
                 }
+            }
+            let mut transition = Transition::new(self.now);
+            if is_about_sources {
+                self.watch_sources(&mut transition, effects);
+                touched.extend(self.watching());
             }
             self.evaluate_and_transit(touched, &[], transition, effects);
         }
@@ -236,7 +257,11 @@ impl Engine {
         let mut messages = Vec::with_capacity(facts.len());
         for fact in facts {
             self.sources.observe(&fact);
-            effects.applied.push(Applied { system: fact.system, kind: fact.entity.kind, event_time: fact.event_time() });
+            effects.applied.push(Applied {
+                system: fact.system,
+                kind: fact.entity.kind,
+                event_time: fact.event_time(),
+            });
             if fact.op != ontology::Op::Heartbeat {
                 messages.push(Message::Fact(fact));
             }
@@ -248,7 +273,7 @@ impl Engine {
         (self.position, _) = self.markers.cut();
         let mut transition = Transition::new(self.now);
         if self.sources.freshness() != freshness_before {
-            self.watch_sources(&mut transition);
+            self.watch_sources(&mut transition, effects);
             cut.touched.extend(self.watching());
         }
         effects.unchanged += cut.unchanged;
@@ -338,22 +363,23 @@ impl Engine {
         mut transition: Transition,
         effects: &mut Effects,
     ) {
-        let touched: Vec<Subject> = one_each(touched).into_iter().filter(|subject| !retired.contains(&subject.id)).collect();
+        let touched: Vec<Subject> =
+            one_each(touched).into_iter().filter(|subject| !retired.contains(&subject.id)).collect();
         let evaluated = self.scene(self.now, self.sources.freshness()).evaluate_all(touched);
         let context = Context { settings: &self.settings.insight, reference: &self.reference, now: self.now };
-        let views = transition.customers(&mut self.memory, &mut self.timers, evaluated, retired, &context);
+        let views = transition.customers(&mut self.memory, &mut self.timers, evaluated, &context);
         effects.views.extend(views);
         effects.actions.extend(transition.finish());
     }
 
-    fn watch_sources(&mut self, transition: &mut Transition) {
+    fn watch_sources(&mut self, transition: &mut Transition, effects: &mut Effects) {
         let freshness = self.sources.freshness();
         for system in System::SOURCES {
             let stale_at = freshness.source(system).stale_at().filter(|at| *at > self.now);
             self.timers.set(Due::Source(system), stale_at);
-            transition.source(&mut self.memory, &self.sources, system);
         }
-        transition.closed_gaps(&mut self.memory, &self.sources);
+        let context = Context { settings: &self.settings.insight, reference: &self.reference, now: self.now };
+        effects.source_alerts = Some(transition.sources(&mut self.memory, &self.sources, &context));
     }
 
     /// Customers whose transfers wait for a source.

@@ -6,11 +6,14 @@ use hashbrown::HashMap;
 use insight::findings::blocked_fields;
 use ontology::entity::Judgement as JudgementFields;
 use ontology::{CustomerId, EntityKey, PartyRecord};
-use resolver::{ClusterChange, Judgement, Model, Resolver};
+use resolver::{Candidate, Cluster, ClusterChange, Explanation, Judgement, LinkState, Model, Resolver};
 use state::composite::Micros;
 use state::{Entity, Possible};
 
 use crate::effects::MembershipEvent;
+
+/// Ids of records that are only asked about begin with this, so that none of a source is meant.
+const QUESTION: &str = "?";
 
 /// The identity stage.
 pub struct Identity {
@@ -79,7 +82,9 @@ impl Identity {
     #[must_use]
     pub fn members(&self, party: &EntityKey, customer: &CustomerId) -> Vec<(EntityKey, Micros)> {
         match self.resolver.cluster(customer) {
-            Some(cluster) => cluster.members_with_confidence(),
+            Some(cluster) => {
+                cluster.members.iter().map(|member| (member.clone(), confidence_of(cluster, member))).collect()
+            }
             None => vec![(party.clone(), 1_000_000)],
         }
     }
@@ -89,14 +94,32 @@ impl Identity {
     pub fn possible(&self, members: &[(EntityKey, Micros)]) -> Vec<Possible> {
         let mut possible: Vec<Possible> = Vec::new();
         for (member, _) in members {
-            for (key, confidence) in self.resolver.in_review_with(member) {
-                if !members.iter().any(|(known, _)| *known == key) {
-                    possible.push(Possible { key, member: member.clone(), confidence });
+            for candidate in self.resolver.candidates_of(member) {
+                let is_member = members.iter().any(|(known, _)| *known == candidate.other);
+                if candidate.state == LinkState::Review && !is_member {
+                    let confidence = candidate.confidence.0;
+                    possible.push(Possible { key: candidate.other, member: member.clone(), confidence });
                 }
             }
         }
         possible.sort_by(|a, b| (&a.key, &a.member).cmp(&(&b.key, &b.member)));
         possible
+    }
+
+    /// Compares a described party with all records: those that it may be, best first. The records
+    /// and their customers stay as they are.
+    pub fn search(&mut self, mut party: PartyRecord, limit: usize) -> Vec<Explanation> {
+        party.key = EntityKey::new(party.key.kind, format!("{QUESTION}{}", party.key.id));
+        let key = party.key.clone();
+        self.resolver.upsert(party);
+        self.resolver.drain();
+        let mut candidates = self.resolver.candidates_of(&key);
+        candidates.sort_by(|a, b| b.confidence.cmp(&a.confidence).then_with(|| a.other.cmp(&b.other)));
+        let explain = |candidate: &Candidate| self.resolver.explain(&key, &candidate.other);
+        let found = candidates.iter().take(limit).filter_map(explain).collect();
+        self.resolver.remove(&key);
+        self.resolver.drain();
+        found
     }
 
     /// The resolver, to ask and to explain.
@@ -151,6 +174,12 @@ impl Identity {
         }
         out
     }
+}
+
+/// Confidence of the strongest accepted link that holds a member in its cluster.
+fn confidence_of(cluster: &Cluster, member: &EntityKey) -> Micros {
+    let links = cluster.links.iter().filter(|link| link.left == *member || link.right == *member);
+    links.map(|link| link.confidence.0).max().unwrap_or(1_000_000)
 }
 
 /// Merges and splits of one component, told by where the members went.

@@ -22,6 +22,7 @@ pub mod engine;
 pub mod identity;
 pub mod marker;
 pub mod memory;
+pub mod opening;
 pub mod record;
 pub mod settings;
 pub mod shard;

@@ -18,6 +18,8 @@ use state::Entity;
 pub struct Opened {
     /// A party record of the customer concerned; none for a source.
     pub party: Option<EntityKey>,
+    /// The record that it is about first, as kind and id.
+    pub subject: String,
     /// Rule or alert number.
     pub rule: String,
     /// Severity word.
@@ -93,10 +95,9 @@ impl Memory {
         self.opened.get(id)
     }
 
-    /// Ids of what is open below a party record.
-    #[must_use]
-    pub fn open_of(&self, party: &EntityKey) -> Vec<ObjectId> {
-        self.by_party.get(party).map(|ids| ids.iter().cloned().collect()).unwrap_or_default()
+    /// Adds the ids of what is open below a party record.
+    pub fn open_of(&self, party: &EntityKey, open: &mut BTreeSet<ObjectId>) {
+        open.extend(self.by_party.get(party).into_iter().flatten().cloned());
     }
 
     /// Replaces what was notified under an id.
@@ -221,7 +222,7 @@ impl Memory {
 
 fn encode_opened(opened: &Opened, out: &mut Vec<u8>) {
     let party = opened.party.as_ref().map(ToString::to_string).unwrap_or_default();
-    for text in [&party, &opened.rule, &opened.severity, &opened.team, &opened.text] {
+    for text in [&party, &opened.subject, &opened.rule, &opened.severity, &opened.team, &opened.text] {
         put_bytes(out, text.as_bytes());
     }
     put_u64(out, opened.openings);
@@ -232,9 +233,10 @@ fn encode_opened(opened: &Opened, out: &mut Vec<u8>) {
 fn decode_opened(cursor: &mut Cursor<'_>) -> Result<Opened, Corrupt> {
     let party = EntityKey::parse(cursor.text()?);
     let mut text = || cursor.text().map(str::to_owned);
-    let (rule, severity, team, said) = (text()?, text()?, text()?, text()?);
+    let (subject, rule, severity, team, said) = (text()?, text()?, text()?, text()?, text()?);
     Ok(Opened {
         party,
+        subject,
         rule,
         severity,
         team,

@@ -9,7 +9,8 @@ pub fn shard_of(key: &EntityKey, shards: usize) -> usize {
         return 0;
     }
     let bytes = std::iter::once(key.kind.code()).chain(key.id.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     usize::try_from(hash % shards as u64).expect("a remainder of a usize fits in it")
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use compact_str::CompactString;
 use ontology::codec::{Corrupt, Cursor, put_bytes, put_i64, put_u64};
 use ontology::{EntityKey, EntityKind, Fact, Millis, Op, System, Vocabulary};
-use state::Freshness;
+use state::freshness::SourceState;
+use state::{Freshness, SystemFreshness};
 
 /// What has been heard of the sources so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +58,13 @@ impl Sources {
     pub fn watermark(&self, system: System) -> Option<Millis> {
         let partitions = self.partitions.iter().filter(|((of, _), _)| *of == system);
         partitions.map(|(_, watermark)| *watermark).min().or_else(|| self.newest_event.get(&system).copied())
+    }
+
+    /// Whether a source's watermark is within its bound at `now`, whatever single changes are
+    /// missing.
+    #[must_use]
+    pub fn watermark_freshness(&self, system: System, now: Millis) -> SystemFreshness {
+        SourceState { oldest_gap: None, ..*self.freshness().source(system) }.at(now)
     }
 
     /// What evaluation needs to know.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use insight::Derived;
+use insight::alerts::Alert;
 use insight::handoff::{Assessment, TransferMemory};
 use ontology::{CustomerId, EntityKey, LogPos, Millis};
 use state::Composite;
@@ -28,6 +29,8 @@ pub struct CustomerView {
     pub derived: Arc<Derived>,
     /// Transfers of the customer's cases, in key order.
     pub transfers: Vec<TransferView>,
+    /// Alerts on handoffs (11-3); the others of the customer stand in `derived`.
+    pub handoff_alerts: Vec<Alert>,
     /// Engine time of the evaluation.
     pub evaluated_at: Millis,
 }

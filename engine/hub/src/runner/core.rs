@@ -79,14 +79,23 @@ impl Core {
                 }
                 Input::Stop => break,
             };
+            crate::crash::point("engine.before_step");
             let effects = self.engine.step(step);
-            self.wake.set(effects.next_wake);
+            crate::crash::point("engine.after_step");
+            let next_wake = effects.next_wake;
             self.snapshots.remember(&effects.actions);
             (self.publish)(effects);
-            let is_due = unsaved >= FACTS_PER_SNAPSHOT || (unsaved > 0 && self.engine.now().since(saved_at) >= SNAPSHOT_EVERY_MS);
+            crate::crash::point("engine.after_publish");
+            let is_unsaved = unsaved > 0 || self.snapshots.has_actions();
+            let save_at = saved_at + SNAPSHOT_EVERY_MS;
+            let is_due = unsaved >= FACTS_PER_SNAPSHOT || (is_unsaved && self.engine.now() >= save_at);
             if is_due && self.snapshots.is_idle() {
                 self.snapshots.write(self.engine.take_snapshot())?;
                 (unsaved, saved_at) = (0, self.engine.now());
+                self.wake.set(next_wake);
+            } else {
+                let save_at = is_unsaved.then_some(save_at.max(self.engine.now() + 1));
+                self.wake.set([next_wake, save_at].into_iter().flatten().min());
             }
         }
         self.snapshots.write(self.engine.take_snapshot())?;

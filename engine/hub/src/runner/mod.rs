@@ -25,6 +25,7 @@ use storage::{NewQuarantined, Priority, Store};
 use tokio::sync::{mpsc, oneshot};
 
 pub use core::{Ask, Input};
+pub(crate) use recovery::replay;
 
 /// Jobs that may wait for the log writer.
 const JOBS_WAITING_MAX: usize = 1_024;
@@ -43,6 +44,8 @@ pub struct Job {
     pub source: Option<(String, Vec<u8>)>,
     /// Who asks.
     pub priority: Priority,
+    /// Asks the log writer to end after what came before.
+    pub is_end: bool,
     /// Told the position of the last fact, or why not.
     pub reply: oneshot::Sender<Result<LogPos, storage::Error>>,
 }
@@ -128,6 +131,7 @@ impl Runner {
             raw: Bytes::new(),
             source: None,
             priority: Priority::Source,
+            is_end: true,
             reply,
         };
         drop(handle.jobs.blocking_send(stop));
@@ -152,9 +156,9 @@ impl Handle {
         source: Option<(String, Vec<u8>)>,
         priority: Priority,
     ) -> Result<LogPos, storage::Error> {
-        let stopping = || storage::Error::Stop { why: "the hub is stopping".to_owned() };
+        let stopping = || storage::Error::Stop { cause: "the hub is stopping".to_owned() };
         let (reply, answer) = oneshot::channel();
-        let job = Job { facts, quarantined, raw, source, priority, reply };
+        let job = Job { facts, quarantined, raw, source, priority, is_end: false, reply };
         self.jobs.send(job).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }

@@ -16,7 +16,10 @@ pub(super) fn recover(store: &dyn Store, engine: &mut Engine, publish: &mut Publ
     let restored = read_snapshot(store)?;
     let position = restored.position;
     publish(engine.restore(restored)?);
-    replay(store, Position(position.0 + 1), None, |input| publish(engine.step(input)))
+    crate::crash::point("recovery.restored");
+    replay(store, Position(position.0 + 1), None, |input| publish(engine.step(input)))?;
+    crate::crash::point("recovery.replayed");
+    Ok(())
 }
 
 /// Reads the rows and what they stand at.

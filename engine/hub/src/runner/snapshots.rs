@@ -36,6 +36,10 @@ impl Snapshots {
         }
     }
 
+    pub(super) fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         !self.is_busy.load(Ordering::Acquire)
     }

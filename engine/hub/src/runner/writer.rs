@@ -40,8 +40,11 @@ impl Writer {
             if received == Ok(0) {
                 break;
             }
-            let is_end = waiting.iter().any(Job::is_end);
-            let mut rest = waiting.drain(..).filter(|job| !job.is_end()).peekable();
+            if !waiting.is_empty() {
+                crate::crash::point("writer.received");
+            }
+            let is_end = waiting.iter().any(|job| job.is_end);
+            let mut rest = waiting.drain(..).filter(|job| !job.is_end).peekable();
             while rest.peek().is_some() {
                 self.commit(&mut rest, ingested_at)?;
             }
@@ -94,18 +97,22 @@ impl Writer {
         if block.count() > 0 {
             intake = intake.block(block);
         }
+        crate::crash::point("writer.before_append");
         match self.store.append(intake.priority(priority)) {
             Ok(positions) => {
+                crate::crash::point("writer.after_append");
                 for (reply, count) in replies {
                     // A caller that went away has its facts in the log all the same.
                     let _ = reply.send(Ok(LogPos(positions.start.0 + count.saturating_sub(1))));
                 }
+                crate::crash::point("writer.after_reply");
                 for (place, fact) in (positions.start.0..).zip(&mut facts) {
                     fact.log_pos = LogPos(place);
                     fact.ingested_at = ingested_at;
                 }
                 if !facts.is_empty() {
                     self.inputs.send(Input::Facts { facts, ingested_at })?;
+                    crate::crash::point("writer.after_send");
                 }
                 Ok(())
             }
@@ -121,17 +128,10 @@ impl Writer {
         for (reply, _) in replies {
             let told = error.take().unwrap_or_else(|| match is_passing {
                 true => storage::Error::Full { free_bytes: 0, needed_bytes: 0, retry_after_ms: 1_000 },
-                false => storage::Error::Stop { why: text.clone() },
+                false => storage::Error::Stop { cause: text.clone() },
             });
             let _ = reply.send(Err(told));
         }
         if is_passing { Ok(()) } else { Err(anyhow::anyhow!("write the log: {text}")) }
-    }
-}
-
-impl Job {
-    /// A job without anything in it asks the writer to end.
-    fn is_end(&self) -> bool {
-        self.facts.is_empty() && self.quarantined.is_empty() && self.source.is_none() && self.raw.is_empty()
     }
 }

@@ -1,0 +1,238 @@
+//! The hub as the API sees it: published views for reads, jobs for writes, questions to the engine
+//! for the rest.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use connectors::{Connectors, Delivery};
+use ontology::{EntityKey, LogPos, Millis, PartyRecord, System, Vocabulary};
+use pipeline::customer::Subject;
+use pipeline::{CustomerView, Engine, EngineSettings};
+use resolver::{Explanation, Model, ReviewItem};
+use serve::backend::{AsOf, Backend, Lookup, Purpose, Replayed, Reply, SourceReport, Submission};
+use serve::reason::{Reason, Refusal};
+use serve::views::Published;
+use storage::{
+    NewQuarantined, Position, Priority, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined,
+};
+
+use crate::figures::Figures;
+use crate::runner::Handle;
+use crate::{as_of, figures};
+
+/// Everything that the API asks about.
+pub struct HubBackend {
+    handle: Handle,
+    published: Arc<Published<CustomerView>>,
+    figures: Arc<Figures>,
+    settings: EngineSettings,
+    model: Model,
+    connectors: Connectors,
+}
+
+impl HubBackend {
+    /// The API's side of a running hub.
+    #[must_use]
+    pub fn new(
+        handle: Handle,
+        published: Arc<Published<CustomerView>>,
+        figures: Arc<Figures>,
+        settings: EngineSettings,
+        model: Model,
+    ) -> Self {
+        HubBackend { handle, published, figures, settings, model, connectors: Connectors::shipped() }
+    }
+
+    async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Engine) -> T + Send + 'static) -> Result<T, Refusal> {
+        self.handle.ask(question).await.map_err(|_| Refusal::of(Reason::Draining))
+    }
+
+    /// Work on the store that may take a while, off the runtime's threads.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn storage::Store) -> anyhow::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let store = self.handle.store().clone();
+        match tokio::task::spawn_blocking(move || work(&*store)).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(internal(&error)),
+            Err(error) => Err(internal(&error.into())),
+        }
+    }
+
+    async fn position_of(&self, at: AsOf) -> Result<Position, Refusal> {
+        let applied = self.published.position();
+        match at {
+            AsOf::Position(position) if position > applied => Err(Refusal::of(Reason::PositionInFuture)),
+            AsOf::Position(position) => Ok(Position(position.0)),
+            AsOf::Time(time) if time > self.handle.now() => Err(Refusal::of(Reason::PositionInFuture)),
+            AsOf::Time(time) => self.blocking(move |store| as_of::position_at(store, time)).await,
+        }
+    }
+
+    async fn append(&self, facts: Vec<ontology::Fact>, quarantined: Vec<NewQuarantined>, priority: Priority) -> Result<LogPos, Refusal> {
+        let appended = self.handle.append(facts, quarantined, Bytes::new(), None, priority).await;
+        appended.map_err(|error| match error {
+            storage::Error::Full { .. } => Refusal::of(Reason::DiskFull),
+            error => {
+                tracing::error!(%error, "the log refused a write of the API");
+                Refusal::of(Reason::Draining)
+            }
+        })
+    }
+
+    /// Decodes one quarantined record again; its facts, or nothing if it is still refused.
+    async fn decode_again(&self, id: QuarantineId) -> Result<Option<Vec<ontology::Fact>>, Refusal> {
+        let Some((record, raw)) = self.quarantined(id).await? else { return Ok(None) };
+        let system = record.source.split('/').next().and_then(System::parse);
+        let Some(system) = system else { return Ok(None) };
+        let decoded = self.connectors.decode(system, &Delivery::document(&raw, record.received_at));
+        Ok((decoded.rejects.is_empty() && !decoded.facts.is_empty()).then_some(decoded.facts))
+    }
+}
+
+fn internal(error: &anyhow::Error) -> Refusal {
+    tracing::error!(error = format!("{error:#}"), "a call of the API failed inside");
+    Refusal::of(Reason::Internal)
+}
+
+/// The customer that a name leads to in an engine of the past.
+fn subject_in(engine: &Engine, lookup: &Lookup) -> Option<Subject> {
+    match lookup {
+        Lookup::Record(key) => {
+            let party = if key.kind.is_party() { key.clone() } else { engine.root(key)? };
+            Some(Subject { id: engine.identity().known_customer_of(&party)?.clone(), party })
+        }
+        Lookup::Customer(id) => engine.subjects().into_iter().find(|subject| subject.id == *id),
+    }
+}
+
+impl Backend for HubBackend {
+    fn published(&self) -> &Arc<Published<CustomerView>> {
+        &self.published
+    }
+
+    fn now(&self) -> Millis {
+        self.handle.now()
+    }
+
+    fn customer_as_of(&self, customer: Lookup, at: AsOf) -> Reply<'_, Option<Arc<CustomerView>>> {
+        Box::pin(async move {
+            let position = self.position_of(at).await?;
+            let (settings, model) = (self.settings.clone(), self.model.clone());
+            self.blocking(move |store| {
+                let engine = as_of::engine_at(store, position, settings, model)?;
+                let subject = subject_in(&engine, &customer);
+                Ok(subject.map(|subject| Arc::new(engine.view(&subject, engine.now()))))
+            })
+            .await
+        })
+    }
+
+    fn submit(&self, submission: Submission) -> Reply<'_, LogPos> {
+        Box::pin(async move {
+            let received_at = self.handle.now();
+            let quarantined = submission
+                .rejected
+                .into_iter()
+                .map(|rejected| NewQuarantined {
+                    reason: rejected.reason.to_owned(),
+                    source: format!("{}/api", rejected.system.map_or("unknown", Vocabulary::name)),
+                    received_at,
+                    contract_version: "1".to_owned(),
+                    attempts: 1,
+                    raw: rejected.raw,
+                    ..NewQuarantined::default()
+                })
+                .collect();
+            let priority = match submission.purpose {
+                Purpose::Intake => Priority::Source,
+                Purpose::Decision => Priority::Decision,
+            };
+            self.append(submission.facts, quarantined, priority).await
+        })
+    }
+
+    fn explain(&self, left: EntityKey, right: EntityKey) -> Reply<'_, Explanation> {
+        Box::pin(async move {
+            let explained = self.ask(move |engine| engine.identity().resolver().explain(&left, &right)).await?;
+            explained.ok_or_else(|| Refusal::of(Reason::SourceRecordUnknown))
+        })
+    }
+
+    fn resolve(&self, party: PartyRecord, limit: usize) -> Reply<'_, Vec<Explanation>> {
+        Box::pin(async move { self.ask(move |engine| engine.identity_mut().search(party, limit)).await })
+    }
+
+    fn review_items(&self) -> Reply<'_, Vec<ReviewItem>> {
+        Box::pin(async move { self.ask(|engine| engine.identity().resolver().review_items().collect()).await })
+    }
+
+    fn sources(&self) -> Vec<SourceReport> {
+        self.figures.sources()
+    }
+
+    fn list_quarantine(
+        &self,
+        filter: QuarantineFilter,
+        after: Option<QuarantineId>,
+        limit: usize,
+    ) -> Reply<'_, QuarantinePage> {
+        Box::pin(self.blocking(move |store| Ok(store.list(&filter, after, limit)?)))
+    }
+
+    fn quarantined(&self, id: QuarantineId) -> Reply<'_, Option<(Quarantined, Vec<u8>)>> {
+        Box::pin(self.blocking(move |store| match store.quarantined(id) {
+            Ok(record) => Ok(Some((record, store.raw(id)?))),
+            Err(storage::Error::UnknownQuarantined { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }))
+    }
+
+    fn replay(&self, ids: Vec<QuarantineId>, is_trial: bool) -> Reply<'_, Replayed> {
+        Box::pin(async move {
+            let mut done = Replayed::default();
+            for id in ids {
+                match self.decode_again(id).await? {
+                    None => done.refused.push(id),
+                    Some(_) if is_trial => done.replayed.push(id),
+                    Some(facts) => {
+                        done.position = Some(self.append(facts, Vec::new(), Priority::Decision).await?);
+                        self.blocking(move |store| Ok(store.decide(id, QuarantineState::Replayed)?)).await?;
+                        done.replayed.push(id);
+                    }
+                }
+            }
+            Ok(done)
+        })
+    }
+
+    fn discard(&self, ids: Vec<QuarantineId>, is_trial: bool) -> Reply<'_, Vec<QuarantineId>> {
+        Box::pin(self.blocking(move |store| {
+            let mut discarded = Vec::new();
+            for id in ids {
+                if store.quarantined(id).is_ok() {
+                    if !is_trial {
+                        store.decide(id, QuarantineState::Discarded)?;
+                    }
+                    discarded.push(id);
+                }
+            }
+            Ok(discarded)
+        }))
+    }
+
+    fn digest(&self) -> Reply<'_, (String, LogPos)> {
+        Box::pin(async move {
+            let now = self.handle.now();
+            self.ask(move |engine| (engine.digest(now), engine.position())).await
+        })
+    }
+
+    fn kpis(&self) -> Reply<'_, Vec<proto::v1::Kpi>> {
+        Box::pin(async move {
+            let now = self.handle.now();
+            Ok(figures::kpis(&self.figures, &self.published, &self.settings, now))
+        })
+    }
+}

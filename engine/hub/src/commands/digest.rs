@@ -1,0 +1,62 @@
+//! `opshub digest`: the canonical digest of everything derived from a store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use ontology::Millis;
+use pipeline::{Engine, EngineSettings, Input};
+use storage::{Embedded, Options, Position, Store};
+
+use super::Failure;
+use crate::as_of;
+
+/// Prints the canonical digest of everything derived from a store that no hub has open.
+#[derive(Debug, Args)]
+pub struct DigestArgs {
+    /// Folder of the store.
+    #[arg(long, value_name = "DIR", default_value = ".opshub/store")]
+    store: PathBuf,
+    /// Log position to stand at [default: the end of the log].
+    #[arg(long, value_name = "POSITION")]
+    position: Option<u64>,
+    /// Instant to evaluate at, milliseconds since 1970 [default: when the last fact was ingested].
+    #[arg(long, value_name = "MS")]
+    at: Option<i64>,
+    /// Number of shards; any number gives the same digest.
+    #[arg(long, default_value_t = 1)]
+    shards: usize,
+    /// Largest number of facts taken at once; any number gives the same digest.
+    #[arg(long, default_value_t = 1_000)]
+    batch: usize,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Print the canonical JSON of every customer instead of its digest, one a line.
+    #[arg(long)]
+    canonical: bool,
+}
+
+pub(super) fn run(args: &DigestArgs) -> Result<(), Failure> {
+    let store: Arc<dyn Store> = Arc::new(Embedded::open(&args.store, Options::default())?);
+    let settings = EngineSettings { shards: args.shards.max(1), ..EngineSettings::default() };
+    let mut engine = Engine::new(settings, resolver::Model::default());
+    let until = args.position.map(Position);
+    as_of::replay_in_batches(&*store, until, args.batch, &mut engine)?;
+    let now = args.at.map_or(engine.now(), Millis);
+    engine.step(Input::Tick { now });
+    if args.canonical {
+        for customer in engine.canonical(now) {
+            println!("{customer}");
+        }
+        return Ok(());
+    }
+    let digest = engine.digest(now);
+    let position = engine.position().0;
+    if args.json {
+        println!("{}", serde_json::json!({ "digest": digest, "position": position, "at_ms": now.0 }));
+    } else {
+        println!("{digest}  position {position}  at {} ms", now.0);
+    }
+    Ok(())
+}

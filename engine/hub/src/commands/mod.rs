@@ -1,0 +1,110 @@
+//! The commands, one file each. Results go to standard output, progress and notes to standard
+//! error; tables are for people and `--json` is for programs.
+
+mod bench;
+mod demo;
+mod digest;
+mod quarantine;
+pub mod scenario;
+mod serve;
+mod simulate;
+mod sources;
+mod state;
+
+use clap::{Parser, Subcommand};
+
+/// One picture of every customer across billing, service desk, contact centre and field service.
+#[derive(Debug, Parser)]
+#[command(name = "opshub", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Play a story across four simulated systems: no server, configuration or network needed.
+    Demo(demo::DemoArgs),
+    /// Run the hub: listen for events of the sources and answer over gRPC.
+    Serve(serve::ServeArgs),
+    /// Show the state of one customer of a running hub.
+    State(state::StateArgs),
+    /// Show how far each source is received, of a running hub.
+    Sources(sources::SourcesArgs),
+    /// List, show, replay or discard what a running hub did not understand.
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
+    /// Play stories and check what the hub makes of them.
+    #[command(subcommand)]
+    Scenario(scenario::ScenarioCommand),
+    /// Print the canonical digest of everything derived from a store.
+    Digest(digest::DigestArgs),
+    /// Run one vendor simulator by itself.
+    Simulate(simulate::SimulateArgs),
+    /// Measure the hot paths beside a yardstick in the same run.
+    Bench(bench::BenchArgs),
+}
+
+/// How a command failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// What to tell; nothing if the command said it already.
+    pub error: Option<anyhow::Error>,
+    /// Exit code.
+    pub code: u8,
+}
+
+/// Exit code: the command failed.
+pub const FAILED: u8 = 1;
+/// Exit code: the configuration is not valid.
+pub const CONFIG_INVALID: u8 = 3;
+/// Exit code: what was asked for is not there.
+pub const NOT_FOUND: u8 = 4;
+/// Exit code: the hub does not answer.
+pub const UNREACHABLE: u8 = 5;
+/// Exit code: the check found problems.
+pub const PROBLEMS_FOUND: u8 = 7;
+
+impl Failure {
+    /// A failure that the command has told about already.
+    #[must_use]
+    pub fn told(code: u8) -> Self {
+        Failure { error: None, code }
+    }
+
+    /// A failure with an error to tell.
+    pub fn with(code: u8, error: impl Into<anyhow::Error>) -> Self {
+        Failure { error: Some(error.into()), code }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure { error: Some(error.into()), code: FAILED }
+    }
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// What to tell, and the exit code.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::State(args) => state::run(&args),
+        Command::Sources(args) => sources::run(&args),
+        Command::Quarantine(command) => quarantine::run(&command),
+        Command::Scenario(command) => scenario::run(&command),
+        Command::Digest(args) => digest::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    }
+}
+
+/// The runtime that commands with sockets run on.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

@@ -1,0 +1,80 @@
+//! Where connectors hand over: facts, quarantined input and source positions become one job.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use connectors::{Accepted, Sink, SinkError, Submission};
+use ontology::{System, Vocabulary};
+use storage::{NewQuarantined, Priority};
+
+use crate::runner::Handle;
+
+/// Version of the contract that connectors read by.
+const CONTRACT_VERSION: &str = "1";
+
+/// What a system has delivered since the start.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// Facts in the log.
+    pub facts: AtomicU64,
+    /// Quarantined parts.
+    pub quarantined: AtomicU64,
+    /// Deliveries, whatever they held.
+    pub deliveries: AtomicU64,
+}
+
+/// The hub's end of every connector.
+#[derive(Clone)]
+pub struct HubSink {
+    handle: Handle,
+    delivered: Arc<[Delivered; 7]>,
+}
+
+impl HubSink {
+    /// A sink into a running hub.
+    #[must_use]
+    pub fn new(handle: Handle) -> Self {
+        HubSink { handle, delivered: Arc::default() }
+    }
+
+    /// What a system has delivered since the start.
+    #[must_use]
+    pub fn delivered(&self, system: System) -> &Delivered {
+        &self.delivered[usize::from(system.code())]
+    }
+}
+
+impl Sink for HubSink {
+    async fn submit(&self, submission: Submission) -> Result<Accepted, SinkError> {
+        let Submission { system, partition, facts, rejects, raw, position, observed_at } = submission;
+        let (fact_count, reject_count) = (facts.len() as u64, rejects.len() as u64);
+        let source = format!("{}/{partition}", system.name());
+        let quarantined = rejects
+            .into_iter()
+            .map(|reject| NewQuarantined {
+                reason: reject.code.name().to_owned(),
+                source: source.clone(),
+                source_position: reject.detail.into_bytes(),
+                received_at: observed_at,
+                contract_version: CONTRACT_VERSION.to_owned(),
+                attempts: 1,
+                raw: reject.raw.to_vec(),
+            })
+            .collect();
+        let done = self.handle.append(facts, quarantined, raw, position, Priority::Source).await;
+        match done {
+            Ok(log_pos) => {
+                let delivered = self.delivered(system);
+                delivered.facts.fetch_add(fact_count, Ordering::Relaxed);
+                delivered.quarantined.fetch_add(reject_count, Ordering::Relaxed);
+                delivered.deliveries.fetch_add(1, Ordering::Relaxed);
+                Ok(Accepted { log_pos: log_pos.0 })
+            }
+            Err(storage::Error::Full { retry_after_ms, .. }) => Err(SinkError::Busy { retry_after_ms }),
+            Err(error) => {
+                tracing::error!(%error, system = system.name(), "the log refused a delivery");
+                Err(SinkError::Closed)
+            }
+        }
+    }
+}

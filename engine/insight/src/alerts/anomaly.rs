@@ -1,0 +1,33 @@
+//! 11-4: what was billed for a service order is far from its estimate, on an invoice that has been
+//! issued.
+
+use super::{Alert, AlertRule, AlertState};
+use crate::correlate::AnomalyKind;
+use crate::derived::{Anomaly, Derived};
+
+const RULE: AlertRule = AlertRule::BillingServiceAnomaly;
+
+pub(super) fn alerts(derived: &Derived) -> Vec<Alert> {
+    let deviations = derived.anomalies.iter().filter(|anomaly| anomaly.kind == AnomalyKind::EstimateDeviation);
+    deviations.map(alert).collect()
+}
+
+fn alert(anomaly: &Anomaly) -> Alert {
+    let subject = anomaly.subject();
+    let since = anomaly.at.unwrap_or_default();
+    Alert {
+        id: RULE.id(&subject),
+        rule: RULE,
+        severity: RULE.severity(),
+        subject: anomaly.invoice.to_string().into(),
+        state: AlertState::Firing,
+        since,
+        fired_at: since,
+        owner_team: "billing".into(),
+        action: "the invoice is flagged for billing review, with the context of its order",
+        undo: "resolve the alert as reviewed; the flag is taken off",
+        manual_route: "compare the invoice in Oracle with the order's estimate in SAP",
+        grounds: anomaly.grounds.clone(),
+        sentence: anomaly.sentence.clone(),
+    }
+}

@@ -1,0 +1,83 @@
+//! Estimate deviation (spec 7.4): what is billed for an order, net of tax and effective credits,
+//! is more than 20 % off its estimate. An order without an estimate is not evaluated, nor one
+//! whose amounts have no exchange rate.
+
+use ontology::entity::ServiceOrder;
+use ontology::{EntityKey, Field, FindingKind, Money};
+use state::Entity;
+
+use super::{AnomalyRule, Measured, anomaly};
+use crate::correlate::AnomalyKind;
+use crate::correlate::ledger::{Bill, Billed, Ledger};
+use crate::derived::Derived;
+use crate::findings::finding;
+use crate::words;
+
+pub(super) const RULE: AnomalyRule = AnomalyRule { kinds: &[AnomalyKind::EstimateDeviation], find };
+
+fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
+    for order in &ledger.orders {
+        let fields = ServiceOrder::read(order.as_ref());
+        let Some(estimate) = estimate_of(&fields, order, ledger) else { continue };
+        let billed = match ledger.billed_for(&order.key.id, estimate.currency) {
+            Billed::Nothing => continue,
+            Billed::NoRate { bill } => {
+                let bill = &ledger.bills[bill];
+                let value = bill.invoice.currency.unwrap_or_default().into();
+                derived.findings.push(finding(bill.entity, FindingKind::FxRateMissing, Some(Field::Currency), value));
+                continue;
+            }
+            Billed::Amount(billed) => billed,
+        };
+        let only_overrun = is_milestone(&fields) && !has_final_bill(&order.key, ledger);
+        if !deviates(billed.minor, estimate.minor) || (only_overrun && billed.minor < estimate.minor) {
+            continue;
+        }
+        let Some((bill, others)) = bills_for(&order.key, ledger) else { continue };
+        let measured = Measured { expected: Some(estimate), actual: Some(billed) };
+        let mut found = anomaly(AnomalyKind::EstimateDeviation, bill, Some(&order.key.id), &others, measured, ledger);
+        found.sentence = Some(sentence(bill, order, &fields, billed, estimate));
+        derived.anomalies.push(found);
+    }
+}
+
+/// Strictly more than 20 % off; against an estimate of nothing, anything billed is.
+fn deviates(billed: i64, estimate: i64) -> bool {
+    5 * (i128::from(billed) - i128::from(estimate)).abs() > i128::from(estimate)
+}
+
+/// The order's estimate; an order without a currency has that of the invoices that name it.
+fn estimate_of(fields: &ServiceOrder<'_>, order: &Entity, ledger: &Ledger<'_>) -> Option<Money> {
+    let naming = || ledger.bills.iter().find(|bill| bill.lines_for(&order.key.id).next().is_some());
+    let currency = fields.currency.or_else(|| naming().and_then(|bill| bill.invoice.currency));
+    words::money(fields.estimate, currency).filter(|estimate| estimate.minor >= 0)
+}
+
+fn is_milestone(fields: &ServiceOrder<'_>) -> bool {
+    fields.billing_plan.is_some_and(|plan| plan.eq_ignore_ascii_case("milestone"))
+}
+
+fn has_final_bill(order: &EntityKey, ledger: &Ledger<'_>) -> bool {
+    let mut billed = ledger.bills.iter().filter(|bill| bill.is_billed() && bill.lines_for(&order.id).next().is_some());
+    billed.any(|bill| bill.invoice.billing_type.is_some_and(|kind| kind.eq_ignore_ascii_case("final")))
+}
+
+/// The newest issued invoice that bills for an order, and the others that do.
+fn bills_for<'l, 'a>(order: &EntityKey, ledger: &'l Ledger<'a>) -> Option<(&'l Bill<'a>, Vec<&'l Bill<'a>>)> {
+    let naming = ledger.bills.iter().filter(|bill| bill.is_billed() && bill.lines_for(&order.id).next().is_some());
+    let mut bills: Vec<&Bill<'a>> = naming.collect();
+    bills.sort_by_key(|bill| (bill.invoice.issued_at, bill.id()));
+    let newest = bills.pop()?;
+    Some((newest, bills))
+}
+
+fn sentence(bill: &Bill<'_>, order: &Entity, fields: &ServiceOrder<'_>, billed: Money, estimate: Money) -> String {
+    let type_words = words::coded(fields.type_name).map(|words| format!(" ({words})")).unwrap_or_default();
+    format!(
+        "Oracle invoice #{} bills {} for SAP service order {}{type_words} against an estimate of {} — flagging for billing review.",
+        bill.id(),
+        billed.display(),
+        order.key.id,
+        estimate.display(),
+    )
+}

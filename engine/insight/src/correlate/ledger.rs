@@ -1,0 +1,222 @@
+//! What a customer was billed, line by line and net of credits, read once for all rules.
+
+use std::sync::Arc;
+
+use ontology::entity::{CreditNote, Dispute, Invoice, InvoiceLine};
+use ontology::money::div_half_even;
+use ontology::status::{CreditNoteStatus, InvoiceStatus};
+use ontology::{Coded, Currency, EntityKey, EntityKind, Field, FieldReader, Millis, Money};
+use smallvec::SmallVec;
+use state::{Composite, Entity};
+
+use crate::context::Context;
+use crate::words;
+
+/// One line of an invoice that is not tax.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    /// The order that it bills for.
+    pub order: Option<&'a str>,
+    /// The period that it bills for.
+    pub period: Option<&'a str>,
+    /// Its amount, net of tax.
+    pub amount: Money,
+    /// What of it effective credit notes take back.
+    pub credited_minor: i64,
+}
+
+/// An invoice with its lines.
+#[derive(Debug)]
+pub(super) struct Bill<'a> {
+    pub entity: &'a Arc<Entity>,
+    pub invoice: Invoice<'a>,
+    /// The whole amount, with tax.
+    pub amount: Option<Money>,
+    pub lines: Vec<Line<'a>>,
+    /// Whether some credit on it could not be read in its currency.
+    pub has_unread_credit: bool,
+}
+
+impl<'a> Bill<'a> {
+    fn read(entity: &'a Arc<Entity>) -> Self {
+        let invoice = Invoice::read(entity.as_ref());
+        let amount = words::money(invoice.amount, invoice.currency);
+        let lines = invoice.lines.items().filter_map(|item| {
+            let currency = item.find(Field::Currency).text().or(invoice.currency);
+            let is_tax = item.find(Field::LineType).text().is_some_and(is_tax);
+            let amount = words::money(item.find(Field::Amount).decimal(), currency).filter(|_| !is_tax)?;
+            let order = item.find(Field::ServiceOrderRef).text();
+            Some(Line { order, period: item.find(Field::Period).text(), amount, credited_minor: 0 })
+        });
+        Bill { entity, invoice, amount, lines: lines.collect(), has_unread_credit: false }
+    }
+
+    pub fn id(&self) -> &'a str {
+        self.entity.key.id.as_str()
+    }
+
+    /// Whether its status is known to be there and it is not cancelled.
+    pub fn is_standing(&self) -> bool {
+        match self.invoice.status {
+            Coded::Known(status) => status != InvoiceStatus::Cancelled,
+            Coded::Unknown(_) => true,
+            Coded::Missing => false,
+        }
+    }
+
+    /// Whether it was issued and is not cancelled.
+    pub fn is_billed(&self) -> bool {
+        self.is_standing() && self.invoice.status != Coded::Known(InvoiceStatus::Draft)
+    }
+
+    /// The lines that bill for an order.
+    pub fn lines_for(&self, order: &str) -> impl Iterator<Item = &Line<'a>> {
+        self.lines.iter().filter(move |line| line.order == Some(order))
+    }
+
+    /// Takes an effective credit note off the lines: by amount, half to even, the remainder to the
+    /// largest.
+    fn credit(&mut self, note: Money) {
+        let sum: i128 = self.lines.iter().map(|line| i128::from(line.amount.minor)).sum();
+        if sum <= 0 {
+            return;
+        }
+        let mut rest = note.minor;
+        for line in &mut self.lines {
+            let share = div_half_even(i128::from(note.minor) * i128::from(line.amount.minor), sum);
+            let share = i64::try_from(share).unwrap_or(0);
+            line.credited_minor += share;
+            rest -= share;
+        }
+        if let Some(largest) = self.lines.iter_mut().rev().max_by_key(|line| line.amount.minor) {
+            largest.credited_minor += rest;
+        }
+    }
+}
+
+fn is_tax(line_type: &str) -> bool {
+    line_type.eq_ignore_ascii_case("TAX")
+}
+
+/// What was billed for one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Billed {
+    /// No issued invoice names it.
+    Nothing,
+    /// So much, net of tax and credits.
+    Amount(Money),
+    /// Some amount has no exchange rate on its invoice's day.
+    NoRate {
+        /// Place of the invoice in the ledger.
+        bill: usize,
+    },
+}
+
+/// Everything that was billed to a customer, with what rules compare it with.
+pub(super) struct Ledger<'a> {
+    pub composite: &'a Composite,
+    pub context: &'a Context<'a>,
+    /// In the order of members and ids.
+    pub bills: Vec<Bill<'a>>,
+    /// Living service orders, in the order of members and ids.
+    pub orders: Vec<&'a Arc<Entity>>,
+}
+
+impl<'a> Ledger<'a> {
+    pub fn open(composite: &'a Composite, context: &'a Context<'a>) -> Self {
+        let bills = composite.of_kind(EntityKind::Invoice).map(Bill::read).collect();
+        let orders = composite.of_kind(EntityKind::ServiceOrder).collect();
+        let mut ledger = Ledger { composite, context, bills, orders };
+        ledger.add_line_rows();
+        ledger.add_credits();
+        ledger
+    }
+
+    pub fn bill(&self, id: &str) -> Option<&Bill<'a>> {
+        self.bills.iter().find(|bill| bill.id() == id)
+    }
+
+    pub fn order(&self, id: &str) -> Option<&'a Arc<Entity>> {
+        self.orders.iter().copied().find(|order| order.key.id == id)
+    }
+
+    /// Lines that arrive as rows of their own stand for those within the invoice.
+    fn add_line_rows(&mut self) {
+        let mut replaced: SmallVec<[usize; 4]> = SmallVec::new();
+        for entity in self.composite.of_kind(EntityKind::InvoiceLine) {
+            let row = InvoiceLine::read(entity.as_ref());
+            let place = row.invoice_ref.and_then(|id| self.bills.iter().position(|bill| bill.id() == id));
+            let Some(place) = place else { continue };
+            let bill = &mut self.bills[place];
+            if !replaced.contains(&place) {
+                replaced.push(place);
+                bill.lines.clear();
+            }
+            let amount = words::money(row.amount, row.currency.or(bill.invoice.currency));
+            if let Some(amount) = amount.filter(|_| !row.line_type.is_some_and(is_tax)) {
+                let (order, period) = (row.service_order_ref, row.period);
+                bill.lines.push(Line { order, period, amount, credited_minor: 0 });
+            }
+        }
+    }
+
+    fn add_credits(&mut self) {
+        for entity in self.composite.of_kind(EntityKind::CreditNote) {
+            let note = CreditNote::read(entity.as_ref());
+            if !note.status.known().is_some_and(CreditNoteStatus::is_effective) {
+                continue;
+            }
+            let Some(invoice) = invoice_of_note(entity, self.composite) else { continue };
+            let Some(place) = self.bills.iter().position(|bill| bill.id() == invoice) else { continue };
+            let bill = &self.bills[place];
+            let currency = bill.invoice.currency.and_then(Currency::parse);
+            let amount = words::money(note.amount, note.currency.or(bill.invoice.currency));
+            let converted = amount.zip(currency).and_then(|(amount, to)| self.convert(amount, to, bill));
+            match converted {
+                Some(amount) => self.bills[place].credit(amount),
+                None => self.bills[place].has_unread_credit = true,
+            }
+        }
+    }
+
+    /// What was billed for an order with this estimate's currency.
+    pub fn billed_for(&self, order: &str, currency: Currency) -> Billed {
+        let mut sum: Option<i64> = None;
+        for (place, bill) in self.bills.iter().enumerate().filter(|(_, bill)| bill.is_billed()) {
+            for line in bill.lines_for(order) {
+                let net = Money { minor: line.amount.minor.saturating_sub(line.credited_minor), ..line.amount };
+                let converted = self.convert(net, currency, bill).filter(|_| !bill.has_unread_credit);
+                let Some(converted) = converted else { return Billed::NoRate { bill: place } };
+                sum = Some(sum.unwrap_or(0).saturating_add(converted.minor));
+            }
+        }
+        sum.map_or(Billed::Nothing, |minor| Billed::Amount(Money::new(minor, currency)))
+    }
+
+    /// An amount of a bill in another currency, at the rate of the bill's day.
+    pub fn convert(&self, amount: Money, to: Currency, bill: &Bill<'_>) -> Option<Money> {
+        if amount.currency == to {
+            return Some(amount);
+        }
+        let day = words::date(bill.invoice.issued_at?, &self.context.settings.business_tz);
+        let key = (amount.currency.code().to_owned(), to.code().to_owned(), day);
+        amount.convert(to, *self.context.reference.rates.get(&key)?)
+    }
+
+    /// When an order took or takes effect: its completion, else its schedule.
+    pub fn effective_at(order: &Entity) -> Option<Millis> {
+        order.time(Field::CompletedAt).or_else(|| order.time(Field::ScheduledAt))
+    }
+}
+
+/// The invoice that a credit note is for: the one that it names, else that of its dispute.
+pub(super) fn invoice_of_note<'a>(note: &'a Entity, composite: &'a Composite) -> Option<&'a str> {
+    let fields = CreditNote::read(note);
+    let of_dispute = |dispute: &'a Arc<Entity>| Dispute::read(dispute.as_ref()).invoice_ref;
+    let named = || composite.get(&EntityKey::new(EntityKind::Dispute, fields.dispute_ref?)).and_then(of_dispute);
+    let naming = || {
+        let mut disputes = composite.of_kind(EntityKind::Dispute);
+        disputes.find(|d| d.text(Field::CreditNoteRef) == Some(note.key.id.as_str())).and_then(of_dispute)
+    };
+    fields.invoice_ref.or_else(named).or_else(naming)
+}

@@ -1,0 +1,189 @@
+//! Correlation: which service orders explain a billing event (spec 7).
+//!
+//! Subjects are anomalies, disputes and credit notes. Each is compared with the customer's service
+//! orders; what speaks for an order adds up to a score, and the best accepted order gives the
+//! verdict on the charge.
+
+mod anomalies;
+mod candidates;
+mod ledger;
+mod subjects;
+mod verdict;
+
+use compact_str::CompactString;
+use ontology::canonical::Json;
+use ontology::{EntityKey, EntityKind, Vocabulary};
+use smallvec::SmallVec;
+use state::Composite;
+use state::composite::Micros;
+
+use crate::context::Context;
+use crate::derived::Derived;
+
+pub use anomalies::{ALL, AnomalyRule};
+
+/// In which way an invoice is out of the ordinary (spec 7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum AnomalyKind {
+    /// More than 20 % above what the customer is usually billed.
+    Spike,
+    /// More than 20 % below it.
+    Drop,
+    /// What is billed for an order is more than 20 % off its estimate.
+    EstimateDeviation,
+    /// Two invoices for one service order and period.
+    DuplicateCharge,
+    /// Billed for an order that was cancelled or failed.
+    ChargeWithoutService,
+}
+
+impl Vocabulary for AnomalyKind {
+    const ALL: &'static [(Self, &'static str)] = &[
+        (AnomalyKind::Spike, "spike"),
+        (AnomalyKind::Drop, "drop"),
+        (AnomalyKind::EstimateDeviation, "estimate_deviation"),
+        (AnomalyKind::DuplicateCharge, "duplicate_charge"),
+        (AnomalyKind::ChargeWithoutService, "charge_without_service"),
+    ];
+    fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// What the best accepted order says about a charge (spec 7.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Verdict {
+    /// The work was done and explains the charge.
+    LikelyCorrectCharge,
+    /// Only contrary evidence.
+    LikelyError,
+    /// Evidence both ways, or data that cannot be relied on.
+    NeedsReview,
+    /// No order is accepted.
+    Uncorrelated,
+}
+
+impl Vocabulary for Verdict {
+    const ALL: &'static [(Self, &'static str)] = &[
+        (Verdict::LikelyCorrectCharge, "likely_correct_charge"),
+        (Verdict::LikelyError, "likely_error"),
+        (Verdict::NeedsReview, "needs_review"),
+        (Verdict::Uncorrelated, "uncorrelated"),
+    ];
+    fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl Verdict {
+    /// As sentences say it; none if there is nothing to say.
+    #[must_use]
+    pub fn words(self) -> Option<&'static str> {
+        match self {
+            Verdict::LikelyCorrectCharge => Some("likely correct charge, not an error"),
+            Verdict::LikelyError => Some("likely billing error"),
+            Verdict::NeedsReview => Some("needs billing review"),
+            Verdict::Uncorrelated => None,
+        }
+    }
+}
+
+/// What speaks for an order, in the order in which the weights are multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Signal {
+    /// A line of the invoice names the order.
+    ExplicitReference,
+    /// Both belong to one case.
+    BridgedByCase,
+    /// The order works on equipment that the invoice bills for.
+    SameAsset,
+    /// Work of this type makes bills go that way.
+    TypeExplains,
+    /// The amount is within 5 % of the estimate.
+    AmountWithin5Percent,
+    /// The amount is within 20 % of the estimate.
+    AmountWithin20Percent,
+    /// The order's date is near the invoice's.
+    Nearness,
+}
+
+impl Vocabulary for Signal {
+    const ALL: &'static [(Self, &'static str)] = &[
+        (Signal::ExplicitReference, "explicit_reference"),
+        (Signal::BridgedByCase, "bridged_by_case"),
+        (Signal::SameAsset, "same_asset"),
+        (Signal::TypeExplains, "type_explains"),
+        (Signal::AmountWithin5Percent, "amount_within_5_percent"),
+        (Signal::AmountWithin20Percent, "amount_within_20_percent"),
+        (Signal::Nearness, "nearness"),
+    ];
+    fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// An order of at least this score is accepted.
+pub const ACCEPTED_MIN: Micros = 700_000;
+/// An order of at least this score is shown.
+pub const SUGGESTED_MIN: Micros = 500_000;
+
+/// A service order that may explain a billing event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The order.
+    pub order: EntityKey,
+    /// How sure, in millionths.
+    pub score: Micros,
+    /// What adds up to the score, each with its weight in millionths.
+    pub factors: SmallVec<[(Signal, Micros); 4]>,
+    /// Calendar days from the order to the invoice, negative if the invoice came first; none if
+    /// either has no date.
+    pub gap_days: Option<i32>,
+    /// What this order alone says about the charge.
+    pub verdict: Verdict,
+    /// Confidence that order and subject are the same customer's.
+    pub link_confidence: Micros,
+}
+
+impl Candidate {
+    /// Whether the score is high enough to count.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        self.score >= ACCEPTED_MIN
+    }
+
+    /// Canonical form.
+    #[must_use]
+    pub fn canonical(&self) -> Json {
+        let factors = self.factors.iter().map(|(signal, weight)| (signal.name(), Json::Int(i64::from(*weight))));
+        Json::object([
+            ("order", Json::text(self.order.to_string())),
+            ("score", Json::Int(i64::from(self.score))),
+            ("factors", Json::object(factors)),
+            ("gap_days", self.gap_days.map_or(Json::Null, |days| Json::Int(i64::from(days)))),
+            ("verdict", Json::text(self.verdict.name())),
+            ("link_confidence", Json::Int(i64::from(self.link_confidence))),
+        ])
+    }
+}
+
+/// The account that people know the customer by: the service desk's, else the receivables one.
+pub(crate) fn account_id(composite: &Composite) -> Option<CompactString> {
+    let first_of = |kind| composite.members.iter().map(|member| &member.key).find(|key| key.kind == kind);
+    first_of(EntityKind::Account).or_else(|| first_of(EntityKind::ArCustomer)).map(|key| key.id.clone())
+}
+
+/// Finds what is out of the ordinary and what explains it. Findings must have been collected
+/// before: a blocked value forbids a verdict.
+pub(crate) fn evaluate(composite: &Composite, context: &Context<'_>, derived: &mut Derived) {
+    let has = |kind| composite.members.iter().any(|member| !member.tree.of_kind(kind).is_empty());
+    if !has(EntityKind::Invoice) && !has(EntityKind::Dispute) && !has(EntityKind::CreditNote) {
+        return;
+    }
+    let ledger = ledger::Ledger::open(composite, context);
+    anomalies::find_all(&ledger, derived);
+    subjects::correlate_all(&ledger, derived);
+}

@@ -1,0 +1,237 @@
+//! The billing events that are correlated: anomalies, disputes and credit notes, the latter two
+//! through their invoice.
+
+use std::sync::Arc;
+
+use ontology::entity::Dispute;
+use ontology::{EntityKey, EntityKind, Field, FieldReader, Millis, Money, ObjectId, Vocabulary};
+use smallvec::SmallVec;
+use state::{Composite, Entity};
+
+use super::ledger::{Bill, Ledger, invoice_of_note};
+use super::{AnomalyKind, Candidate, Verdict, account_id, candidates, verdict};
+use crate::derived::{Anomaly, Correlation, Derived, Grounds};
+use crate::reconcile::names;
+use crate::values::evidence_of;
+use crate::words;
+
+/// Which way a charge has to be explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// That it is so high.
+    Up,
+    /// That it is so low.
+    Down,
+    /// That the customer says nothing was delivered.
+    Undelivered,
+}
+
+/// A billing event to be explained.
+pub(super) struct Subject<'a> {
+    /// The invoice, dispute or credit note.
+    pub entity: &'a Arc<Entity>,
+    /// What is out of the ordinary, if the subject is an anomaly.
+    pub anomaly: Option<AnomalyKind>,
+    /// The invoice, if it has arrived.
+    pub bill: Option<&'a Bill<'a>>,
+    /// When the invoice was issued.
+    pub billed_at: Option<Millis>,
+    /// Which way the charge has to be explained.
+    pub direction: Direction,
+    /// The amount that has to be explained.
+    pub amount: Option<Money>,
+    /// Cases that the subject or its invoice belongs to.
+    cases: SmallVec<[EntityKey; 2]>,
+    composite: &'a Composite,
+}
+
+impl<'a> Subject<'a> {
+    fn new(entity: &'a Arc<Entity>, bill: Option<&'a Bill<'a>>, ledger: &'a Ledger<'a>) -> Self {
+        let mut subject = Subject {
+            entity,
+            anomaly: None,
+            bill,
+            billed_at: bill.and_then(|bill| bill.invoice.issued_at),
+            direction: Direction::Up,
+            amount: bill.and_then(|bill| bill.amount),
+            cases: SmallVec::new(),
+            composite: ledger.composite,
+        };
+        subject.cases = subject.find_cases();
+        subject
+    }
+
+    /// Whether a line of the invoice names the order.
+    pub fn names(&self, order: &str) -> bool {
+        self.bill.is_some_and(|bill| bill.lines_for(order).next().is_some())
+    }
+
+    /// The orders that lines of the invoice name.
+    pub fn named_orders(&self) -> impl Iterator<Item = &'a str> {
+        self.bill.into_iter().flat_map(|bill| bill.lines.iter().filter_map(|line| line.order))
+    }
+
+    /// Whether subject and order belong to one case.
+    pub fn shares_case(&self, order: &Entity) -> bool {
+        let named = order.text(Field::CaseRef);
+        self.cases.iter().any(|case| {
+            named == Some(case.id.as_str()) || self.composite.get(case).is_some_and(|case| names(case, &order.key))
+        })
+    }
+
+    /// The cases that the subject, its invoice or the invoice's disputes name, and those that name
+    /// them.
+    fn find_cases(&self) -> SmallVec<[EntityKey; 2]> {
+        let invoice = self.bill.map(|bill| bill.entity);
+        let invoice_id = invoice.map(|invoice| invoice.key.id.as_str());
+        let disputes = self.composite.of_kind(EntityKind::Dispute);
+        let disputes = disputes.filter(|dispute| invoice_id.is_some() && dispute.text(Field::InvoiceRef) == invoice_id);
+        let records: SmallVec<[&Arc<Entity>; 4]> =
+            std::iter::once(self.entity).chain(invoice).chain(disputes).collect();
+        let named = records.iter().filter_map(|record| record.text(Field::CaseRef));
+        let mut cases: SmallVec<[EntityKey; 2]> = named.map(|id| EntityKey::new(EntityKind::Case, id)).collect();
+        let naming = self
+            .composite
+            .of_kind(EntityKind::Case)
+            .filter(|case| records.iter().any(|record| names(case, &record.key)));
+        cases.extend(naming.map(|case| case.key.clone()));
+        cases.sort();
+        cases.dedup();
+        cases
+    }
+}
+
+/// Correlates every subject of a customer.
+pub(super) fn correlate_all(ledger: &Ledger<'_>, derived: &mut Derived) {
+    let mut found = Vec::new();
+    for anomaly in distinct(&derived.anomalies) {
+        let Some(bill) = ledger.bill(&anomaly.invoice.id) else { continue };
+        let mut subject = Subject::new(bill.entity, Some(bill), ledger);
+        subject.anomaly = Some(anomaly.kind);
+        subject.direction = direction_of(anomaly);
+        if matches!(anomaly.kind, AnomalyKind::Spike | AnomalyKind::Drop) {
+            subject.amount = change_of(anomaly);
+        }
+        found.push(correlation(&subject, ledger, derived));
+    }
+    for dispute in ledger.composite.of_kind(EntityKind::Dispute) {
+        let fields = Dispute::read(dispute.as_ref());
+        let bill = fields.invoice_ref.and_then(|id| ledger.bill(id));
+        let mut subject = Subject::new(dispute, bill, ledger);
+        subject.direction = if fields.dispute_type.is_some_and(is_non_delivery) {
+            Direction::Undelivered
+        } else {
+            direction_on(bill, derived)
+        };
+        found.push(correlation(&subject, ledger, derived));
+    }
+    for note in ledger.composite.of_kind(EntityKind::CreditNote) {
+        let bill = invoice_of_note(note, ledger.composite).and_then(|id| ledger.bill(id));
+        let mut subject = Subject::new(note, bill, ledger);
+        subject.direction = direction_on(bill, derived);
+        found.push(correlation(&subject, ledger, derived));
+    }
+    derived.correlations = found;
+}
+
+/// One anomaly for each invoice and kind: several orders of one invoice are candidates of one
+/// subject.
+fn distinct(anomalies: &[Anomaly]) -> impl Iterator<Item = &Anomaly> {
+    let is_first = |place: usize, anomaly: &Anomaly| {
+        !anomalies[..place].iter().any(|other| other.kind == anomaly.kind && other.invoice == anomaly.invoice)
+    };
+    anomalies.iter().enumerate().filter(move |(place, anomaly)| is_first(*place, anomaly)).map(|(_, anomaly)| anomaly)
+}
+
+fn direction_of(anomaly: &Anomaly) -> Direction {
+    match (anomaly.actual, anomaly.expected) {
+        (Some(actual), Some(expected)) if actual.minor < expected.minor => Direction::Down,
+        (Some(_) | None, Some(_) | None) => Direction::Up,
+    }
+}
+
+fn change_of(anomaly: &Anomaly) -> Option<Money> {
+    let (actual, expected) = (anomaly.actual?, anomaly.expected?);
+    Some(Money::new(actual.minor.checked_sub(expected.minor)?.checked_abs()?, actual.currency))
+}
+
+/// The direction of what is out of the ordinary about an invoice; that it is so high if nothing is.
+fn direction_on(bill: Option<&Bill<'_>>, derived: &Derived) -> Direction {
+    let anomalies = derived.anomalies.iter().filter(|anomaly| bill.is_some_and(|b| b.entity.key == anomaly.invoice));
+    anomalies.map(direction_of).next().unwrap_or(Direction::Up)
+}
+
+/// Whether a type of dispute says that a service was not delivered.
+fn is_non_delivery(dispute_type: &str) -> bool {
+    let words = words::plain(dispute_type);
+    words.contains("undelivered") || words.contains("deliver") && (words.contains("not") || words.contains("non"))
+}
+
+fn correlation(subject: &Subject<'_>, ledger: &Ledger<'_>, derived: &Derived) -> Correlation {
+    let mut candidates = candidates::rank(subject, ledger);
+    let verdict = verdict::judge(&mut candidates, subject, ledger, derived);
+    let key = &subject.entity.key;
+    let kind = subject.anomaly.map_or(key.kind.name(), Vocabulary::name);
+    let billed_at = subject.billed_at;
+    let at = match key.kind {
+        EntityKind::Dispute => subject.entity.time(Field::OpenedAt).or(billed_at),
+        _ => billed_at,
+    };
+    Correlation {
+        id: ObjectId::new("correlation", &[kind, &key.to_string()]),
+        subject: key.clone(),
+        anomaly: subject.anomaly,
+        verdict,
+        at,
+        grounds: grounds(subject, &candidates, ledger),
+        sentence: sentence(subject, &candidates, verdict, ledger),
+        candidates,
+    }
+}
+
+fn grounds(subject: &Subject<'_>, candidates: &[Candidate], ledger: &Ledger<'_>) -> Grounds {
+    let mut subjects = vec![subject.entity.key.clone()];
+    let mut evidence = Vec::new();
+    if subject.entity.key.kind != EntityKind::Invoice {
+        evidence.extend(evidence_of(subject.entity, &[Field::Status, Field::InvoiceRef, Field::Amount]));
+        subjects.extend(subject.bill.map(|bill| bill.entity.key.clone()));
+    }
+    if let Some(bill) = subject.bill {
+        evidence.extend(evidence_of(bill.entity, &[Field::Status, Field::Amount, Field::IssuedAt]));
+    }
+    let accepted = candidates.first();
+    for order in candidates.iter().filter_map(|candidate| ledger.order(&candidate.order.id)) {
+        subjects.push(order.key.clone());
+        let fields = [Field::Type, Field::Status, Field::CompletedAt, Field::ScheduledAt, Field::Estimate];
+        evidence.extend(evidence_of(order, &fields));
+    }
+    Grounds {
+        subjects,
+        evidence,
+        config_version: ledger.context.settings.config_version,
+        link_confidence: accepted.map_or(1_000_000, |candidate| candidate.link_confidence),
+    }
+}
+
+/// The sentence of spec 7.6, for an invoice above or below the usual that an executed order
+/// explains.
+fn sentence(subject: &Subject<'_>, candidates: &[Candidate], verdict: Verdict, ledger: &Ledger<'_>) -> Option<String> {
+    let what = match subject.anomaly? {
+        AnomalyKind::Spike => "spike",
+        AnomalyKind::Drop => "drop",
+        AnomalyKind::EstimateDeviation | AnomalyKind::DuplicateCharge | AnomalyKind::ChargeWithoutService => {
+            return None;
+        }
+    };
+    let best = candidates.first().filter(|candidate| candidate.is_accepted())?;
+    let order = ledger.order(&best.order.id)?;
+    let type_words = words::coded(order.coded::<ontology::status::ServiceOrderType>(Field::Type))?;
+    let context = ledger.context;
+    let executed = words::when(order.time(Field::CompletedAt)?, context.now, &context.settings.business_tz);
+    Some(format!(
+        "Invoice {what} for Account {} correlates with SAP service order {} ({type_words}) executed {executed} — {}.",
+        account_id(ledger.composite)?,
+        order.key.id,
+        verdict.words()?,
+    ))
+}

@@ -1,0 +1,68 @@
+//! What orders say about a charge (spec 7.3).
+
+use ontology::entity::ServiceOrder;
+use ontology::status::ServiceOrderStatus;
+use ontology::{EntityKey, FindingSeverity};
+
+use super::candidates::{is_undone, is_visit_unfixed};
+use super::ledger::Ledger;
+use super::subjects::Subject;
+use super::{AnomalyKind, Candidate, Signal, Verdict};
+use crate::derived::Derived;
+
+/// An accepted order counts beside the best one if it scores at most this much less.
+const BESIDE_MAX_MICROS: u32 = 50_000;
+
+/// Gives every candidate its verdict, and returns that of the subject.
+pub(super) fn judge(
+    candidates: &mut [Candidate],
+    subject: &Subject<'_>,
+    ledger: &Ledger<'_>,
+    derived: &Derived,
+) -> Verdict {
+    for candidate in candidates.iter_mut() {
+        candidate.verdict = verdict_of(candidate, subject, ledger, derived);
+    }
+    let invoice = subject.bill.map(|bill| &bill.entity.key);
+    let mut rests_on_blocked =
+        is_blocked(&subject.entity.key, derived) || invoice.is_some_and(|key| is_blocked(key, derived));
+    let mut verdict = Verdict::Uncorrelated;
+    if let Some(best) = candidates.first().filter(|candidate| candidate.is_accepted()) {
+        verdict = best.verdict;
+        let counts = |other: &&Candidate| other.is_accepted() && best.score - other.score <= BESIDE_MAX_MICROS;
+        for other in candidates.iter().filter(counts) {
+            rests_on_blocked |= is_blocked(&other.order, derived);
+            if other.verdict != verdict {
+                verdict = Verdict::NeedsReview;
+            }
+        }
+    }
+    if rests_on_blocked { Verdict::NeedsReview } else { verdict }
+}
+
+/// Whether some value of the record must not be relied on.
+fn is_blocked(key: &EntityKey, derived: &Derived) -> bool {
+    derived.findings.iter().any(|finding| finding.severity == FindingSeverity::Block && finding.entity == *key)
+}
+
+fn verdict_of(candidate: &Candidate, subject: &Subject<'_>, ledger: &Ledger<'_>, derived: &Derived) -> Verdict {
+    let Some(order) = ledger.order(&candidate.order.id) else { return Verdict::Uncorrelated };
+    let fields = ServiceOrder::read(order.as_ref());
+    let invoice = subject.bill.map(|bill| &bill.entity.key);
+    let has = |kind: AnomalyKind| {
+        let mut anomalies = derived.anomalies.iter().filter(|anomaly| anomaly.kind == kind);
+        anomalies.any(|anomaly| anomaly.order.as_ref() == Some(&order.key) && Some(&anomaly.invoice) == invoice)
+    };
+    let is_billed_visit_unfixed = subject.names(&order.key.id) && is_visit_unfixed(order, ledger);
+    let is_contrary = is_undone(&fields) || has(AnomalyKind::DuplicateCharge) || is_billed_visit_unfixed;
+    let is_explained = candidate.factors.iter().any(|(signal, _)| *signal == Signal::TypeExplains);
+    let is_completed = fields.status.known() == Some(ServiceOrderStatus::Completed);
+    if has(AnomalyKind::EstimateDeviation) {
+        return Verdict::NeedsReview;
+    }
+    match (is_completed && is_explained, is_contrary) {
+        (true, false) => Verdict::LikelyCorrectCharge,
+        (false, true) => Verdict::LikelyError,
+        (true, true) | (false, false) => Verdict::NeedsReview,
+    }
+}

@@ -1,0 +1,119 @@
+//! Which cases a billing or service record belongs to, and what that rests on (spec 2).
+
+use std::sync::Arc;
+
+use ontology::entity::{CreditNote, Dispute, FieldDispatch, Invoice};
+use ontology::{EntityKey, EntityKind, Field, FieldReader};
+use smallvec::SmallVec;
+use state::{Composite, Entity};
+
+use crate::derived::{Basis, Correlation};
+
+/// Cases that a record belongs to.
+pub(super) type Cases<'a> = SmallVec<[&'a Arc<Entity>; 1]>;
+
+/// The cases of `record` on the strongest basis that gives any: a stored reference, else a common
+/// neighbour, else an accepted correlation. Weaker bases are not asked, or an invoice that an old
+/// case once named would tie every later dispute to that case.
+pub(super) fn cases_of<'a>(
+    record: &Entity,
+    composite: &'a Composite,
+    correlations: &[Correlation],
+) -> Option<(Basis, Cases<'a>)> {
+    let neighbours = neighbours(record, composite);
+    let bases = [
+        (Basis::Explicit, referring(record, composite)),
+        (Basis::Bridged, neighbours.iter().flat_map(|key| cases_of_key(key, composite)).collect()),
+        (Basis::Inferred, inferred(record, &neighbours, composite, correlations)),
+    ];
+    bases.into_iter().find(|(_, cases)| !cases.is_empty()).map(|(basis, mut cases)| {
+        cases.sort_by(|a, b| a.key.cmp(&b.key));
+        cases.dedup_by(|a, b| a.key == b.key);
+        (basis, cases)
+    })
+}
+
+/// Any entity of the customer, a deleted one too: its history still tells when it contradicted.
+fn find<'a>(composite: &'a Composite, key: &EntityKey) -> Option<&'a Arc<Entity>> {
+    composite.members.iter().find_map(|member| member.tree.get(key))
+}
+
+/// The case that the record names and the cases that name it.
+fn referring<'a>(record: &Entity, composite: &'a Composite) -> Cases<'a> {
+    let named = record.text(Field::CaseRef).and_then(|id| find(composite, &EntityKey::new(EntityKind::Case, id)));
+    let naming = composite
+        .members
+        .iter()
+        .flat_map(|member| member.tree.of_kind(EntityKind::Case))
+        .filter(|case| names(case, &record.key));
+    named.into_iter().chain(naming).collect()
+}
+
+fn cases_of_key<'a>(key: &EntityKey, composite: &'a Composite) -> Cases<'a> {
+    find(composite, key).map_or_else(SmallVec::new, |record| referring(record, composite))
+}
+
+/// Whether the case lists the record among what it is about.
+pub(crate) fn names(case: &Entity, key: &EntityKey) -> bool {
+    case.get(Field::RelatedRefs)
+        .items()
+        .any(|item| item.find(Field::Ref).text().and_then(EntityKey::parse).as_ref() == Some(key))
+}
+
+/// The records that `record` refers to, and the disputes that refer to a credit note.
+fn neighbours(record: &Entity, composite: &Composite) -> SmallVec<[EntityKey; 3]> {
+    let key = |kind, id: Option<&str>| id.map(|id| EntityKey::new(kind, id));
+    let mut found: SmallVec<[EntityKey; 3]> = SmallVec::new();
+    match record.key.kind {
+        EntityKind::CreditNote => {
+            let note = CreditNote::read(record);
+            found.extend(key(EntityKind::Dispute, note.dispute_ref));
+            found.extend(key(EntityKind::Invoice, note.invoice_ref));
+            let disputes = composite.of_kind(EntityKind::Dispute);
+            let settled = disputes.filter(|d| d.text(Field::CreditNoteRef) == Some(record.key.id.as_str()));
+            found.extend(settled.map(|dispute| dispute.key.clone()));
+        }
+        EntityKind::Dispute => {
+            let dispute = Dispute::read(record);
+            found.extend(key(EntityKind::Invoice, dispute.invoice_ref));
+            found.extend(key(EntityKind::CreditNote, dispute.credit_note_ref));
+        }
+        EntityKind::FieldDispatch => {
+            found.extend(key(EntityKind::ServiceOrder, FieldDispatch::read(record).service_order_ref));
+        }
+        kind => debug_assert!(kind == EntityKind::ServiceOrder, "no rule compares a case with a {kind:?}"),
+    }
+    found
+}
+
+/// The cases of the service orders that the record, or its invoice, is accepted to follow from.
+fn inferred<'a>(
+    record: &Entity,
+    neighbours: &[EntityKey],
+    composite: &'a Composite,
+    correlations: &[Correlation],
+) -> Cases<'a> {
+    correlations
+        .iter()
+        .filter(|correlation| correlation.subject == record.key || neighbours.contains(&correlation.subject))
+        .filter_map(|correlation| correlation.accepted())
+        .flat_map(|candidate| cases_of_key(&candidate.order, composite))
+        .collect()
+}
+
+/// The amount that a record is about, with its currency or that of its invoice.
+pub(super) fn amount_of(record: &Entity, composite: &Composite) -> Option<ontology::Money> {
+    let field = if record.key.kind == EntityKind::ServiceOrder { Field::Estimate } else { Field::Amount };
+    let amount = record.get(field).decimal();
+    if let Some(currency) = record.text(Field::Currency) {
+        return crate::words::money(amount, Some(currency));
+    }
+    let invoice = find(composite, &EntityKey::new(EntityKind::Invoice, record.text(Field::InvoiceRef)?))?;
+    crate::words::money(amount, Invoice::read(invoice.as_ref()).currency)
+}
+
+/// The field in which a record names what ties it to the case.
+pub(super) fn reference_field(record: &Entity) -> Field {
+    let named = [Field::CaseRef, Field::DisputeRef, Field::InvoiceRef, Field::ServiceOrderRef];
+    named.into_iter().find(|field| record.text(*field).is_some()).unwrap_or(Field::CaseRef)
+}

@@ -158,6 +158,64 @@ async fn a_world_arrives_whole() {
     connector.await.unwrap();
 }
 
+/// Publishes what Salesforce says in the story up to the `count`-th happening.
+fn publish(world: &World, vendors: &Vendors, range: std::ops::Range<usize>) {
+    let said = world.history().iter().filter(|h| matches!(h.change, fixtures::story::Change::Salesforce(_)));
+    for happening in said.skip(range.start).take(range.len()) {
+        vendors.salesforce.publish(happening).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_survives_restarts_new_tokens_and_a_lost_position() {
+    let (log, story) = (MemoryLog::default(), Story::default());
+    let vendors = Vendors::start().await.unwrap();
+    let world = World::generate(11, Size::customers(10));
+    let run = |log: &MemoryLog, position, stop: &CancellationToken| {
+        let context = context(System::Salesforce, log, &story);
+        let status = context.status.clone();
+        let config = salesforce_config(&vendors);
+        (tokio::spawn(salesforce::transport::run(context, config, position, Vec::new(), stop.clone())), status)
+    };
+    publish(&world, &vendors, 0..40);
+    story.set(1);
+    let stop = CancellationToken::new();
+    let (running, _) = run(&log, None, &stop);
+    log.proven(TOPIC, 1).await;
+    stop.cancel();
+    running.await.unwrap();
+
+    // A restart goes on after the last event that is stored, with a token that is no longer good.
+    let first = log.facts().into_iter().filter(|f| f.op != Op::Heartbeat).count();
+    let position = log.position(TOPIC);
+    vendors.salesforce.revoke_tokens();
+    publish(&world, &vendors, 40..60);
+    story.set(2);
+    let (stop, second) = (CancellationToken::new(), MemoryLog::default());
+    let (running, _) = run(&second, position.clone(), &stop);
+    second.proven(TOPIC, 2).await;
+    vendors.salesforce.revoke_tokens();
+    publish(&world, &vendors, 60..70);
+    stop.cancel();
+    running.await.unwrap();
+    let said: BTreeSet<_> = log.facts().iter().map(|f| f.event_id.clone()).collect();
+    let again = second.facts().into_iter().filter(|f| f.op != Op::Heartbeat && said.contains(&f.event_id)).count();
+    assert!(first >= 40 && again <= 1, "{first} facts, {again} again");
+
+    // A position outside retention: every record is read, and the stream goes on.
+    vendors.salesforce.expire_before(vendors.salesforce.published());
+    let (stop, third) = (CancellationToken::new(), MemoryLog::default());
+    let (running, _) = run(&third, position, &stop);
+    story.set(3);
+    third.proven(TOPIC, 3).await;
+    stop.cancel();
+    running.await.unwrap();
+    let read: BTreeSet<_> = third.facts().iter().filter(|f| f.read_at.is_some()).map(|f| f.entity.clone()).collect();
+    let all: BTreeSet<_> =
+        [&log, &second].iter().flat_map(|log| log.facts()).filter(|f| f.op == Op::Image).map(|f| f.entity).collect();
+    assert!(all.difference(&read).count() == 0, "{:?}", all.difference(&read).collect::<Vec<_>>());
+}
+
 fn open_gaps(log: &MemoryLog) -> BTreeSet<(String, String)> {
     let facts = log.facts();
     let key = |f: &ontology::Fact| (f.record_id.to_string(), f.version.to_string());

@@ -90,7 +90,8 @@ impl OracleDecoder {
             return self.without_op(envelope, out);
         };
         let source = envelope.get("source").ok_or_else(|| no_identity("an envelope without source"))?;
-        let table = source.get("table").and_then(Json::text).ok_or_else(|| no_identity("a source without table"))?;
+        let table = source.get("table").and_then(Json::text).or_else(|| table_of_schema(entry));
+        let table = table.ok_or_else(|| no_identity("a source without table"))?;
         if source.get("connector").and_then(Json::text).is_some_and(|c| c != "oracle") {
             return Err(no_identity("an envelope of another system"));
         }
@@ -212,6 +213,11 @@ impl OracleDecoder {
         out.facts.push(fact);
         Ok(())
     }
+}
+
+/// The table in the name of an envelope's schema, `server.SCHEMA.TABLE.Envelope`.
+fn table_of_schema<'a>(entry: &'a Json<'_>) -> Option<&'a str> {
+    entry.path("schema.name")?.text()?.strip_suffix(".Envelope")?.rsplit('.').next()
 }
 
 fn no_identity(detail: impl Into<String>) -> (RejectCode, String) {

@@ -9,6 +9,14 @@ pub struct CustomerView {
     pub composite: Composite,
     /// Engine time of the evaluation.
     pub evaluated_at: Millis,
+    /// d
+    pub discrepancies: Vec<proto::v1::Discrepancy>,
+    /// a
+    pub alerts: Vec<proto::v1::Alert>,
+    /// c
+    pub correlations: Vec<proto::v1::Correlation>,
+    /// h
+    pub handoffs: Vec<proto::v1::Handoff>,
 }
 
 impl crate::views::View for CustomerView {

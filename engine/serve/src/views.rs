@@ -267,6 +267,13 @@ impl<V: View> Published<V> {
         ids
     }
 
+    /// Customers that have or had objects of a collection; some more than once.
+    #[must_use]
+    pub fn customers_with(&self, collection: Collection) -> Vec<CustomerId> {
+        let of_collection = self.objects.iter().filter(|entry| entry.key().0 == collection);
+        of_collection.map(|entry| entry.value().clone()).collect()
+    }
+
     /// Ids of all objects of a collection, in order.
     #[must_use]
     pub fn object_ids(&self, collection: Collection) -> Vec<CompactString> {

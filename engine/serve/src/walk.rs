@@ -11,11 +11,14 @@ use crate::reason::{Reason, Refusal};
 /// Walks that are remembered; the oldest is forgotten first.
 const WALKS_MAX: usize = 64;
 
-/// Remembered walks over items of one kind.
+/// Remembered walks over items of one kind, oldest first.
 #[derive(Debug)]
 pub struct Walks<T> {
-    walks: Mutex<VecDeque<(Arguments, LogPos, Arc<Vec<T>>)>>,
+    walks: Mutex<VecDeque<Walk<T>>>,
 }
+
+/// The call, the position it read, and what it found.
+type Walk<T> = (Arguments, LogPos, Arc<Vec<T>>);
 
 /// One page of a walk.
 #[derive(Debug)]

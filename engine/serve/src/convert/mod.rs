@@ -2,6 +2,7 @@
 
 pub mod common;
 pub mod customer;
+pub mod derived;
 pub mod event;
 pub mod golden;
 pub mod identity;

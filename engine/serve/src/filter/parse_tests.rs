@@ -100,7 +100,7 @@ fn faults_name_the_character() {
 
 #[test]
 fn orders_sort_by_each_column_in_turn_with_missing_values_last() {
-    let mut items = vec![
+    let mut items = [
         Item { severity: 0, open_ms: 3, ..item() },
         Item { severity: 2, open_ms: 2, ..item() },
         Item { severity: 2, open_ms: 1, amount: None, ..item() },

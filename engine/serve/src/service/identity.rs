@@ -12,8 +12,7 @@ use resolver::Explanation;
 use tonic::{Request, Response, Status};
 
 use self::columns::COLUMNS;
-use super::{Api, caller, check_batch};
-use crate::backend::{Purpose, Submission};
+use super::{Api, caller, check_batch, check_etag};
 use crate::convert::common::{entity_key, id_of, ratio, source_ref};
 use crate::convert::identity;
 use crate::decide::{self, Decider};
@@ -255,14 +254,10 @@ impl Api {
             return Err(Refusal::new(reason).with("name", &request.name));
         };
         let mut answered = identity::review_item(item);
-        if !request.etag.is_empty() && request.etag != answered.etag {
-            let refusal = Refusal::new(Reason::EtagMismatch).with("name", &request.name);
-            return Err(refusal.with("etag", &answered.etag));
-        }
+        check_etag(&request.name, &request.etag, &answered.etag)?;
         let decider = Decider { actor, reason: &request.comment, at: self.now(), request_id: &request.request_id };
         let fact = decide::judgement(decider, &left, &right, verdict);
-        let submission = Submission { facts: vec![fact], rejected: Vec::new(), purpose: Purpose::Decision };
-        let position = self.backend.submit(submission).await?;
+        let position = self.submit_decision(vec![fact]).await?;
         answered.state = request.decision;
         Ok(v1::DecideReviewItemResponse { review_item: Some(answered), position: position_token(position) })
     }
@@ -286,8 +281,7 @@ impl Api {
         } else {
             let decider = Decider { actor, reason: &request.reason, at: self.now(), request_id: &request.request_id };
             let pairs = sources.iter().map(|source| decide::judgement(decider, &target, source, Verdict::Link));
-            let submission = Submission { facts: pairs.collect(), rejected: Vec::new(), purpose: Purpose::Decision };
-            position_token(self.backend.submit(submission).await?)
+            position_token(self.submit_decision(pairs.collect()).await?)
         };
         let customer = self.backend.published().customer_of(&target);
         Ok(v1::MergeIdentitiesResponse {
@@ -323,8 +317,7 @@ impl Api {
             let decider = Decider { actor, reason: &request.reason, at: self.now(), request_id: &request.request_id };
             let pairs = leaving.iter().flat_map(|left| staying.iter().map(move |right| (left, *right)));
             let facts = pairs.map(|(left, right)| decide::judgement(decider, left, right, Verdict::Unlink)).collect();
-            let submission = Submission { facts, rejected: Vec::new(), purpose: Purpose::Decision };
-            position_token(self.backend.submit(submission).await?)
+            position_token(self.submit_decision(facts).await?)
         };
         Ok(v1::SplitIdentityResponse { moved: leaving.iter().map(source_ref).collect(), position })
     }

@@ -1,20 +1,26 @@
 //! The services of the API. Each method reads its request, asks views or backend, words the answer.
 
 mod admin;
+mod alerts;
+mod correlations;
 mod customers;
+mod discrepancies;
+mod handoffs;
 mod identity;
 mod ingest;
+mod kpis;
+mod listing;
 
 use std::sync::Arc;
 
-use ontology::{LogPos, Millis};
+use ontology::{Fact, LogPos, Millis};
 use prost_reflect::DescriptorPool;
 use proto::v1;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::Routes;
 use tonic::{Request, Status};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Purpose, Submission};
 use crate::drain::Drain;
 use crate::gate::{DEADLINE_DEFAULT, Deadline};
 use crate::policy::Principal;
@@ -34,6 +40,11 @@ pub(crate) const BATCH_MAX: usize = 500;
 pub const NAMES: &[&str] = &[
     "opshub.v1.CustomerStateService",
     "opshub.v1.IdentityService",
+    "opshub.v1.HandoffService",
+    "opshub.v1.DiscrepancyService",
+    "opshub.v1.AlertService",
+    "opshub.v1.CorrelationService",
+    "opshub.v1.KpiService",
     "opshub.v1.IngestService",
     "opshub.v1.AdminService",
 ];
@@ -47,6 +58,11 @@ pub struct Api {
     pub(crate) customer_walks: Walks<Slot<CustomerView>>,
     pub(crate) review_walks: Walks<v1::ReviewItem>,
     pub(crate) source_walks: Walks<v1::Source>,
+    pub(crate) handoff_walks: Walks<v1::Handoff>,
+    pub(crate) discrepancy_walks: Walks<v1::Discrepancy>,
+    pub(crate) alert_walks: Walks<v1::Alert>,
+    pub(crate) correlation_walks: Walks<v1::Correlation>,
+    pub(crate) kpi_walks: Walks<v1::Kpi>,
 }
 
 impl Api {
@@ -61,6 +77,11 @@ impl Api {
             customer_walks: Walks::default(),
             review_walks: Walks::default(),
             source_walks: Walks::default(),
+            handoff_walks: Walks::default(),
+            discrepancy_walks: Walks::default(),
+            alert_walks: Walks::default(),
+            correlation_walks: Walks::default(),
+            kpi_walks: Walks::default(),
         })
     }
 
@@ -78,6 +99,11 @@ impl Api {
             return Ok(());
         }
         Err(Refusal::new(Reason::NotYetApplied))
+    }
+
+    /// Hands over what people decided.
+    pub(crate) async fn submit_decision(&self, facts: Vec<Fact>) -> Result<LogPos, Refusal> {
+        self.backend.submit(Submission { facts, rejected: Vec::new(), purpose: Purpose::Decision }).await
     }
 
     /// The time of an answer: that of the clock, and never before what is published.
@@ -102,6 +128,17 @@ pub(crate) fn check_batch(field: &'static str, count: usize) -> Result<(), Refus
     Err(Refusal::new(Reason::BatchTooLarge).with("field", field).with("count", count).with("limit", BATCH_MAX))
 }
 
+/// Refuses a write to something that changed since it was read.
+pub(crate) fn check_etag(name: &str, asked: &str, current: &str) -> Result<(), Refusal> {
+    if asked.is_empty() || asked == current {
+        return Ok(());
+    }
+    Err(Refusal::new(Reason::EtagMismatch).with("name", name).with("etag", current))
+}
+
+/// Severities in the order of the wire, least first.
+pub(crate) const SEVERITIES: &[&str] = &["LOW", "MEDIUM", "HIGH", "CRITICAL"];
+
 /// Adds a service with the limits and compressions that all have.
 macro_rules! served {
     ($routes:expr, $server:path, $service:expr) => {
@@ -120,13 +157,23 @@ macro_rules! served {
 /// All services.
 pub fn routes(api: Arc<Api>) -> Routes {
     use v1::admin_service_server::AdminServiceServer;
+    use v1::alert_service_server::AlertServiceServer;
+    use v1::correlation_service_server::CorrelationServiceServer;
     use v1::customer_state_service_server::CustomerStateServiceServer;
+    use v1::discrepancy_service_server::DiscrepancyServiceServer;
+    use v1::handoff_service_server::HandoffServiceServer;
     use v1::identity_service_server::IdentityServiceServer;
     use v1::ingest_service_server::IngestServiceServer;
+    use v1::kpi_service_server::KpiServiceServer;
 
     let routes = Routes::default();
     let routes = served!(routes, CustomerStateServiceServer, customers::Customers(api.clone()));
     let routes = served!(routes, IdentityServiceServer, identity::Identities(api.clone()));
+    let routes = served!(routes, HandoffServiceServer, handoffs::Handoffs(api.clone()));
+    let routes = served!(routes, DiscrepancyServiceServer, discrepancies::Discrepancies(api.clone()));
+    let routes = served!(routes, AlertServiceServer, alerts::Alerts(api.clone()));
+    let routes = served!(routes, CorrelationServiceServer, correlations::Correlations(api.clone()));
+    let routes = served!(routes, KpiServiceServer, kpis::Kpis(api.clone()));
     let routes = served!(routes, IngestServiceServer, ingest::Ingest(api.clone()));
     served!(routes, AdminServiceServer, admin::Admin(api))
 }

@@ -101,7 +101,14 @@ pub fn customer(account: &str, cases: u32, position: LogPos) -> Arc<CustomerView
 }
 
 fn view_of(composite: Composite) -> Arc<CustomerView> {
-    Arc::new(CustomerView { composite, evaluated_at: T })
+    Arc::new(CustomerView {
+        composite,
+        evaluated_at: T,
+        discrepancies: Vec::new(),
+        alerts: Vec::new(),
+        correlations: Vec::new(),
+        handoffs: Vec::new(),
+    })
 }
 
 fn entity(key: &EntityKey, object: &str, mut fields: FieldsBuilder) -> Entity {

@@ -153,6 +153,7 @@ async fn a_world_arrives_whole() {
     assert!(log.facts().len() > pushed);
     every_word_is_known(&log);
     every_contact_is_known(&world, &log);
+    lists_agree_with_pushes(&log);
 
     stop.cancel();
     connector.await.unwrap();
@@ -221,6 +222,22 @@ fn open_gaps(log: &MemoryLog) -> BTreeSet<(String, String)> {
     let key = |f: &ontology::Fact| (f.record_id.to_string(), f.version.to_string());
     let read: BTreeSet<_> = facts.iter().filter(|f| f.read_at.is_some()).map(key).collect();
     facts.iter().filter(|f| f.op == Op::Gap).map(key).filter(|gap| !read.contains(gap)).collect()
+}
+
+/// A row read by a list job says what the pushed row of the same version said.
+fn lists_agree_with_pushes(log: &MemoryLog) {
+    let mut said = BTreeMap::new();
+    let mut compared = 0;
+    for fact in log.facts().into_iter().filter(|f| f.op == Op::Image) {
+        let key = (fact.object.clone(), fact.record_id.clone(), fact.version.clone());
+        if fact.read_at.is_none() {
+            said.insert(key, fact.fields);
+        } else if let Some(pushed) = said.get(&key) {
+            assert!(pushed.iter().eq(fact.fields.iter()), "{key:?}: {pushed:?} {:?}", fact.fields);
+            compared += 1;
+        }
+    }
+    assert!(compared > 100, "{compared}");
 }
 
 /// No status outside the mappings, and no bad value but the planted estimates.

@@ -62,6 +62,21 @@ pub async fn call(request: reqwest::RequestBuilder) -> Result<(reqwest::header::
     Ok((response.headers().clone(), body.freeze()))
 }
 
+/// `text` as it may stand in the query of an address.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("writing to a string cannot fail");
+        }
+    }
+    out
+}
+
 /// Ids that list jobs have handed over already, so that overlapping windows do not repeat them.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -82,5 +97,30 @@ impl Seen {
             self.older = std::mem::take(&mut self.newer);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_plain_is_escaped() {
+        assert_eq!(escaped("a-Z_0.~"), "a-Z_0.~");
+        assert_eq!(escaped("{\"ä\": 1}"), "%7B%22%C3%A4%22%3A%201%7D");
+    }
+
+    #[test]
+    fn an_id_is_new_once_for_a_long_while() {
+        let mut seen = Seen::default();
+        assert!(seen.is_new("a".to_owned()) && !seen.is_new("a".to_owned()));
+        for id in 0..Seen::IDS_MAX {
+            assert!(seen.is_new(id.to_string()));
+        }
+        assert!(!seen.is_new("a".to_owned()), "one generation later");
+        for id in 0..=Seen::IDS_MAX {
+            seen.is_new(format!("x{id}"));
+        }
+        assert!(seen.is_new("a".to_owned()), "forgotten after two");
     }
 }

@@ -4,6 +4,7 @@
 pub mod body;
 pub mod credentials;
 pub mod http;
+pub mod list_job;
 pub mod liveness;
 pub mod retry;
 pub mod status;

@@ -98,7 +98,9 @@ impl Mapping {
 
     fn read(&self, map: &FieldMap, values: &[Native<'_>]) -> Outcome {
         if values.iter().all(Native::is_empty) {
-            return Outcome::Null;
+            // Where a flag is a word that means yes, a blank means no.
+            let is_flag = matches!(&map.kind, Kind::Bool { yes } if !yes.is_empty());
+            return if is_flag { Outcome::Bool(false) } else { Outcome::Null };
         }
         let first = &values[0];
         match &map.kind {

@@ -25,9 +25,8 @@ use crate::contract::{Framing, Sink};
 use crate::edge::Context;
 use crate::edge::body::{Received, answer, receive, take};
 use crate::edge::credentials::{Secret, has_bearer};
-use crate::edge::http::{CallError, Seen, call, client};
-use crate::edge::retry::Backoff;
-use crate::edge::status::ConnectorState;
+use crate::edge::http::{CallError, Seen, call, client, escaped};
+use crate::edge::list_job::{ListJob, every};
 use crate::value::parse_instant;
 
 /// Name of the list job's position.
@@ -110,7 +109,7 @@ struct Page {
 }
 
 /// The list job with what it remembers between runs.
-struct ListJob<S> {
+struct Lister<S> {
     context: Context<S>,
     config: OracleListConfig,
     client: reqwest::Client,
@@ -130,28 +129,12 @@ pub async fn list<S: Sink>(
 ) {
     let known_scn = position.and_then(|p| String::from_utf8(p).ok()).and_then(|text| text.parse().ok());
     let interval = config.interval;
-    let mut job = ListJob { context, config, client: client(), token: None, known_scn, seen: Seen::default() };
-    let mut backoff = Backoff::default();
-    loop {
-        let delay = match job.run().await {
-            Ok(()) => {
-                backoff.reset();
-                interval
-            }
-            Err(error) => {
-                job.context.status.failed(&error.to_string(), job.context.clock.now());
-                backoff.next_delay()
-            }
-        };
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = tokio::time::sleep(delay) => {}
-        }
-    }
-    job.context.status.enter(ConnectorState::Stopped);
+    let (status, clock) = (context.status.clone(), context.clock.clone());
+    let job = Lister { context, config, client: client(), token: None, known_scn, seen: Seen::default() };
+    every(job, interval, status, clock, stop).await;
 }
 
-impl<S: Sink> ListJob<S> {
+impl<S: Sink> ListJob for Lister<S> {
     async fn run(&mut self) -> Result<(), CallError> {
         // What the source knows before the pages are read is the most that they can prove.
         let current: Current = serde_json::from_slice(&self.get("current").await?)
@@ -167,7 +150,9 @@ impl<S: Sink> ListJob<S> {
         self.known_scn = Some(scn);
         self.prove(until, scn).await
     }
+}
 
+impl<S: Sink> Lister<S> {
     async fn prove(&self, until: Millis, scn: u128) -> Result<(), CallError> {
         let partition = &self.config.partition;
         let fact = crate::edge::liveness::heartbeat(System::Oracle, partition, until, self.context.clock.now());
@@ -231,18 +216,4 @@ impl<S: Sink> ListJob<S> {
         tracing::debug!(system = System::Oracle.name(), "a new access token");
         Ok(token.access_token)
     }
-}
-
-/// `text` as it may stand in the query of an address.
-pub(crate) fn escaped(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(text.len() * 3);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            write!(out, "%{byte:02X}").expect("writing to a string cannot fail");
-        }
-    }
-    out
 }

@@ -21,11 +21,10 @@ use crate::contract::{Decoded, Framing, Sink, Submission};
 use crate::edge::Context;
 use crate::edge::body::{receive, take};
 use crate::edge::credentials::{Secret, has_basic};
-use crate::edge::http::{CallError, Seen, call, client};
+use crate::edge::http::{CallError, Seen, call, client, escaped};
+use crate::edge::list_job::{ListJob, every};
 use crate::edge::liveness::heartbeat;
-use crate::edge::retry::Backoff;
 use crate::json::Json;
-use crate::oracle::transport::escaped;
 
 /// Name of the list job's position.
 pub const POSITION: &str = "sap/list";
@@ -85,7 +84,7 @@ async fn idoc<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Header
 }
 
 /// The list job with what it remembers between runs.
-struct ListJob<S> {
+struct Lister<S> {
     context: Context<S>,
     config: SapListConfig,
     client: reqwest::Client,
@@ -105,27 +104,12 @@ pub async fn list<S: Sink>(
     let known_until = position.and_then(|p| p.try_into().ok()).map(|bytes| Millis(i64::from_be_bytes(bytes)));
     let known_until = known_until.unwrap_or_else(|| context.clock.now());
     let interval = config.interval;
-    let mut job = ListJob { context, config, client: client(), known_until, seen: Seen::default() };
-    let mut backoff = Backoff::default();
-    loop {
-        let delay = match job.run().await {
-            Ok(()) => {
-                backoff.reset();
-                interval
-            }
-            Err(error) => {
-                job.context.status.failed(&error.to_string(), job.context.clock.now());
-                backoff.next_delay()
-            }
-        };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(delay) => {}
-        }
-    }
+    let (status, clock) = (context.status.clone(), context.clock.clone());
+    let job = Lister { context, config, client: client(), known_until, seen: Seen::default() };
+    every(job, interval, status, clock, stop).await;
 }
 
-impl<S: Sink> ListJob<S> {
+impl<S: Sink> ListJob for Lister<S> {
     async fn run(&mut self) -> Result<(), CallError> {
         let mut proven = None;
         for set in SETS {
@@ -143,7 +127,9 @@ impl<S: Sink> ListJob<S> {
         self.context.status.watermark(until);
         Ok(())
     }
+}
 
+impl<S: Sink> Lister<S> {
     /// Reads what changed in one set; the server's time at the first page.
     async fn set(&mut self, set: &str) -> Result<Millis, CallError> {
         let since = jiff::Timestamp::from_millisecond((self.known_until - OVERLAP_MS).0)

@@ -24,8 +24,8 @@ use crate::edge::Context;
 use crate::edge::body::{Received, receive, take};
 use crate::edge::credentials::Secret;
 use crate::edge::http::{CallError, Seen, call, client};
+use crate::edge::list_job::{ListJob, every};
 use crate::edge::liveness::heartbeat;
-use crate::edge::retry::Backoff;
 use crate::json::Json;
 
 /// Name of the list job's position.
@@ -104,7 +104,7 @@ async fn webhook<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Hea
 }
 
 /// The list job with what it remembers between runs.
-struct SearchJob<S> {
+struct Searcher<S> {
     context: Context<S>,
     config: WxccSearchConfig,
     client: reqwest::Client,
@@ -124,27 +124,12 @@ pub async fn search<S: Sink>(
     let known_until = position.and_then(|p| p.try_into().ok()).map(|bytes| Millis(i64::from_be_bytes(bytes)));
     let known_until = known_until.unwrap_or_else(|| context.clock.now());
     let interval = config.interval;
-    let mut job = SearchJob { context, config, client: client(), known_until, seen: Seen::default() };
-    let mut backoff = Backoff::default();
-    loop {
-        let delay = match job.run().await {
-            Ok(()) => {
-                backoff.reset();
-                interval
-            }
-            Err(error) => {
-                job.context.status.failed(&error.to_string(), job.context.clock.now());
-                backoff.next_delay()
-            }
-        };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(delay) => {}
-        }
-    }
+    let (status, clock) = (context.status.clone(), context.clock.clone());
+    let job = Searcher { context, config, client: client(), known_until, seen: Seen::default() };
+    every(job, interval, status, clock, stop).await;
 }
 
-impl<S: Sink> SearchJob<S> {
+impl<S: Sink> ListJob for Searcher<S> {
     async fn run(&mut self) -> Result<(), CallError> {
         let (from, to) = (self.known_until - OVERLAP_MS, self.context.clock.now());
         let mut proven = to;
@@ -162,7 +147,9 @@ impl<S: Sink> SearchJob<S> {
         self.context.status.watermark(until);
         Ok(())
     }
+}
 
+impl<S: Sink> Searcher<S> {
     /// Reads one window page by page; the instant up to which the answers are complete.
     async fn window(&mut self, comparator: &str, from: Millis, to: Millis) -> Result<Millis, CallError> {
         let mut cursor = "NA".to_owned();

@@ -22,7 +22,7 @@ mod sections;
 #[cfg(test)]
 mod sections_tests;
 #[cfg(test)]
-mod testkit;
+pub(crate) mod testkit;
 
 pub use assessment::{Assessment, assess};
 pub use life::{HandoffAction, advance};

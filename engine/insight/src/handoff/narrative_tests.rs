@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use ontology::status::{CaseStatus, Channel, InvoiceStatus, ServiceOrderStatus};
+use ontology::status::{CaseStatus, Channel, CreditNoteStatus, InvoiceStatus, ServiceOrderStatus};
 use ontology::{EntityKind, Field, System, ValueRef};
 
 use super::testkit::{World, cents, text, time, word};
@@ -210,6 +210,25 @@ fn finished_orders_count_for_thirty_days_or_when_tied_to_the_case() {
     check(&world, "case SF-2026-8831 and SAP service order SO-1 (completed 2026-02-07)");
     world.put(EntityKind::ServiceOrder, "SO-1", &[(Field::Status, ValueRef::Null), (Field::CaseRef, ValueRef::Null)]);
     check(&world, "case SF-2026-8831");
+}
+
+#[test]
+fn open_discrepancies_of_the_customer_are_counted() {
+    let mut world = bare();
+    world.case("SF-2");
+    world.put(EntityKind::Case, "SF-2", &[(Field::Status, word(CaseStatus::Resolved))]);
+    let pending = (Field::Status, word(CreditNoteStatus::PendingApproval));
+    let note = [pending, (Field::CaseRef, text("SF-2")), (Field::Amount, cents(100)), (Field::Currency, text("USD"))];
+    world.put(EntityKind::CreditNote, "CN-1", &note);
+    world.pass(59_999);
+    check(&world, "case SF-2026-8831");
+    world.pass(1);
+    check(&world, "case SF-2026-8831 and 1 open discrepancy");
+    world.put(EntityKind::CreditNote, "CN-2", &note);
+    world.pass(60_000);
+    check(&world, "case SF-2026-8831 and 2 open discrepancies");
+    world.put(EntityKind::CreditNote, "CN-1", &[(Field::Status, word(CreditNoteStatus::Approved))]);
+    check(&world, "case SF-2026-8831 and 1 open discrepancy");
 }
 
 #[test]

@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
-use ontology::status::{Channel, CreditNoteStatus, ServiceOrderStatus};
-use ontology::{EntityKey, EntityKind, Field, Fields, FieldsBuilder, ListBuilder, Op, System, ValueRef};
+use ontology::status::{CaseStatus, Channel, CreditNoteStatus, InvoiceStatus, ServiceOrderStatus};
+use ontology::{EntityKey, EntityKind, Field, Fields, FieldsBuilder, ListBuilder, Millis, Op, System, ValueRef};
 
-use super::testkit::{World, cents, text, time, word};
+use super::testkit::{T, World, at, cents, text, time, word};
 use super::{Advice, Assessment, Missing, SectionName, SectionStatus};
+use crate::timeline::timeline;
 
 const EMPTY: SectionStatus = SectionStatus::ConfirmedEmpty { is_without_counterpart: false };
 const NO_COUNTERPART: SectionStatus = SectionStatus::ConfirmedEmpty { is_without_counterpart: true };
@@ -163,6 +164,45 @@ fn advice_rests_on_what_the_records_say() {
     assert_eq!(reasons[0], "Do not credit again: credit note CN-1 is pending.");
     assert_eq!(reasons[1], "Give the customer the date of service order SO-1 (scheduled for 2026-03-12).");
     assert!(assessment.package.recommendations.iter().all(|r| !r.evidence.is_empty()));
+}
+
+#[test]
+fn conclusions_are_handed_over_with_the_advice_that_follows() {
+    let mut world = World::a01();
+    world.put(EntityKind::Case, "SF-2026-8831", &[(Field::Status, word(CaseStatus::Resolved))]);
+    for (id, month) in [("INV-1", "2025-12"), ("INV-2", "2026-01"), ("INV-3", "2026-02")] {
+        let issued_at = time(&format!("{month}-10T00:00:00Z"));
+        let paid = (Field::Status, word(InvoiceStatus::Paid));
+        world.invoice(id, &[paid, (Field::Amount, cents(10_000)), (Field::IssuedAt, issued_at)]);
+    }
+    world.invoice("INV-4521", &[(Field::Amount, cents(14_000)), (Field::IssuedAt, time("2026-03-10T09:00:00Z"))]);
+    world.pass(60_000);
+    let assessment = world.assess("TR-1");
+    assert_eq!(status(&assessment, SectionName::Discrepancies), SectionStatus::Present);
+    assert_eq!(status(&assessment, SectionName::Correlations), SectionStatus::Present);
+    let advice = |code: Advice| assessment.package.recommendations.iter().find(|r| r.code == code).unwrap();
+    assert!(!advice(Advice::VerifyBeforeCredit).evidence.is_empty());
+    assert_eq!(
+        advice(Advice::OpenDiscrepancy).reason,
+        "Salesforce case SF-2026-8831 marked resolved but dispute DSP-1 still open — flagging for billing review."
+    );
+    let entries = timeline(&world.composite(), &world.derived(), Millis::MIN, world.now);
+    assert!(entries.is_sorted());
+    assert!(entries.iter().any(|entry| entry.what == "RC2" && entry.at == world.now));
+    let dispute = entries.iter().find(|entry| entry.entity.id == "DSP-1" && entry.what == "status").unwrap();
+    assert_eq!((dispute.text.as_str(), dispute.at), ("Open", at(T)));
+    let last_minute = timeline(&world.composite(), &world.derived(), at(T), world.now);
+    assert!(last_minute.iter().all(|entry| entry.at > at(T)) && !last_minute.is_empty());
+}
+
+#[test]
+fn nothing_concluded_is_certain_only_while_every_source_is_fresh() {
+    let mut world = bare();
+    check(&world, SectionName::Discrepancies, EMPTY);
+    check(&world, SectionName::Correlations, EMPTY);
+    check(&world, SectionName::Sla, SectionStatus::Unavailable(Missing::NotEvaluated));
+    world.lag(System::Sap, 300_001);
+    check(&world, SectionName::Correlations, SectionStatus::Unavailable(Missing::SourceDown));
 }
 
 #[test]

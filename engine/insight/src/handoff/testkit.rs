@@ -20,6 +20,7 @@ use state::{Composite, Entity, Freshness, Member, PartyTree};
 use super::{Assessment, HandoffAction, TransferMemory, advance, assess};
 use crate::context::{Context, Reference, Settings};
 use crate::derived::Derived;
+use crate::evaluate;
 
 /// The instant that the worked examples are told at.
 pub const T: &str = "2026-03-10T15:00:00Z";
@@ -52,7 +53,6 @@ pub struct World {
     pub members: Vec<EntityKey>,
     pub possible: Vec<Possible>,
     pub freshness: Freshness,
-    pub derived: Derived,
     pub settings: Settings,
     pub reference: Reference,
     pub now: Millis,
@@ -67,7 +67,6 @@ impl World {
             members: Vec::new(),
             possible: Vec::new(),
             freshness: Freshness::default(),
-            derived: Derived::default(),
             settings: Settings::default(),
             reference: Reference::default(),
             now: at(T),
@@ -264,10 +263,15 @@ impl World {
         Context { settings: &self.settings, reference: &self.reference, now: self.now }
     }
 
+    /// What is concluded about the customer now.
+    pub fn derived(&self) -> Derived {
+        evaluate(&self.composite(), &self.context())
+    }
+
     pub fn assess(&self, transfer: &str) -> Assessment {
         let composite = self.composite();
         let transfer = &self.entities[&EntityKey::new(EntityKind::Transfer, transfer)];
-        assess(transfer, &composite, &self.derived, &self.context())
+        assess(transfer, &composite, &self.derived(), &self.context())
     }
 
     /// Moves transfer TR-1 on.

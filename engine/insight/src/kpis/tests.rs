@@ -181,3 +181,31 @@ fn every_figure_has_its_own_code() {
     codes.dedup();
     assert_eq!(codes.len(), ALL.len());
 }
+
+#[test]
+fn a_customer_adds_its_disputes_discrepancies_and_released_transfers() {
+    use crate::handoff::testkit::{World, word};
+    use ontology::status::{CaseStatus, DisputeStatus};
+    use ontology::{Field, ValueRef};
+
+    let mut world = World::a01();
+    world.dispute("DSP-1", "INV-4521", &[(Field::OpenedAt, ValueRef::Time(world.now))]);
+    world.dispute("DSP-2", "INV-4521", &[(Field::OpenedAt, ValueRef::Null)]);
+    let memory = world.advance(None).0;
+    world.put(EntityKind::Case, "SF-2026-8831", &[(Field::Status, word(CaseStatus::Resolved))]);
+    world.dispute("DSP-1", "INV-4521", &[(Field::CaseRef, ValueRef::Text("SF-2026-8831"))]);
+    world.pass(60_000);
+    let added = Contribution::of(&world.composite(), &world.derived(), [&memory]);
+    let disputes: Vec<&str> = added.disputes.iter().map(|entry| entry.dispute.id.as_str()).collect();
+    assert_eq!(disputes, ["DSP-1"], "without a date of opening it belongs to no window");
+    assert_eq!((added.handoffs.len(), added.handoffs[0].is_complete), (1, true));
+    assert_eq!((added.discrepancies.len(), added.discrepancies[0].closed_at), (1, None));
+
+    world.pass(1_000);
+    world.put(EntityKind::Dispute, "DSP-1", &[(Field::Status, word(DisputeStatus::Withdrawn))]);
+    let added = Contribution::of(&world.composite(), &world.derived(), []);
+    assert!(added.disputes.is_empty() && added.handoffs.is_empty());
+    assert_eq!(added.discrepancies[0].closed_at, Some(world.now));
+    let nobody = World::empty();
+    assert!(Contribution::of(&nobody.composite(), &nobody.derived(), []).is_empty());
+}

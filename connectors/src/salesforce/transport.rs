@@ -87,8 +87,8 @@ impl From<Status> for StreamError {
     }
 }
 
-/// The connector: run it with [`Salesforce::run`].
-pub struct Salesforce<S> {
+/// The subscription with what it remembers between two lives of the stream.
+struct Salesforce<S> {
     context: Context<S>,
     config: SalesforceConfig,
     rest: Rest,

@@ -8,6 +8,8 @@ mod anomaly;
 mod handoff_gap;
 mod mismatch;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use compact_str::CompactString;
 use ontology::canonical::Json;

@@ -8,6 +8,8 @@ mod anomalies;
 mod candidates;
 mod ledger;
 mod subjects;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use compact_str::CompactString;

@@ -2,6 +2,8 @@
 //! closes by itself when its cause is gone.
 
 mod plausible;
+#[cfg(test)]
+mod tests;
 
 use compact_str::CompactString;
 use ontology::entity::fields_of;

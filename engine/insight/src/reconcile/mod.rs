@@ -10,6 +10,8 @@ mod rc2;
 mod rc3;
 mod related;
 mod spans;
+#[cfg(test)]
+mod tests;
 
 use compact_str::CompactString;
 use ontology::canonical::Json;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use insight::kpis::KpiValue;
 use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, PartyRecord, System};
 use resolver::{Explanation, ReviewItem};
 use storage::{QuarantineFilter, QuarantineId, QuarantinePage, Quarantined};
@@ -64,7 +65,7 @@ pub trait Backend: Send + Sync + 'static {
     fn digest(&self) -> Reply<'_, (String, LogPos)>;
 
     /// All key figures.
-    fn kpis(&self) -> Reply<'_, Vec<proto::v1::Kpi>>;
+    fn kpis(&self) -> Reply<'_, Vec<KpiValue>>;
 }
 
 /// How a customer is named.

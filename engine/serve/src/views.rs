@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use compact_str::CompactString;
 use dashmap::DashMap;
+use insight::alerts::Alert;
 use ontology::{CustomerId, EntityKey, LogPos, Millis};
 use state::Freshness;
 use tokio::sync::watch as position_channel;
@@ -67,6 +68,8 @@ pub struct Publication<V> {
     pub roots: Vec<(EntityKey, Option<EntityKey>)>,
     /// Customers that became several.
     pub splits: Vec<(CustomerId, Vec<CustomerId>)>,
+    /// Alerts on sources as they stand now; none if nothing about them changed.
+    pub source_alerts: Option<Vec<Alert>>,
     /// What is known about the sources.
     pub freshness: Freshness,
 }
@@ -112,6 +115,7 @@ pub struct Published<V: View> {
     splits: DashMap<CustomerId, Vec<CustomerId>>,
     objects: DashMap<(Collection, CompactString), CustomerId>,
     freshness: ArcSwap<Freshness>,
+    source_alerts: ArcSwap<Vec<Alert>>,
     position: position_channel::Sender<LogPos>,
     now: ArcSwap<Millis>,
     customers_feed: Arc<Feed>,
@@ -131,6 +135,7 @@ impl<V: View> Published<V> {
             splits: DashMap::new(),
             objects: DashMap::new(),
             freshness: ArcSwap::from_pointee(Freshness::default()),
+            source_alerts: ArcSwap::default(),
             position: position_channel::Sender::new(position),
             now: ArcSwap::from_pointee(Millis::MIN),
             customers_feed: feed(),
@@ -140,9 +145,13 @@ impl<V: View> Published<V> {
 
     /// Makes a position readable. Called by one publisher, with positions that never fall.
     pub fn publish(&self, publication: Publication<V>) {
-        let Publication { position, now, views, retired, memberships, roots, splits, freshness } = publication;
+        let Publication { position, now, views, retired, memberships, roots, splits, source_alerts, freshness } =
+            publication;
         self.freshness.store(Arc::new(freshness));
         self.now.store(Arc::new(now));
+        if let Some(alerts) = source_alerts {
+            self.source_alerts.store(Arc::new(alerts));
+        }
         for (party, customer) in memberships {
             self.aliases.insert(CustomerId::of_member(&party), party.clone());
             self.members.insert(party, customer);
@@ -207,6 +216,12 @@ impl<V: View> Published<V> {
     #[must_use]
     pub fn freshness(&self) -> Freshness {
         **self.freshness.load()
+    }
+
+    /// Alerts on sources: they belong to no customer.
+    #[must_use]
+    pub fn source_alerts(&self) -> Arc<Vec<Alert>> {
+        self.source_alerts.load_full()
     }
 
     /// Waits until a position is readable; false if it is not by `until`.

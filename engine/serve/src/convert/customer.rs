@@ -11,7 +11,10 @@ use state::{Composite, Entity};
 
 use super::common::{freshness, ratio, source_ref, time};
 use super::golden::golden_record;
-use super::records;
+use super::{derived, records};
+use crate::token::position_token;
+use crate::view::CustomerView;
+use crate::views::Slot;
 
 /// Ended interactions that a state shows at most.
 const RECENT_INTERACTIONS_MAX: usize = 20;
@@ -166,11 +169,17 @@ const PATHS: &[(&str, &[EntityKind])] = &[
     ("in_flight_dispatches", &[EntityKind::FieldDispatch]),
 ];
 
+/// Fields that rest on what is concluded; they are named together, because a conclusion is replaced
+/// as a whole.
+const DERIVED_PATHS: &[&str] = &["open_discrepancies", "open_alerts", "correlations"];
+
 /// Which fields differ between two states of a customer, by bit. Records are shared between states
 /// as long as they do not change, so comparing their addresses is enough.
 #[must_use]
-pub fn changed_paths(before: &Composite, after: &Composite) -> u32 {
+pub fn changed_paths(before: &CustomerView, after: &CustomerView) -> u32 {
     let mut paths = 0;
+    let derived_differs = !Arc::ptr_eq(&before.derived, &after.derived);
+    let (before, after) = (&before.composite, &after.composite);
     for (bit, (_, kinds)) in PATHS.iter().enumerate() {
         let is_same = kinds.iter().all(|kind| {
             let (mut old, mut new) = (before.of_kind(*kind), after.of_kind(*kind));
@@ -186,26 +195,42 @@ pub fn changed_paths(before: &Composite, after: &Composite) -> u32 {
             paths |= 1 << bit;
         }
     }
+    if derived_differs {
+        paths |= DERIVED_PATHS.iter().enumerate().map(|(place, _)| 1 << (PATHS.len() + place)).sum::<u32>();
+    }
     paths
 }
 
 /// The names of the fields in `paths`.
 #[must_use]
 pub fn path_names(paths: u32) -> Vec<String> {
-    let named = PATHS.iter().enumerate().filter(|(bit, _)| paths & (1 << bit) != 0);
-    named.map(|(_, (name, _))| (*name).to_owned()).collect()
+    let names = PATHS.iter().map(|(name, _)| *name).chain(DERIVED_PATHS.iter().copied());
+    let named = names.enumerate().filter(|(bit, _)| paths & (1 << bit) != 0);
+    named.map(|(_, name)| name.to_owned()).collect()
 }
 
-/// The whole state: what the systems know, with version and position.
+/// The whole state: what the systems know and what is concluded, as it can be read.
 #[must_use]
-pub fn identified(
-    mut state: v1::CustomerState,
-    version: u64,
-    position: String,
-    published_at: Millis,
-) -> v1::CustomerState {
-    state.version = version;
-    state.position = position;
-    state.publish_time = time(published_at);
-    state
+pub fn state(slot: &Slot<CustomerView>, known: &state::Freshness, now: Millis) -> v1::CustomerState {
+    let view = &slot.view;
+    let mut open_discrepancies = derived::discrepancies(view);
+    open_discrepancies
+        .retain(|it| is_one_of(it.state(), &[v1::DiscrepancyState::Open, v1::DiscrepancyState::Acknowledged]));
+    let mut open_alerts = derived::alerts(view);
+    open_alerts.retain(|it| is_one_of(it.state(), &[v1::AlertState::Firing, v1::AlertState::Acknowledged]));
+    let mut correlations = derived::correlations(view);
+    correlations.retain(|it| it.state() == v1::CorrelationState::Accepted);
+    v1::CustomerState {
+        version: slot.version,
+        position: position_token(slot.changed_at),
+        publish_time: time(view.evaluated_at),
+        open_discrepancies,
+        open_alerts,
+        correlations,
+        ..composite(&view.composite, known, now)
+    }
+}
+
+fn is_one_of<S: PartialEq>(state: S, states: &[S]) -> bool {
+    states.contains(&state)
 }

@@ -5,7 +5,9 @@ pub mod customer;
 pub mod derived;
 pub mod event;
 pub mod golden;
+pub mod handoff;
 pub mod identity;
+pub mod kpi;
 pub mod records;
 
 /// Number on the wire of a word of an ontology vocabulary. Wire enums list the same words in the

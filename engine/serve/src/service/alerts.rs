@@ -53,7 +53,8 @@ impl AlertService for Alerts {
             page_token: &request.page_token,
         };
         let newest = |a: &Alert, b: &Alert| later_first(a.fire_time.as_ref(), b.fire_time.as_ref());
-        let listed = self.0.list(listing, COLUMNS, &self.0.alert_walks, derived::alerts, newest)?;
+        let listed =
+            self.0.list(listing, COLUMNS, &self.0.alert_walks, self.0.source_alerts(), derived::alerts, newest)?;
         Ok(Response::new(v1::ListAlertsResponse {
             alerts: listed.items,
             next_page_token: listed.next_page_token,
@@ -79,16 +80,30 @@ impl AlertService for Alerts {
 }
 
 impl Api {
+    /// Alerts on sources: they belong to no customer.
+    fn source_alerts(&self) -> Vec<Alert> {
+        let published = self.backend.published();
+        let position = position_token(published.position());
+        let alerts = published.source_alerts();
+        alerts.iter().map(|alert| Alert { position: position.clone(), ..derived::alert_of(alert) }).collect()
+    }
+
+    fn alert(&self, name: &str) -> Result<Alert, Refusal> {
+        let id = id_of("name", "alerts", name)?;
+        let slot = self.backend.published().customer_of_object(Collection::Alerts, id);
+        let mut all = slot.map(|slot| derived::alerts(&slot.view)).unwrap_or_default();
+        all.extend(self.source_alerts());
+        let found = all.into_iter().find(|alert| alert.name == name);
+        found.ok_or_else(|| Refusal::new(Reason::AlertNotFound).with("name", name))
+    }
+
     async fn acknowledge_alert(
         &self,
         request: &v1::AcknowledgeAlertRequest,
         actor: &str,
     ) -> Result<v1::AcknowledgeAlertResponse, Refusal> {
         let id = id_of("name", "alerts", &request.name)?;
-        let slot = self.backend.published().customer_of_object(Collection::Alerts, id);
-        let found =
-            slot.and_then(|slot| derived::alerts(&slot.view).into_iter().find(|alert| alert.name == request.name));
-        let mut alert = found.ok_or_else(|| Refusal::new(Reason::AlertNotFound).with("name", &request.name))?;
+        let mut alert = self.alert(&request.name)?;
         if alert.state() == AlertState::Resolved {
             return Err(Refusal::new(Reason::AlreadyResolved).with("name", &request.name));
         }

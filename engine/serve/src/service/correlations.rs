@@ -48,7 +48,8 @@ impl CorrelationService for Correlations {
             page_token: &request.page_token,
         };
         let newest = |a: &Correlation, b: &Correlation| later_first(a.event_time.as_ref(), b.event_time.as_ref());
-        let listed = self.0.list(listing, COLUMNS, &self.0.correlation_walks, derived::correlations, newest)?;
+        let listed =
+            self.0.list(listing, COLUMNS, &self.0.correlation_walks, Vec::new(), derived::correlations, newest)?;
         Ok(Response::new(v1::ListCorrelationsResponse {
             correlations: listed.items,
             next_page_token: listed.next_page_token,

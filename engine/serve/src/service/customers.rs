@@ -1,6 +1,7 @@
 //! Customer states: get, batch, query, watch, timeline.
 
 mod columns;
+mod timeline;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -124,10 +125,7 @@ impl Api {
     }
 
     fn state(&self, slot: &Slot<CustomerView>) -> v1::CustomerState {
-        let view = &slot.view;
-        let known = self.backend.published().freshness();
-        let state = customer::composite(&view.composite, &known, self.now());
-        customer::identified(state, slot.version, position_token(slot.changed_at), view.evaluated_at)
+        customer::state(slot, &self.backend.published().freshness(), self.now())
     }
 
     async fn batch(
@@ -203,11 +201,6 @@ impl Api {
         };
         let feed = self.backend.published().customers_feed().clone();
         Watch::begin(feed, self.drain.clone(), watched, watch_request)
-    }
-
-    fn timeline(&self, request: &v1::ListTimelineEntriesRequest) -> Result<v1::ListTimelineEntriesResponse, Refusal> {
-        let _ = request;
-        Err(Refusal::new(Reason::Internal).with("attempt", "reading a timeline"))
     }
 }
 

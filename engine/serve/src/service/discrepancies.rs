@@ -85,7 +85,8 @@ impl DiscrepancyService for Discrepancies {
             page_token: &request.page_token,
         };
         let newest = |a: &Discrepancy, b: &Discrepancy| later_first(a.open_time.as_ref(), b.open_time.as_ref());
-        let listed = self.0.list(listing, COLUMNS, &self.0.discrepancy_walks, derived::discrepancies, newest)?;
+        let listed =
+            self.0.list(listing, COLUMNS, &self.0.discrepancy_walks, Vec::new(), derived::discrepancies, newest)?;
         Ok(Response::new(v1::ListDiscrepanciesResponse {
             discrepancies: listed.items,
             next_page_token: listed.next_page_token,

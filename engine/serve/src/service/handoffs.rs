@@ -10,10 +10,11 @@ use tonic::{Request, Response, Status};
 use super::listing::{Listing, later_first};
 use super::{Api, caller, check_etag};
 use crate::convert::common::{id_of, millis};
-use crate::convert::derived;
+use crate::convert::handoff::{self, Version};
 use crate::decide::{self, Decider, TransferRequest};
 use crate::filter::{Column, Kind, Operand};
 use crate::gate::Deadline;
+use crate::policy::Role;
 use crate::reason::{Reason, Refusal};
 use crate::request_id::Call;
 use crate::token::position_token;
@@ -73,11 +74,13 @@ impl HandoffService for Handoffs {
         &self,
         request: Request<v1::GetHandoffRequest>,
     ) -> Result<Response<v1::GetHandoffResponse>, Status> {
-        let (_, deadline) = caller(&request)?;
+        let (principal, deadline) = caller(&request)?;
         let request = request.into_inner();
         self.0.wait(&request.min_position, deadline).await?;
-        let version = u32::try_from(request.package_version);
-        let version = version.map_err(|_| Status::from(Refusal::field("package_version", "is negative")))?;
+        let number = u32::try_from(request.package_version);
+        let number = number.map_err(|_| Status::from(Refusal::field("package_version", "is negative")))?;
+        let is_auditor = principal.roles.contains(&Role::Auditor);
+        let version = if number == 0 { Version::Newest } else { Version::Number { number, is_auditor } };
         let handoff = Some(self.0.handoff(&request.name, version)?);
         Ok(Response::new(v1::GetHandoffResponse { handoff }))
     }
@@ -96,7 +99,7 @@ impl HandoffService for Handoffs {
             page_token: &request.page_token,
         };
         let newest = |a: &Handoff, b: &Handoff| later_first(a.initiate_time.as_ref(), b.initiate_time.as_ref());
-        let listed = self.0.list(listing, COLUMNS, &self.0.handoff_walks, |view| derived::handoffs(view, 0), newest)?;
+        let listed = self.0.list(listing, COLUMNS, &self.0.handoff_walks, Vec::new(), handoff::handoffs, newest)?;
         Ok(Response::new(v1::ListHandoffsResponse {
             handoffs: listed.items,
             next_page_token: listed.next_page_token,
@@ -122,12 +125,14 @@ impl HandoffService for Handoffs {
 }
 
 impl Api {
-    /// A handoff with one version of its package; 0 is the latest.
-    fn handoff(&self, name: &str, version: u32) -> Result<Handoff, Refusal> {
+    /// A handoff with one version of its package.
+    fn handoff(&self, name: &str, version: Version) -> Result<Handoff, Refusal> {
         let id = id_of("name", "handoffs", name)?;
         let slot = self.backend.published().customer_of_object(Collection::Handoffs, id);
-        let all = slot.map(|slot| derived::handoffs(&slot.view, version)).unwrap_or_default();
-        let found = all.into_iter().find(|handoff| handoff.name == name);
+        let found = slot.and_then(|slot| {
+            let transfer = slot.view.transfers.iter().find(|transfer| transfer.key.id == id)?;
+            handoff::handoff(&slot.view, transfer, version)
+        });
         found.ok_or_else(|| Refusal::new(Reason::HandoffNotFound).with("name", name))
     }
 
@@ -146,7 +151,7 @@ impl Api {
         let customer = published.customer_of(&case).ok_or_else(unknown)?;
         let now = self.now();
         if let Some(slot) = published.slot(&customer)
-            && let Some(running) = running_transfer(derived::handoffs(&slot.view, 0), request, now)
+            && let Some(running) = running_transfer(handoff::handoffs(&slot.view), request, now)
         {
             return Ok(v1::PrepareHandoffResponse {
                 handoff: Some(running),
@@ -164,7 +169,7 @@ impl Api {
         let name = format!("handoffs/{}", fact.entity.id);
         let position = self.submit_decision(vec![fact]).await?;
         self.wait_for(position, deadline).await?;
-        let handoff = Some(self.handoff(&name, 0)?);
+        let handoff = Some(self.handoff(&name, Version::Newest)?);
         Ok(v1::PrepareHandoffResponse { handoff, position: position_token(position) })
     }
 
@@ -176,7 +181,7 @@ impl Api {
         if request.agent_id.is_empty() {
             return Err(Refusal::field("agent_id", "is required"));
         }
-        let mut handoff = self.handoff(&request.name, 0)?;
+        let mut handoff = self.handoff(&request.name, Version::Newest)?;
         if !may_be_accepted(handoff.state()) {
             let refusal = Refusal::new(Reason::HandoffClosed).with("name", &request.name);
             return Err(refusal.with("state", handoff.state().as_str_name()));

@@ -29,13 +29,15 @@ pub(super) struct Listed<T> {
 }
 
 impl Api {
-    /// Lists the objects that `objects` finds in the views that have some of the collection.
+    /// Lists the objects that `objects` finds in the views that have some of the collection, and
+    /// `others` that belong to no customer.
     /// `newest_first` compares for calls that ask for no order.
     pub(super) fn list<T: Clone>(
         &self,
         listing: Listing<'_>,
         columns: &'static [Column<T>],
         walks: &Walks<T>,
+        others: Vec<T>,
         objects: impl Fn(&CustomerView) -> Vec<T>,
         newest_first: impl Fn(&T, &T) -> std::cmp::Ordering,
     ) -> Result<Listed<T>, Refusal> {
@@ -46,7 +48,8 @@ impl Api {
         let position = self.backend.published().position();
         let turn = walks.turn(&page, position, || {
             let views = self.views_with(listing.collection);
-            let mut found: Vec<T> = views.iter().flat_map(|slot| objects(&slot.view)).collect();
+            let mut found = others;
+            found.extend(views.iter().flat_map(|slot| objects(&slot.view)));
             found.retain(|object| filter.matches(object));
             if order.is_empty() {
                 found.sort_by(newest_first);

@@ -13,6 +13,7 @@ mod listing;
 
 use std::sync::Arc;
 
+use insight::timeline::TimelineEntry;
 use ontology::{Fact, LogPos, Millis};
 use prost_reflect::DescriptorPool;
 use proto::v1;
@@ -57,6 +58,7 @@ pub struct Api {
     pub(crate) answers: Answers,
     pub(crate) customer_walks: Walks<Slot<CustomerView>>,
     pub(crate) review_walks: Walks<v1::ReviewItem>,
+    pub(crate) timeline_walks: Walks<TimelineEntry>,
     pub(crate) source_walks: Walks<v1::Source>,
     pub(crate) handoff_walks: Walks<v1::Handoff>,
     pub(crate) discrepancy_walks: Walks<v1::Discrepancy>,
@@ -76,6 +78,7 @@ impl Api {
             answers: Answers::default(),
             customer_walks: Walks::default(),
             review_walks: Walks::default(),
+            timeline_walks: Walks::default(),
             source_walks: Walks::default(),
             handoff_walks: Walks::default(),
             discrepancy_walks: Walks::default(),

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use insight::kpis::KpiValue;
 use ontology::status::CaseStatus;
 use ontology::{
     CustomerId, EntityKey, EntityKind, Fact, Field, FieldsBuilder, LogPos, Millis, Op, PartyRecord, System, ValueRef,
@@ -64,6 +65,7 @@ impl SmallHub {
             retired: Vec::new(),
             roots: Vec::new(),
             splits: Vec::new(),
+            source_alerts: None,
             freshness,
         });
         position
@@ -103,11 +105,10 @@ pub fn customer(account: &str, cases: u32, position: LogPos) -> Arc<CustomerView
 fn view_of(composite: Composite) -> Arc<CustomerView> {
     Arc::new(CustomerView {
         composite,
+        derived: Arc::default(),
+        transfers: Vec::new(),
+        handoff_alerts: Vec::new(),
         evaluated_at: T,
-        discrepancies: Vec::new(),
-        alerts: Vec::new(),
-        correlations: Vec::new(),
-        handoffs: Vec::new(),
     })
 }
 
@@ -223,7 +224,7 @@ impl Backend for SmallHub {
         ready(Ok(("ab".repeat(32), self.published.position())))
     }
 
-    fn kpis(&self) -> Reply<'_, Vec<proto::v1::Kpi>> {
+    fn kpis(&self) -> Reply<'_, Vec<KpiValue>> {
         ready(Ok(Vec::new()))
     }
 }

@@ -83,6 +83,7 @@ pub struct Server {
     routes: Routes,
     health: HealthReporter,
     drain_switch: DrainSwitch,
+    drain: Drain,
 }
 
 impl Server {
@@ -99,13 +100,19 @@ impl Server {
         let gate = GateLayer::new(policy, authentication, deadline);
         let (drain_switch, drain) = Drain::new();
         let (health, health_service) = tonic_health::server::health_reporter();
-        let routes = service::routes(Api::new(backend, pool, drain)).add_service(health_service);
+        let routes = service::routes(Api::new(backend, pool, drain.clone())).add_service(health_service);
         let routes = with_reflection(routes)?;
         let listener = TcpListener::bind(addr).await.map_err(|source| Error::Bind { addr, source })?;
         if exposure == Exposure::Loopback && is_open {
             tracing::warn!(%addr, "no authentication is configured: serving programs on this machine only");
         }
-        Ok(Server { listener, tls, gate, routes, health, drain_switch })
+        Ok(Server { listener, tls, gate, routes, health, drain_switch, drain })
+    }
+
+    /// Tells whether the server is going away: for the page server and whatever else lives as long.
+    #[must_use]
+    pub fn drain(&self) -> Drain {
+        self.drain.clone()
     }
 
     /// The address it listens on.
@@ -122,7 +129,7 @@ impl Server {
     /// # Errors
     /// If the certificate cannot be used or the transport fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        let Server { listener, tls, gate, routes, health, drain_switch } = self;
+        let Server { listener, tls, gate, routes, health, drain_switch, drain: _ } = self;
         let mut transport = Transport::builder()
             .accept_http1(true)
             .max_concurrent_streams(STREAMS_MAX)

@@ -10,6 +10,7 @@ use state::{Composite, Entity};
 
 use super::ledger::{Bill, Ledger, invoice_of_note};
 use super::{AnomalyKind, Candidate, Verdict, account_id, candidates, verdict};
+use crate::context::Context;
 use crate::derived::{Anomaly, Correlation, Derived, Grounds};
 use crate::reconcile::names;
 use crate::values::evidence_of;
@@ -131,7 +132,18 @@ pub(super) fn correlate_all(ledger: &Ledger<'_>, derived: &mut Derived) {
         subject.direction = direction_on(bill, derived);
         found.push(correlation(&subject, ledger, derived));
     }
+    if let Some(next_day) = found.iter().find(|c| c.sentence.is_some()).and_then(|_| next_day(ledger.context)) {
+        // What was "3 days ago" is told differently tomorrow.
+        derived.wake(next_day);
+    }
     derived.correlations = found;
+}
+
+/// When the next calendar day begins; none beyond the last day that calendars reach.
+fn next_day(context: &Context<'_>) -> Option<Millis> {
+    let zone = &context.settings.business_tz;
+    let next = words::civil_date(context.now, zone).tomorrow().ok()?.to_zoned(zone.clone()).ok()?;
+    Some(Millis(next.timestamp().as_millisecond()))
 }
 
 /// One anomaly for each invoice and kind: several orders of one invoice are candidates of one

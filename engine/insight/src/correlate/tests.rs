@@ -9,7 +9,7 @@ use ontology::{EntityKey, EntityKind, Field, FieldsBuilder, ListBuilder, ValueRe
 use super::*;
 use crate::derived::{Anomaly, Correlation};
 use crate::evaluate;
-use crate::handoff::testkit::{World, cents, text, time, word};
+use crate::handoff::testkit::{World, at, cents, text, time, word};
 
 fn derived(world: &World) -> Derived {
     evaluate(&world.composite(), &world.context())
@@ -89,6 +89,16 @@ fn a_spike_after_an_upgrade_is_likely_correct() {
     );
     assert_eq!(found.grounds.link_confidence, 990_000);
     assert!(derived(&world).alerts.is_empty());
+}
+
+#[test]
+fn the_sentence_is_told_anew_each_calendar_day() {
+    let mut world = a02();
+    assert_eq!(derived(&world).wake_at, Some(at("2026-03-11T00:00:00Z")));
+    world.now = at("2026-03-11T00:00:00Z");
+    let found = correlation_of(&world, EntityKind::Invoice, "INV-4");
+    assert!(found.sentence.unwrap().contains("executed 4 days ago"));
+    assert_eq!(derived(&estimated(10_000, 12_001)).wake_at, None);
 }
 
 #[test]

@@ -24,12 +24,12 @@ pub(super) fn judge(
     context: &Context<'_>,
     derived: &mut Derived,
 ) {
+    let Some((basis, cases)) = cases_of(counterpart, composite, &derived.correlations) else { return };
     let contradicts = |status: ValueRef<'_>| (rule.contradicts)(counterpart.key.kind, status);
     let theirs = Runs::of(counterpart, contradicts);
     if theirs.spans.is_empty() {
         return;
     }
-    let Some((basis, cases)) = cases_of(counterpart, composite, &derived.correlations) else { return };
     for case in cases {
         let pair = Pair { rule, case, counterpart, basis, ours: Runs::of(case, is_resolved), theirs: &theirs };
         let stretches = pair.stretches();

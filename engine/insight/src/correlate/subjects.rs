@@ -185,10 +185,8 @@ fn correlation(subject: &Subject<'_>, ledger: &Ledger<'_>, derived: &Derived) ->
     let key = &subject.entity.key;
     let kind = subject.anomaly.map_or(key.kind.name(), Vocabulary::name);
     let billed_at = subject.billed_at;
-    let at = match key.kind {
-        EntityKind::Dispute => subject.entity.time(Field::OpenedAt).or(billed_at),
-        _ => billed_at,
-    };
+    let opened_at = subject.entity.time(Field::OpenedAt).filter(|_| key.kind == EntityKind::Dispute);
+    let at = opened_at.or(billed_at);
     Correlation {
         id: ObjectId::new("correlation", &[kind, &key.to_string()]),
         subject: key.clone(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connectors::{Connectors, Delivery};
+use insight::kpis::KpiValue;
 use ontology::{EntityKey, LogPos, Millis, PartyRecord, System, Vocabulary};
 use pipeline::customer::Subject;
 use pipeline::{CustomerView, Engine, EngineSettings};
@@ -44,7 +45,7 @@ impl HubBackend {
     }
 
     async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Engine) -> T + Send + 'static) -> Result<T, Refusal> {
-        self.handle.ask(question).await.map_err(|_| Refusal::of(Reason::Draining))
+        self.handle.ask(question).await.map_err(|_| Refusal::new(Reason::Draining))
     }
 
     /// Work on the store that may take a while, off the runtime's threads.
@@ -63,9 +64,9 @@ impl HubBackend {
     async fn position_of(&self, at: AsOf) -> Result<Position, Refusal> {
         let applied = self.published.position();
         match at {
-            AsOf::Position(position) if position > applied => Err(Refusal::of(Reason::PositionInFuture)),
+            AsOf::Position(position) if position > applied => Err(Refusal::new(Reason::PositionInFuture)),
             AsOf::Position(position) => Ok(Position(position.0)),
-            AsOf::Time(time) if time > self.handle.now() => Err(Refusal::of(Reason::PositionInFuture)),
+            AsOf::Time(time) if time > self.handle.now() => Err(Refusal::new(Reason::PositionInFuture)),
             AsOf::Time(time) => self.blocking(move |store| as_of::position_at(store, time)).await,
         }
     }
@@ -73,10 +74,10 @@ impl HubBackend {
     async fn append(&self, facts: Vec<ontology::Fact>, quarantined: Vec<NewQuarantined>, priority: Priority) -> Result<LogPos, Refusal> {
         let appended = self.handle.append(facts, quarantined, Bytes::new(), None, priority).await;
         appended.map_err(|error| match error {
-            storage::Error::Full { .. } => Refusal::of(Reason::DiskFull),
+            storage::Error::Full { .. } => Refusal::new(Reason::DiskFull),
             error => {
                 tracing::error!(%error, "the log refused a write of the API");
-                Refusal::of(Reason::Draining)
+                Refusal::new(Reason::Draining)
             }
         })
     }
@@ -93,7 +94,7 @@ impl HubBackend {
 
 fn internal(error: &anyhow::Error) -> Refusal {
     tracing::error!(error = format!("{error:#}"), "a call of the API failed inside");
-    Refusal::of(Reason::Internal)
+    Refusal::new(Reason::Internal)
 }
 
 /// The customer that a name leads to in an engine of the past.
@@ -156,7 +157,7 @@ impl Backend for HubBackend {
     fn explain(&self, left: EntityKey, right: EntityKey) -> Reply<'_, Explanation> {
         Box::pin(async move {
             let explained = self.ask(move |engine| engine.identity().resolver().explain(&left, &right)).await?;
-            explained.ok_or_else(|| Refusal::of(Reason::SourceRecordUnknown))
+            explained.ok_or_else(|| Refusal::new(Reason::SourceRecordUnknown))
         })
     }
 
@@ -198,7 +199,8 @@ impl Backend for HubBackend {
                     Some(_) if is_trial => done.replayed.push(id),
                     Some(facts) => {
                         done.position = Some(self.append(facts, Vec::new(), Priority::Decision).await?);
-                        self.blocking(move |store| Ok(store.decide(id, QuarantineState::Replayed)?)).await?;
+                        let at = self.handle.now();
+                        self.blocking(move |store| Ok(store.decide(id, QuarantineState::Replayed(at))?)).await?;
                         done.replayed.push(id);
                     }
                 }
@@ -208,12 +210,13 @@ impl Backend for HubBackend {
     }
 
     fn discard(&self, ids: Vec<QuarantineId>, is_trial: bool) -> Reply<'_, Vec<QuarantineId>> {
+        let at = self.handle.now();
         Box::pin(self.blocking(move |store| {
             let mut discarded = Vec::new();
             for id in ids {
                 if store.quarantined(id).is_ok() {
                     if !is_trial {
-                        store.decide(id, QuarantineState::Discarded)?;
+                        store.decide(id, QuarantineState::Discarded(at))?;
                     }
                     discarded.push(id);
                 }
@@ -229,7 +232,7 @@ impl Backend for HubBackend {
         })
     }
 
-    fn kpis(&self) -> Reply<'_, Vec<proto::v1::Kpi>> {
+    fn kpis(&self) -> Reply<'_, Vec<KpiValue>> {
         Box::pin(async move {
             let now = self.handle.now();
             Ok(figures::kpis(&self.figures, &self.published, &self.settings, now))

@@ -2,7 +2,7 @@
 //! forms are compared by.
 
 use ontology::canonical::{CanonicalDigest, Json};
-use ontology::{Field, Millis, Vocabulary};
+use ontology::{Field, FieldReader, Millis, Vocabulary};
 use state::{Composite, Entity};
 
 use crate::customer::Evaluated;
@@ -62,15 +62,16 @@ pub fn canonical_state(composite: &Composite) -> Json {
 /// the history of the field that decides.
 #[must_use]
 pub fn canonical_entity(entity: &Entity) -> Json {
-    let fields = entity.cells().map(|(field, value, is_conflict)| {
+    // Several rows may name one field: value and origin are those of the row that gives it.
+    let fields = entity.cells().map(|(field, _, _)| {
         let provenance = entity.provenance(field);
         let version = provenance.as_ref().map(|p| p.stamp.version.to_string());
         let event = provenance.as_ref().map(|p| p.event_id.to_string());
         let cell = Json::object([
-            ("value", Json::value(value)),
+            ("value", Json::value(entity.get(field))),
             ("version", Json::maybe_text(version)),
             ("event_id", Json::maybe_text(event)),
-            ("conflict", Json::Bool(is_conflict)),
+            ("conflict", Json::Bool(entity.has_conflict(field))),
         ]);
         (field.name(), cell)
     });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use insight::alerts::Alert;
-use ontology::{CustomerId, EntityKey, EntityKind, Fact, LogPos, Millis, System};
+use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, System};
 use state::Freshness;
 
 use crate::action::Action;
@@ -27,12 +27,12 @@ pub enum Input {
 }
 
 /// One fact that is now visible, for the latency figures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     /// Its system.
     pub system: System,
-    /// Kind of its entity.
-    pub kind: EntityKind,
+    /// Its entity.
+    pub entity: EntityKey,
     /// When it happened.
     pub event_time: Millis,
 }

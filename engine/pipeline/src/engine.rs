@@ -259,7 +259,7 @@ impl Engine {
             self.sources.observe(&fact);
             effects.applied.push(Applied {
                 system: fact.system,
-                kind: fact.entity.kind,
+                entity: fact.entity.clone(),
                 event_time: fact.event_time(),
             });
             if fact.op != ontology::Op::Heartbeat {

@@ -261,7 +261,9 @@ pub fn refer(reference: &mut Reference, entity: &Arc<Entity>) {
         }
         EntityKind::DirectoryEntry => {
             if let Some(team) = DirectoryEntry::read(&**entity).team {
-                reference.teams.insert(entity.key.id.to_string(), team.to_owned());
+                // The entry is named by its own id; others name whom it is about.
+                let member = entity.text(Field::AgentId).unwrap_or(&entity.key.id);
+                reference.teams.insert(member.to_owned(), team.to_owned());
             }
         }
         EntityKind::KnowledgeArticle => {

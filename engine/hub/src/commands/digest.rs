@@ -40,7 +40,7 @@ pub struct DigestArgs {
 pub(super) fn run(args: &DigestArgs) -> Result<(), Failure> {
     let store: Arc<dyn Store> = Arc::new(Embedded::open(&args.store, Options::default())?);
     let settings = EngineSettings { shards: args.shards.max(1), ..EngineSettings::default() };
-    let mut engine = Engine::new(settings, resolver::Model::default());
+    let mut engine = Engine::new(settings, resolver::Model::shipped());
     let until = args.position.map(Position);
     as_of::replay_in_batches(&*store, until, args.batch, &mut engine)?;
     let now = args.at.map_or(engine.now(), Millis);

@@ -25,7 +25,8 @@ use storage::{NewQuarantined, Priority, Store};
 use tokio::sync::{mpsc, oneshot};
 
 pub use core::{Ask, Input};
-pub(crate) use recovery::replay;
+pub(crate) use recovery::{recover, replay};
+pub(crate) use snapshots::write as write_snapshot;
 
 /// Jobs that may wait for the log writer.
 const JOBS_WAITING_MAX: usize = 1_024;

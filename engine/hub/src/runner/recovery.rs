@@ -12,7 +12,7 @@ use storage::{Position, Store, Table};
 use super::Publish;
 use super::snapshots::HEAD;
 
-pub(super) fn recover(store: &dyn Store, engine: &mut Engine, publish: &mut Publish) -> anyhow::Result<()> {
+pub(crate) fn recover(store: &dyn Store, engine: &mut Engine, publish: &mut Publish) -> anyhow::Result<()> {
     let restored = read_snapshot(store)?;
     let position = restored.position;
     publish(engine.restore(restored)?);

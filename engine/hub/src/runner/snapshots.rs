@@ -60,23 +60,29 @@ impl Snapshots {
 fn write_all(store: &dyn Store, waiting: &Receiver<(Snapshot, BTreeMap<String, String>)>, busy: &AtomicBool) -> anyhow::Result<()> {
     while let Ok((snapshot, actions)) = waiting.recv() {
         crate::crash::point("snapshot.before");
-        let mut changes = Changes::new().applied(Position(snapshot.position.0));
-        let mut bytes = Vec::with_capacity(512);
-        for entity in &snapshot.entities {
-            bytes.clear();
-            entity.encode(&mut bytes);
-            changes.push_put(Table::Entity, entity.key.to_string().into_bytes(), bytes.clone());
-        }
-        for (key, value) in snapshot.memory {
-            changes.push_put(Table::Customer, key, value);
-        }
-        changes.push_put(Table::Meta, HEAD.to_vec(), snapshot.head);
-        for (id, body) in actions {
-            changes = changes.outbox_put(id, body);
-        }
-        store.write(changes, Durability::Relaxed)?;
+        write(store, snapshot, actions)?;
         crate::crash::point("snapshot.after");
         busy.store(false, Ordering::Release);
     }
+    Ok(())
+}
+
+/// Writes one snapshot, and the bodies of actions by their id, as one atom.
+pub(crate) fn write(store: &dyn Store, snapshot: Snapshot, actions: BTreeMap<String, String>) -> anyhow::Result<()> {
+    let mut changes = Changes::new().applied(Position(snapshot.position.0));
+    let mut bytes = Vec::with_capacity(512);
+    for entity in &snapshot.entities {
+        bytes.clear();
+        entity.encode(&mut bytes);
+        changes.push_put(Table::Entity, entity.key.to_string().into_bytes(), bytes.clone());
+    }
+    for (key, value) in snapshot.memory {
+        changes.push_put(Table::Customer, key, value);
+    }
+    changes.push_put(Table::Meta, HEAD.to_vec(), snapshot.head);
+    for (id, body) in actions {
+        changes = changes.outbox_put(id, body);
+    }
+    store.write(changes, Durability::Relaxed)?;
     Ok(())
 }

@@ -53,11 +53,10 @@ impl Writer {
                 break;
             }
             if self.wake.is_due(ingested_at) {
-                self.inputs.send(Input::Tick { now: ingested_at })?;
+                self.send(Input::Tick { now: ingested_at })?;
             }
         }
-        self.inputs.send(Input::Stop)?;
-        Ok(())
+        self.send(Input::Stop)
     }
 
     /// Writes one block from as many jobs as fit, answers them, and passes the facts on.
@@ -111,13 +110,17 @@ impl Writer {
                     fact.ingested_at = ingested_at;
                 }
                 if !facts.is_empty() {
-                    self.inputs.send(Input::Facts { facts, ingested_at })?;
+                    self.send(Input::Facts { facts, ingested_at })?;
                     crate::crash::point("writer.after_send");
                 }
                 Ok(())
             }
             Err(error) => self.refuse(replies, error),
         }
+    }
+
+    fn send(&self, input: Input) -> anyhow::Result<()> {
+        self.inputs.send(input).map_err(|_| anyhow::anyhow!("pass facts on: the engine has ended"))
     }
 
     /// Tells every caller of a failed commit; a failed disk ends the writer, a full one does not.

@@ -1,0 +1,161 @@
+//! The hub put together: store, runner, API, doors for the sources, outbox. `serve` and `demo`
+//! differ only in what they connect to it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use connectors::edge::Context;
+use connectors::edge::status::StatusHandle;
+use connectors::{Connectors, SharedClock};
+use ontology::{LogPos, System};
+use pipeline::{CustomerView, EngineSettings};
+use resolver::Model;
+use serve::server::{Options as ServeOptions, Server};
+use serve::views::Published;
+use storage::Store;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::actions::{Receiver, perform};
+use crate::backend::HubBackend;
+use crate::figures::Figures;
+use crate::publish::publisher;
+use crate::runner::{Handle, Runner, RunnerOptions};
+use crate::sink::HubSink;
+
+/// How a hub is put together.
+pub struct AppOptions {
+    /// The clock that everything is stamped with.
+    pub clock: SharedClock,
+    /// The engine's settings.
+    pub engine: EngineSettings,
+    /// Where the API listens.
+    pub api: ServeOptions,
+    /// Where sources push to.
+    pub doors: SocketAddr,
+    /// Where actions go.
+    pub receiver: Receiver,
+    /// Largest number of facts in one block.
+    pub batch_max: usize,
+    /// Systems for which neither heartbeat nor probe is configured.
+    pub unmonitored: Vec<System>,
+}
+
+/// A running hub.
+pub struct App {
+    runner: Runner,
+    /// What is published.
+    pub published: Arc<Published<CustomerView>>,
+    /// What is counted.
+    pub figures: Arc<Figures>,
+    /// Where connectors hand over.
+    pub sink: HubSink,
+    clock: SharedClock,
+    api: SocketAddr,
+    doors: Option<SocketAddr>,
+    stop: CancellationToken,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+impl App {
+    /// Recovers the store, starts the runner and the API. Doors open with [`App::open_doors`].
+    ///
+    /// # Errors
+    /// When the store cannot be read or the API cannot listen.
+    pub async fn start(store: Arc<dyn Store>, options: AppOptions) -> anyhow::Result<App> {
+        let AppOptions { clock, engine, api, doors: _, receiver, batch_max, unmonitored } = options;
+        let published = Arc::new(Published::new(LogPos(0)));
+        let figures = Arc::new(Figures::default());
+        let model = Model::shipped();
+        let publish = publisher(published.clone(), figures.clone(), clock.clone());
+        let runner_options =
+            RunnerOptions { engine: engine.clone(), model: model.clone(), clock: clock.clone(), batch_max, unmonitored };
+        let opened = store.clone();
+        let runner = tokio::task::spawn_blocking(move || Runner::start(opened, runner_options, publish)).await??;
+        let handle = runner.handle();
+        let backend = Arc::new(HubBackend::new(handle.clone(), published.clone(), figures.clone(), engine, model));
+        let server = Server::bind(api, backend).await?;
+        let api = server.local_addr()?;
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let stopped = stop.clone();
+        tasks.spawn(async move { Ok(server.run(async move { stopped.cancelled().await }).await?) });
+        tasks.spawn(perform(store, receiver, stop.clone()));
+        let sink = HubSink::new(handle);
+        Ok(App { runner, published, figures, sink, clock, api, doors: None, stop, tasks })
+    }
+
+    /// Where the API listens.
+    #[must_use]
+    pub fn api(&self) -> SocketAddr {
+        self.api
+    }
+
+    /// Where sources push to, once the doors are open.
+    #[must_use]
+    pub fn doors(&self) -> Option<SocketAddr> {
+        self.doors
+    }
+
+    /// What others may hold of the runner.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.runner.handle()
+    }
+
+    /// Ends when the hub is asked to stop.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// What a connector of `system` needs, its status listed under `partition`.
+    #[must_use]
+    pub fn context(&self, system: System, partition: &str) -> Context<HubSink> {
+        let status = StatusHandle::new(system);
+        self.figures.add_connector(partition, status.clone());
+        Context { connectors: Connectors::shipped(), sink: self.sink.clone(), clock: self.clock.clone(), status }
+    }
+
+    /// Opens the HTTP doors that sources push to.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn open_doors(&mut self, address: SocketAddr, doors: Router) -> anyhow::Result<SocketAddr> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            Ok(axum::serve(listener, doors).with_graceful_shutdown(async move { stop.cancelled().await }).await?)
+        });
+        self.doors = Some(address);
+        Ok(address)
+    }
+
+    /// Runs a connector's loop beside the hub.
+    pub fn spawn(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(async move {
+            work.await;
+            Ok(())
+        });
+    }
+
+    /// Takes no more input, applies what is in the log, stores a last snapshot.
+    ///
+    /// # Errors
+    /// The first error that any part ended with.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        let mut first = Ok(());
+        while let Some(ended) = self.tasks.join_next().await {
+            let ended = ended.map_err(anyhow::Error::from).and_then(|result| result);
+            first = first.and(ended);
+        }
+        drop(self.sink);
+        let runner = self.runner;
+        tokio::task::spawn_blocking(move || runner.stop()).await??;
+        first
+    }
+}

@@ -1,0 +1,215 @@
+//! `opshub demo`: the whole story, live in the terminal, or headless with a summary.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+use fixtures::time::T_MS;
+use ontology::{Millis, System, Vocabulary};
+
+use super::{Failure, runtime};
+use crate::demo::{Options, Stage, Summary, play};
+
+/// Plays a story across four simulated systems: no server, configuration or network needed.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Seed of the world: the same seed, the same story.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Story seconds a second, after the history.
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// Customers in the world, beside the three of the story.
+    #[arg(long, default_value_t = 200)]
+    customers: u32,
+    /// Print a summary at the end instead of the live picture.
+    #[arg(long)]
+    headless: bool,
+    /// How long to play after the history, in story time: `10s`, `5m` [default: until stopped].
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    for_: Option<Duration>,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Where the API listens; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    api: SocketAddr,
+    /// Number of shards; any number tells the same story.
+    #[arg(long, default_value_t = 1)]
+    shards: usize,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let number: u64 = number.parse().map_err(|_| format!("'{text}' is no duration: write 10s, 5m or 1h"))?;
+    let seconds = match unit {
+        "s" | "" => number,
+        "m" => number * 60,
+        "h" => number * 3_600,
+        _ => return Err(format!("'{unit}' is no unit of time: write s, m or h")),
+    };
+    Ok(Duration::from_secs(seconds))
+}
+
+pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let default_for = (args.headless || args.json).then_some(Duration::from_secs(10));
+    let options = Options {
+        seed: args.seed,
+        customers: args.customers,
+        speed: args.speed,
+        for_ms: args.for_.or(default_for).map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
+        api: args.api,
+        doors: SocketAddr::from(([127, 0, 0, 1], 0)),
+        shards: args.shards,
+    };
+    let runtime = runtime()?;
+    if args.headless || args.json {
+        return runtime.block_on(headless(&options, args.json));
+    }
+    runtime.block_on(live(&options))
+}
+
+async fn headless(options: &Options, is_json: bool) -> Result<(), Failure> {
+    let (stage, end) = play(options, |what| eprintln!("demo: {what}")).await?;
+    let summary = Summary::of(&stage, options.seed, end).await?;
+    stage.strike().await?;
+    if is_json {
+        println!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        print_summary(&summary);
+    }
+    Ok(())
+}
+
+/// The story as it happens, until it ends or somebody stops it.
+async fn live(options: &Options) -> Result<(), Failure> {
+    let mut stage = Stage::set(options).await?;
+    let api = stage.app.api();
+    println!("API (gRPC)  {api}   try: opshub state account/ACCT-1205 --api {api}");
+    println!("Story       seed {}, {} customers; ctrl-c ends it", options.seed, options.customers);
+    let stop = stage.app.stopping();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            stop.cancel();
+        }
+    });
+    let is_terminal = std::io::stderr().is_terminal();
+    stage
+        .history(|slice| {
+            if is_terminal {
+                let day = jiff::Timestamp::from_millisecond(slice.to_ms).map(|t| t.strftime("%Y-%m-%d %H:%M").to_string());
+                eprint!("\rhistory     {}  ", day.unwrap_or_default());
+            }
+        })
+        .await?;
+    if is_terminal {
+        eprintln!();
+    }
+    stage.app.figures.reset_latency();
+    let end = Millis(T_MS + options.for_ms.unwrap_or(24 * 3_600_000));
+    let mut told = Told::default();
+    stage.live(options.speed, end, |stage| told.tell(stage, is_terminal)).await?;
+    let at = Millis(end.0.min(stage_now(&stage)));
+    stage.settle(at).await?;
+    let summary = Summary::of(&stage, options.seed, at).await?;
+    stage.strike().await?;
+    print_summary(&summary);
+    Ok(())
+}
+
+fn stage_now(stage: &Stage) -> i64 {
+    connectors::Clock::now(&*stage.clock).0
+}
+
+/// What has been told so far, so that each thing is told once.
+#[derive(Default)]
+struct Told {
+    sentences: std::collections::BTreeSet<String>,
+    looks: u64,
+}
+
+impl Told {
+    /// Looks this often between two lines of figures.
+    const LOOKS_PER_LINE: u64 = 20;
+
+    fn tell(&mut self, stage: &Stage, is_terminal: bool) {
+        self.looks += 1;
+        if self.looks % Self::LOOKS_PER_LINE != 1 {
+            return;
+        }
+        for (what, sentence) in sentences(stage) {
+            if self.sentences.insert(sentence.clone()) {
+                println!("{}{what:<12}{sentence}", if is_terminal { "\r\x1b[K" } else { "" });
+            }
+        }
+        if is_terminal {
+            eprint!("\r\x1b[K{}", figures_line(stage));
+            let _ = std::io::stderr().flush();
+        }
+    }
+}
+
+fn sentences(stage: &Stage) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    for slot in stage.app.published.all() {
+        let view = &slot.view;
+        for discrepancy in view.derived.discrepancies.iter().filter(|d| d.is_open()) {
+            found.extend(discrepancy.sentence.clone().map(|sentence| (discrepancy.rule.name(), sentence)));
+        }
+        for correlation in view.derived.correlations.iter().filter(|c| c.is_accepted()) {
+            found.extend(correlation.sentence.clone().map(|sentence| ("correlation", sentence)));
+        }
+        for package in view.transfers.iter().filter_map(|transfer| transfer.memory.newest()) {
+            found.push(("handoff", package.content.narrative.text()));
+        }
+        for alert in view.handoff_alerts.iter().filter(|alert| alert.is_open()) {
+            found.extend(alert.sentence.clone().map(|sentence| ("alert 11-3", sentence)));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn figures_line(stage: &Stage) -> String {
+    let figures = &stage.app.figures;
+    let facts: Vec<String> =
+        System::SOURCES.into_iter().map(|system| format!("{} {}", system.name(), figures.facts(system))).collect();
+    let now = jiff::Timestamp::from_millisecond(stage_now(stage)).map(|t| t.strftime("%H:%M:%S").to_string());
+    format!(
+        "{}  facts {}  customers {}  p50 {} ms  p99 {} ms",
+        now.unwrap_or_default(),
+        facts.join(" "),
+        stage.app.published.ids().len(),
+        figures.latency_ms(500).unwrap_or_default(),
+        figures.latency_ms(990).unwrap_or_default(),
+    )
+}
+
+fn print_summary(summary: &Summary) {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    let facts: Vec<String> = summary.facts.iter().map(|(system, count)| format!("{system} {count}")).collect();
+    table.add_row(["facts", &facts.join(", ")]);
+    table.add_row(["quarantined", &format!("{} ({} planted)", summary.quarantined, summary.planted)]);
+    table.add_row(["customers", &summary.customers.to_string()]);
+    let links = &summary.links;
+    let quality = format!("precision {:.3}, recall {:.3}", links.precision, links.recall);
+    table.add_row(["links", &format!("{} automatic, {} in review; {quality}", links.automatic, links.review)]);
+    let latency = &summary.latency_ms;
+    table.add_row(["source to visible", &format!("p50 {} ms, p99 {} ms", latency.p50, latency.p99)]);
+    for handoff in &summary.handoffs {
+        table.add_row(["handoff", &format!("{} [{}]", handoff.narrative, handoff.state)]);
+    }
+    for correlation in &summary.correlations {
+        table.add_row(["correlation", &correlation.sentence]);
+    }
+    for discrepancy in &summary.discrepancies {
+        table.add_row([discrepancy.rule, &discrepancy.sentence]);
+    }
+    table.add_row(["alerts", &format!("{} open", summary.alerts.len())]);
+    table.add_row(["digest", &summary.digest]);
+    println!("{table}");
+}

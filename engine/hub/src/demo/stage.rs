@@ -1,0 +1,248 @@
+//! The stage: world, vendors, hub and story clock, and the order in which the story is played.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connectors::{Clock, SharedClock};
+use fixtures::player::{Player, Sent, Slice, Vendors};
+use fixtures::story::TransferRequest;
+use fixtures::time::T_MS;
+use fixtures::world::{Size, World};
+use ontology::{
+    EntityKey, EntityKind, Fact, Field, FieldsBuilder, LogPos, Millis, Op, System, ValueRef, Version, Vocabulary,
+};
+use pipeline::EngineSettings;
+use storage::{Embedded, Priority};
+
+use super::connect::{TOPIC, connect};
+use crate::actions::Receiver;
+use crate::app::{App, AppOptions};
+use crate::clock::StoryClock;
+
+/// How long a step of the stage may take before the demo gives up on it.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a waiting step looks again.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// How the demo is played.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Seed of the world: the same seed, the same story.
+    pub seed: u64,
+    /// Customers in it.
+    pub customers: u32,
+    /// Story seconds a second, after the history.
+    pub speed: f64,
+    /// How long to play after the history, in story milliseconds; until stopped if none.
+    pub for_ms: Option<i64>,
+    /// Where the API listens.
+    pub api: SocketAddr,
+    /// Where the simulators push to.
+    pub doors: SocketAddr,
+    /// How many shards each stage has.
+    pub shards: usize,
+}
+
+/// Everything that plays.
+pub struct Stage {
+    /// The hub.
+    pub app: App,
+    /// The world.
+    pub world: Arc<World>,
+    /// Story time.
+    pub clock: Arc<StoryClock>,
+    vendors: Arc<Vendors>,
+    player: Player,
+    /// What was sent so far.
+    pub sent: Sent,
+    next_transfer: u32,
+    /// The store goes when the demo ends.
+    _store: tempfile::TempDir,
+}
+
+impl Stage {
+    /// Sets the stage: a new store, four simulators, a hub that is connected to them.
+    ///
+    /// # Errors
+    /// When a socket or the store cannot be opened.
+    pub async fn set(options: &Options) -> anyhow::Result<Stage> {
+        let (seed, mut size) = (options.seed, Size::customers(options.customers));
+        size.live_ms = size.live_ms.max(options.for_ms.unwrap_or_default());
+        let world = tokio::task::spawn_blocking(move || Arc::new(World::generate(seed, size))).await?;
+        let vendors = Arc::new(Vendors::start().await?);
+        let begin = world.story().first().map_or(T_MS, |first| first.deliver_ms - 1);
+        let clock = Arc::new(StoryClock::standing(Millis(begin)));
+        let store_dir = tempfile::Builder::new().prefix("opshub-demo-").tempdir()?;
+        let store = Arc::new(Embedded::open(store_dir.path(), storage::Options::default())?);
+        let shared: SharedClock = clock.clone();
+        let app_options = AppOptions {
+            clock: shared,
+            engine: EngineSettings { shards: options.shards.max(1), ..EngineSettings::default() },
+            api: serve::server::Options { addr: options.api, ..serve::server::Options::local() },
+            doors: options.doors,
+            receiver: Receiver::Journal,
+            batch_max: 4_096,
+            unmonitored: Vec::new(),
+        };
+        let mut app = App::start(store, app_options).await?;
+        let doors = connect(&mut app, &vendors, options.doors).await?;
+        let player = Player::new(world.clone(), vendors.clone(), doors)?;
+        let sent = Sent::default();
+        Ok(Stage { app, world, clock, vendors, player, sent, next_transfer: 1, _store: store_dir })
+    }
+
+    /// Plays everything before T at its own story times, then lets every source say that it is
+    /// quiet, so that T begins with fresh sources.
+    ///
+    /// # Errors
+    /// When a simulator cannot deliver or the hub does not keep up.
+    pub async fn history(&mut self, mut progress: impl FnMut(&Slice)) -> anyhow::Result<()> {
+        while let Some(slice) = self.player.next_slice(T_MS, None) {
+            self.clock.advance_to(Millis(slice.to_ms));
+            progress(&slice);
+            self.play(&slice).await?;
+        }
+        self.clock.advance_to(Millis(T_MS));
+        self.drain().await?;
+        self.wait("every source to be fresh", |stage| {
+            let freshness = stage.app.published.freshness();
+            System::SOURCES.into_iter().all(|system| freshness.at(system, Millis(T_MS)).is_fresh())
+        })
+        .await
+    }
+
+    /// Plays from where the story stands to `until`, story time running with the wall at `speed`.
+    ///
+    /// # Errors
+    /// When a simulator cannot deliver.
+    pub async fn live(&mut self, speed: f64, until: Millis, mut progress: impl FnMut(&Stage)) -> anyhow::Result<()> {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        self.clock.run(speed);
+        while self.player.now_ms() < until.0 && !self.app.stopping().is_cancelled() {
+            ticks.tick().await;
+            let to = self.clock.now().min(until);
+            let length = to.0 - self.player.now_ms();
+            if length > 0
+                && let Some(slice) = self.player.next_slice(to.0, Some(length))
+            {
+                self.play(&slice).await?;
+            }
+            progress(self);
+        }
+        Ok(())
+    }
+
+    /// Stops the story clock at `at` and waits until everything that was sent is readable.
+    ///
+    /// # Errors
+    /// When the hub does not keep up.
+    pub async fn settle(&mut self, at: Millis) -> anyhow::Result<()> {
+        self.clock.stand_at(at);
+        self.drain().await
+    }
+
+    /// Ends the hub, then the simulators.
+    ///
+    /// # Errors
+    /// When the hub did not end cleanly.
+    pub async fn strike(self) -> anyhow::Result<()> {
+        self.app.stop().await?;
+        drop(self.player);
+        if let Some(vendors) = Arc::into_inner(self.vendors) {
+            vendors.stop().await;
+        }
+        Ok(())
+    }
+
+    async fn play(&mut self, slice: &Slice) -> anyhow::Result<()> {
+        let mut sent = self.player.play(slice).await?;
+        for (at_ms, request) in std::mem::take(&mut sent.requests) {
+            let fact = self.transfer(Millis(at_ms), &request);
+            self.app.handle().append(vec![fact], Vec::new(), bytes::Bytes::new(), None, Priority::Decision).await?;
+        }
+        self.sent.add(sent);
+        Ok(())
+    }
+
+    /// What the API writes when somebody asks for a transfer.
+    fn transfer(&mut self, at: Millis, request: &TransferRequest) -> Fact {
+        let id = format!("TR-{}", self.next_transfer);
+        self.next_transfer += 1;
+        let mut fields = FieldsBuilder::default();
+        fields
+            .text(Field::CaseRef, Some(&request.case_id))
+            .text(Field::FromTeam, Some(request.from_team))
+            .text(Field::ToTeam, Some(request.to_team))
+            .text(Field::Reason, Some(request.reason))
+            .set(Field::InitiatedAt, ValueRef::Time(at))
+            .set(Field::Controlled, ValueRef::Bool(true));
+        Fact {
+            event_id: id.as_str().into(),
+            system: System::Human,
+            object: EntityKind::Transfer.name().into(),
+            record_id: id.as_str().into(),
+            entity: EntityKey::new(EntityKind::Transfer, &id),
+            op: Op::Image,
+            version: Version::with_tail(at.0.unsigned_abs(), 0, 0, &id),
+            changed_at: at,
+            observed_at: at,
+            ingested_at: Millis::MIN,
+            log_pos: LogPos(0),
+            contract_version: 1,
+            mapping_version: 1,
+            read_at: None,
+            key_slot: 0,
+            fields: fields.build(),
+        }
+    }
+
+    /// Waits until every event that the simulators sent is readable. Pushes are in the log when
+    /// they are answered; the event bus is pulled, so its position is compared.
+    async fn drain(&self) -> anyhow::Result<()> {
+        let published = self.vendors.salesforce.published();
+        self.wait("the event bus to be read to its end", move |stage| stage.read_from_bus() >= published).await?;
+        self.wait("every gap to be read again", |stage| {
+            let freshness = stage.app.published.freshness();
+            System::SOURCES.into_iter().all(|system| freshness.source(system).oldest_gap.is_none())
+        })
+        .await?;
+        let handle = self.app.handle();
+        let last = LogPos(handle.store().last().0);
+        self.wait("the log to be applied", move |stage| stage.app.published.position() >= last).await
+    }
+
+    /// Events taken from the bus, by the position that the connector stored with them.
+    fn read_from_bus(&self) -> u64 {
+        let stored = self.app.handle().store().source(TOPIC).ok().flatten();
+        stored.and_then(|replay_id| self.vendors.salesforce.events_until(&replay_id)).unwrap_or_default()
+    }
+
+    async fn wait(&self, what: &str, is_so: impl Fn(&Stage) -> bool) -> anyhow::Result<()> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !is_so(self) {
+            anyhow::ensure!(tokio::time::Instant::now() < deadline, "wait for {what}: it did not happen within {PATIENCE:?}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+}
+
+/// Plays a whole demo without a terminal and returns the stage as it stands at the end, with the
+/// instant that it stands at.
+///
+/// # Errors
+/// When anything on the stage fails.
+pub async fn play(options: &Options, mut progress: impl FnMut(&str)) -> anyhow::Result<(Stage, Millis)> {
+    progress("setting the stage: world, four simulators, hub");
+    let mut stage = Stage::set(options).await?;
+    progress("playing the history at its own story times");
+    stage.history(|_| {}).await?;
+    stage.app.figures.reset_latency();
+    let end = Millis(T_MS) + options.for_ms.unwrap_or_default();
+    progress("playing live");
+    stage.live(options.speed, end, |_| {}).await?;
+    progress("draining");
+    stage.settle(end).await?;
+    Ok((stage, end))
+}

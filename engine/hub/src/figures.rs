@@ -1,0 +1,126 @@
+//! Figures about the hub itself, and the key figures of the business over what is published.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use connectors::edge::status::StatusHandle;
+use insight::Context;
+use insight::kpis::{self, Contribution, KpiValue, LatencyRecord, correlation_rate, discrepancies, handoff_completeness};
+use ontology::{LogPos, Millis, System, Vocabulary};
+use pipeline::effects::Applied;
+use pipeline::{CustomerView, EngineSettings};
+use serve::backend::SourceReport;
+use serve::views::Published;
+
+/// What is counted while the hub runs.
+#[derive(Debug, Default)]
+pub struct Figures {
+    inner: Mutex<Counted>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    latency: LatencyRecord,
+    /// All latencies since the last reset, for runs that end with a summary.
+    since_reset: kpis::Histogram,
+    facts: BTreeMap<System, u64>,
+    newest_event: BTreeMap<System, Millis>,
+    connectors: Vec<(String, StatusHandle)>,
+}
+
+impl Figures {
+    /// Counts facts that became visible at `visible_at`.
+    pub fn visible(&self, applied: &[Applied], visible_at: Millis) {
+        let mut counted = self.lock();
+        for fact in applied {
+            let latency_ms = visible_at.since(fact.event_time).max(0);
+            counted.latency.record(fact.system, &fact.entity, fact.event_time, visible_at);
+            counted.since_reset.record(latency_ms.unsigned_abs());
+            *counted.facts.entry(fact.system).or_default() += 1;
+            let newest = counted.newest_event.entry(fact.system).or_insert(fact.event_time);
+            *newest = fact.event_time.max(*newest);
+            #[allow(clippy::cast_precision_loss, reason = "a latency in seconds for a histogram")]
+            metrics::histogram!(
+                "opshub_sync_latency_seconds",
+                "source" => fact.system.name(),
+                "entity" => fact.entity.kind.name()
+            )
+            .record(latency_ms as f64 / 1_000.0);
+        }
+    }
+
+    /// Takes a connector into the list of sources.
+    pub fn add_connector(&self, partition: impl Into<String>, status: StatusHandle) {
+        self.lock().connectors.push((partition.into(), status));
+    }
+
+    /// Facts of a system since the start.
+    #[must_use]
+    pub fn facts(&self, system: System) -> u64 {
+        self.lock().facts.get(&system).copied().unwrap_or_default()
+    }
+
+    /// Forgets the latencies counted so far.
+    pub fn reset_latency(&self) {
+        self.lock().since_reset = kpis::Histogram::default();
+    }
+
+    /// A latency that `per_mille` thousandths of the facts since the last reset did not pass, in
+    /// milliseconds.
+    #[must_use]
+    pub fn latency_ms(&self, per_mille: u64) -> Option<u64> {
+        self.lock().since_reset.quantile(per_mille)
+    }
+
+    /// What is known about each connector partition.
+    #[must_use]
+    pub fn sources(&self) -> Vec<SourceReport> {
+        let counted = self.lock();
+        let report = |(partition, handle): &(String, StatusHandle)| {
+            let status = handle.get();
+            SourceReport {
+                system: status.system,
+                partition: partition.clone(),
+                source_position: status.position,
+                watermark: status.watermark,
+                last_event_at: counted.newest_event.get(&status.system).copied(),
+                received_count: status.facts,
+                quarantined_count: status.rejects,
+                last_error: status.last_error,
+            }
+        };
+        counted.connectors.iter().map(report).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Counted> {
+        self.inner.lock().expect("no holder of the figures panics")
+    }
+}
+
+/// The key figures at `now`.
+#[must_use]
+pub fn kpis(
+    figures: &Figures,
+    published: &Arc<Published<CustomerView>>,
+    settings: &EngineSettings,
+    now: Millis,
+) -> Vec<KpiValue> {
+    let position: LogPos = published.position();
+    let reference = insight::Reference::default();
+    let context = Context { settings: &settings.insight, reference: &reference, now };
+    let contributions: Vec<Contribution> = published.all().iter().map(|slot| contribution(&slot.view)).collect();
+    let never_applied = System::SOURCES
+        .into_iter()
+        .filter(|system| published.freshness().source(*system).oldest_gap.is_some())
+        .count() as u64;
+    vec![
+        figures.lock().latency.measure(never_applied, now, position),
+        handoff_completeness::measure(contributions.iter(), &context, position),
+        correlation_rate::measure(contributions.iter(), &context, position),
+        discrepancies::measure(contributions.iter(), &context, position),
+    ]
+}
+
+fn contribution(view: &CustomerView) -> Contribution {
+    Contribution::of(&view.composite, &view.derived, view.transfers.iter().map(|transfer| &*transfer.memory))
+}

@@ -28,6 +28,8 @@ pub enum Receiver {
 /// # Errors
 /// When the outbox cannot be read or written.
 pub async fn perform(store: Arc<dyn Store>, receiver: Receiver, stop: CancellationToken) -> anyhow::Result<()> {
+    // A second installation is refused, and harmless: the first one stands.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
     let mut backoff = BACKOFF.0;
     while !stop.is_cancelled() {

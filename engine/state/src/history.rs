@@ -3,7 +3,7 @@
 
 use ontology::canonical::value_digest;
 use ontology::codec::Cursor;
-use ontology::{EntityKind, Fact, Field, Millis, Op, ValueRef, Vocabulary};
+use ontology::{EntityKind, Fact, Field, Millis, Op, Stamp, ValueRef, Vocabulary};
 
 use crate::row::Provenance;
 
@@ -17,8 +17,21 @@ pub enum Tracked {
         /// Whether the row lives again by it.
         revives: bool,
     },
+    /// The row lives again, and nothing is said of the field.
+    Revived,
     /// The row was deleted.
     Deleted,
+}
+
+impl Tracked {
+    /// Order of what happens at one version: a deletion has the last word, as it has for the row.
+    fn rank(&self) -> u8 {
+        match self {
+            Tracked::Value { .. } => 0,
+            Tracked::Revived => 1,
+            Tracked::Deleted => 2,
+        }
+    }
 }
 
 /// One change of a tracked field.
@@ -33,19 +46,25 @@ pub struct Change {
 }
 
 impl Change {
-    /// The new value; none if the row was deleted.
+    /// The new value; none if nothing was said of it.
     #[must_use]
     pub fn value(&self) -> Option<ValueRef<'_>> {
         match &self.tracked {
             Tracked::Value { value, .. } => ValueRef::decode(&mut Cursor(value)).ok(),
-            Tracked::Deleted => None,
+            Tracked::Revived | Tracked::Deleted => None,
         }
+    }
+
+    /// Where the change stands in a history.
+    fn place(&self) -> (Field, &Stamp, u8) {
+        (self.field, &self.provenance.stamp, self.tracked.rank())
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(self.field.code());
         match &self.tracked {
             Tracked::Deleted => out.push(0),
+            Tracked::Revived => out.push(3),
             Tracked::Value { value, revives } => {
                 out.push(if *revives { 2 } else { 1 });
                 out.extend_from_slice(value);
@@ -58,6 +77,7 @@ impl Change {
         let field = Field::from_code(cursor.byte().ok()?)?;
         let tracked = match cursor.byte().ok()? {
             0 => Tracked::Deleted,
+            3 => Tracked::Revived,
             flag => {
                 let mut value = Vec::new();
                 ValueRef::decode(cursor).ok()?.encode(&mut value);
@@ -136,50 +156,61 @@ fn write(changes: &[Change]) -> Vec<u8> {
 
 fn changes_of(fact: &Fact, provenance: &Provenance) -> Vec<Change> {
     let kind = fact.entity.kind;
+    let change = |field, tracked| Change { field, tracked, provenance: provenance.clone() };
     match fact.op {
-        Op::Delete => deletion_field(kind)
-            .map(|field| Change { field, tracked: Tracked::Deleted, provenance: provenance.clone() })
-            .into_iter()
-            .collect(),
-        Op::Patch | Op::Image | Op::Undelete => fact
-            .fields
-            .iter()
-            .filter(|(field, _)| is_tracked(kind, *field))
-            .map(|(field, value)| {
+        Op::Delete => deletion_field(kind).map(|field| change(field, Tracked::Deleted)).into_iter().collect(),
+        Op::Patch | Op::Image | Op::Undelete => {
+            let revives = fact.op != Op::Patch;
+            let is_said = |field: &Field| fact.fields.iter().any(|(said, _)| said == *field);
+            // An image says every field that its mapping knows; only an undelete may say none.
+            let silent = deletion_field(kind).filter(|field| fact.op == Op::Undelete && !is_said(field));
+            let said = fact.fields.iter().filter(|(field, _)| is_tracked(kind, *field)).map(|(field, value)| {
                 let mut encoded = Vec::new();
                 value.encode(&mut encoded);
-                let revives = fact.op != Op::Patch;
-                Change { field, tracked: Tracked::Value { value: encoded, revives }, provenance: provenance.clone() }
-            })
-            .collect(),
+                change(field, Tracked::Value { value: encoded, revives })
+            });
+            said.chain(silent.map(|field| change(field, Tracked::Revived))).collect()
+        }
         Op::Gap | Op::Heartbeat => Vec::new(),
     }
 }
 
-/// Puts a change in its place by version. Two at one version stand as the row's own rule chooses.
+/// Puts a change in its place by version. Of two of a kind at one version the row's own rule
+/// chooses.
 fn insert(all: &mut Vec<Change>, new: Change) -> bool {
-    let key = |change: &Change| (change.field, change.provenance.stamp.clone());
-    match all.binary_search_by_key(&key(&new), key) {
+    match all.binary_search_by(|known| known.place().cmp(&new.place())) {
         Err(place) => {
             all.insert(place, new);
             true
         }
         Ok(place) => {
-            let standing = &all[place];
-            let wins = match (standing.value(), new.value()) {
-                (Some(old), Some(value)) if standing.tracked != new.tracked => value_digest(value) > value_digest(old),
-                (Some(_), None) => true,
-                (None, Some(_)) => false,
-                (Some(_), Some(_)) | (None, None) => {
-                    (new.provenance.observed_at, &new.provenance.event_id)
-                        < (standing.provenance.observed_at, &standing.provenance.event_id)
-                }
-            };
-            if wins {
-                all[place] = new;
-            }
-            wins
+            let joined = join(&all[place], new);
+            let is_changed = all[place] != joined;
+            all[place] = joined;
+            is_changed
         }
+    }
+}
+
+/// One change for two of a kind at one version: the value that the row's rule chooses, by the
+/// delivery that stands for all that brought it.
+fn join(standing: &Change, new: Change) -> Change {
+    let chosen =
+        |tracked, provenance: &Provenance| Change { tracked, provenance: provenance.clone(), ..standing.clone() };
+    let first = if new.provenance.stands_before(&standing.provenance) { &new.provenance } else { &standing.provenance };
+    match (&standing.tracked, new.tracked) {
+        (Tracked::Value { value: old, revives: was }, Tracked::Value { value, revives: is }) => {
+            let revives = *was || is;
+            let digest = |bytes: &[u8]| ValueRef::decode(&mut Cursor(bytes)).map(value_digest).ok();
+            if *old == value {
+                chosen(Tracked::Value { value, revives }, first)
+            } else if digest(&value) > digest(old) {
+                chosen(Tracked::Value { value, revives }, &new.provenance)
+            } else {
+                chosen(Tracked::Value { value: old.clone(), revives }, &standing.provenance)
+            }
+        }
+        (_, tracked) => chosen(tracked, first),
     }
 }
 
@@ -210,27 +241,39 @@ pub struct History(pub Vec<Stretch>);
 
 impl History {
     /// Joins changes of `field`, which are in version order, into stretches: equal neighbours are
-    /// one stretch, and a later version never begins before an earlier one.
+    /// one stretch, and a later version never begins before an earlier one. A value that comes
+    /// while the row is deleted is seen once the row lives again.
     #[must_use]
     pub fn of(changes: &[Change], field: Field) -> Self {
+        let changes: Vec<&Change> = changes.iter().filter(|change| change.field == field).collect();
         let mut stretches: Vec<Stretch> = Vec::new();
-        let mut is_deleted = false;
-        for change in changes.iter().filter(|change| change.field == field) {
-            let value = match &change.tracked {
-                Tracked::Deleted => None,
-                Tracked::Value { revives: false, .. } if is_deleted => continue,
-                Tracked::Value { value, .. } => Some(value.clone()),
-            };
-            is_deleted = value.is_none();
-            if stretches.last().is_some_and(|last| last.value == value) {
+        let (mut is_deleted, mut known) = (false, None);
+        for step in changes.chunk_by(|a, b| a.provenance.stamp == b.provenance.stamp) {
+            let mut began = &step[0].provenance;
+            for change in step {
+                match &change.tracked {
+                    Tracked::Value { value, revives } => {
+                        known = Some(value);
+                        is_deleted &= !revives;
+                    }
+                    Tracked::Revived => is_deleted = false,
+                    Tracked::Deleted => {
+                        is_deleted = true;
+                        began = &change.provenance;
+                    }
+                }
+            }
+            let value = if is_deleted { None } else { known.cloned() };
+            let is_same = stretches.last().is_some_and(|last| last.value == value);
+            if is_same || (value.is_none() && !is_deleted) {
                 continue;
             }
             let begun = stretches.last().map_or(Millis::MIN, |last| last.from);
-            let from = change.provenance.event_time.max(begun);
+            let from = began.event_time.max(begun);
             if let Some(last) = stretches.last_mut() {
                 last.until = Some(from);
             }
-            stretches.push(Stretch { from, until: None, value, provenance: change.provenance.clone() });
+            stretches.push(Stretch { from, until: None, value, provenance: began.clone() });
         }
         History(stretches)
     }

@@ -45,7 +45,7 @@ impl Provenance {
     }
 
     /// Of deliveries with the same version and content, the one that stands for all comes first.
-    fn stands_before(&self, other: &Provenance) -> bool {
+    pub(crate) fn stands_before(&self, other: &Provenance) -> bool {
         (self.observed_at, &self.event_id) < (other.observed_at, &other.event_id)
     }
 
@@ -491,6 +491,32 @@ mod tests {
         assert!(row.is_alive());
         assert_eq!(row.get(Field::Priority), p1.1);
         assert_eq!(row.get(Field::Status), ValueRef::Code(CaseStatus::New.code()));
+    }
+
+    #[test]
+    fn an_undelete_without_content_shows_in_the_history_what_came_while_deleted() {
+        let row = row_of(&[
+            fact("a", Op::Image, 1, &[status(CaseStatus::New)]),
+            fact("b", Op::Delete, 2, &[]),
+            fact("c", Op::Patch, 3, &[status(CaseStatus::Resolved)]),
+            fact("d", Op::Undelete, 4, &[]),
+        ]);
+        let history = crate::History::of(&row.history(), Field::Status);
+        let course: Vec<_> = history.0.iter().map(|s| (s.from, s.value())).collect();
+        let code = |status: CaseStatus| Some(ValueRef::Code(status.code()));
+        let expected = [(Millis(1), code(CaseStatus::New)), (Millis(2), None), (Millis(4), code(CaseStatus::Resolved))];
+        assert_eq!(course, expected);
+    }
+
+    #[test]
+    fn a_patch_and_an_image_that_say_the_same_at_one_version_are_one_change() {
+        let row = row_of(&[
+            fact("a", Op::Delete, 1, &[]),
+            fact("b", Op::Patch, 2, &[status(CaseStatus::New)]),
+            fact("c", Op::Image, 2, &[status(CaseStatus::New)]),
+        ]);
+        let history = crate::History::of(&row.history(), Field::Status);
+        assert_eq!(history.0.last().unwrap().value(), Some(ValueRef::Code(CaseStatus::New.code())));
     }
 
     #[test]

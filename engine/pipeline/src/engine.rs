@@ -41,6 +41,10 @@ struct Cut {
     touched: BTreeSet<Subject>,
     regrouped: Regrouped,
     roots: Vec<(EntityKey, Option<EntityKey>)>,
+    /// Customers of parties that nothing names any more. They are looked at a last time, to close
+    /// what is open.
+    vanished: Vec<CustomerId>,
+    applied: Vec<Applied>,
     unchanged: u64,
 }
 
@@ -257,11 +261,6 @@ impl Engine {
         let mut messages = Vec::with_capacity(facts.len());
         for fact in facts {
             self.sources.observe(&fact);
-            effects.applied.push(Applied {
-                system: fact.system,
-                entity: fact.entity.clone(),
-                event_time: fact.event_time(),
-            });
             if fact.op != ontology::Op::Heartbeat {
                 messages.push(Message::Fact(fact));
             }
@@ -277,12 +276,14 @@ impl Engine {
             cut.touched.extend(self.watching());
         }
         effects.unchanged += cut.unchanged;
+        effects.applied.append(&mut cut.applied);
         effects.roots.append(&mut cut.roots);
         effects.memberships.append(&mut cut.regrouped.memberships);
         effects.membership_events.append(&mut cut.regrouped.events);
         let retired = std::mem::take(&mut cut.regrouped.retired);
         self.evaluate_and_transit(cut.touched, &retired, transition, effects);
-        effects.retired.extend(retired);
+        effects.views.retain(|view| !cut.vanished.contains(view.id()));
+        effects.retired.extend(retired.into_iter().chain(cut.vanished));
     }
 
     /// Record stage in rounds until there is nothing left to say, then identity.
@@ -301,7 +302,8 @@ impl Engine {
             self.timers.set(Due::Gap(entity.clone()), since.map(|at| at + (Freshness::LAG_MAX_MS + 1)));
             self.sources.gap(entity, system, since);
         }
-        let mut cut = Cut { roots: touched.roots, unchanged: touched.unchanged, ..Cut::default() };
+        let mut cut =
+            Cut { roots: touched.roots, applied: touched.applied, unchanged: touched.unchanged, ..Cut::default() };
         let judgements = self.take_side(touched.side, &mut cut);
         cut.regrouped = self.identity.step(&touched.party_records, &judgements);
         let mut parties = touched.parties;
@@ -310,6 +312,9 @@ impl Engine {
         for party in parties {
             let is_new = self.identity.known_customer_of(&party).is_none();
             let id = self.identity.customer_of(&party);
+            if self.tree(&party).is_none() {
+                cut.vanished.push(id.clone());
+            }
             if is_new {
                 cut.regrouped.memberships.push((party.clone(), id.clone()));
             }

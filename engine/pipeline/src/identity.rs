@@ -151,29 +151,49 @@ impl Identity {
     fn regroup(&mut self, changes: Vec<ClusterChange>) -> Regrouped {
         let mut out = Regrouped::default();
         for change in changes {
-            let after: Vec<CustomerId> = change.after.iter().map(|cluster| cluster.id.clone()).collect();
+            let mut after: Vec<CustomerId> = change.after.iter().map(|cluster| cluster.id.clone()).collect();
             let before: Vec<CustomerId> = change.before.iter().map(|cluster| cluster.id.clone()).collect();
+            if before != after {
+                out.events.extend(membership_events(&change));
+            }
+            let deleted = deleted_members(&change);
+            after.extend(deleted.iter().map(CustomerId::of_member));
             for cluster in &change.before {
-                if !after.contains(&cluster.id) {
-                    out.retired.push(cluster.id.clone());
-                }
                 self.former.insert(cluster.id.clone(), cluster.members.clone());
             }
             for cluster in &change.after {
                 for member in &cluster.members {
-                    let known = self.customers.insert(member.clone(), cluster.id.clone());
-                    if known.as_ref() != Some(&cluster.id) {
-                        out.memberships.push((member.clone(), cluster.id.clone()));
-                    }
+                    self.move_to(member, cluster.id.clone(), &after, &mut out);
                 }
                 out.touched.extend(cluster.members.first().cloned());
             }
-            if before != after {
-                out.events.extend(membership_events(&change));
+            for member in deleted {
+                self.move_to(&member, CustomerId::of_member(&member), &after, &mut out);
+                out.touched.push(member);
             }
         }
+        out.retired.sort_unstable();
+        out.retired.dedup();
         out
     }
+
+    /// Notes the customer of a record; the one that it was in before is no more unless it is among
+    /// those that there are `after` the change.
+    fn move_to(&mut self, member: &EntityKey, id: CustomerId, after: &[CustomerId], out: &mut Regrouped) {
+        let known = self.customers.insert(member.clone(), id.clone());
+        if known.as_ref() == Some(&id) {
+            return;
+        }
+        out.retired.extend(known.filter(|known| !after.contains(known)));
+        out.memberships.push((member.clone(), id));
+    }
+}
+
+/// Records that were in a customer and are in none now, because they were deleted: each is a
+/// customer of one, which holds what still hangs below it.
+fn deleted_members(change: &ClusterChange) -> Vec<EntityKey> {
+    let is_left = |member: &&EntityKey| !change.after.iter().any(|after| after.members.contains(member));
+    change.before.iter().flat_map(|before| &before.members).filter(is_left).cloned().collect()
 }
 
 /// Confidence of the strongest accepted link that holds a member in its cluster.

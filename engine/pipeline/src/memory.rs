@@ -8,7 +8,7 @@ use std::sync::Arc;
 use insight::Reference;
 use insight::handoff::TransferMemory;
 use ontology::codec::{Corrupt, Cursor, put_bytes, put_i64, put_u64};
-use ontology::entity::{DirectoryEntry, ExchangeRate};
+use ontology::entity::{Decided, DirectoryEntry, ExchangeRate};
 use ontology::id::ObjectId;
 use ontology::{EntityKey, EntityKind, Field, FieldReader, Millis};
 use state::Entity;
@@ -149,11 +149,15 @@ impl Memory {
     }
 
     /// Takes a person's decision on a derived object; returns a party record of the customer that
-    /// the object is about.
+    /// the object is about. Of several decisions on one object the latest by time, then actor, then
+    /// name counts, whichever came last.
     pub fn decide(&mut self, reference: &mut Reference, decision: Arc<Entity>) -> Option<EntityKey> {
         let subject = ObjectId(decision.text(Field::SubjectRef)?.into());
         let party = self.opened.get(&subject).and_then(|opened| opened.party.clone());
-        reference.decisions.insert(subject, decision);
+        let known = reference.decisions.get(&subject);
+        if known.is_none_or(|known| known.key == decision.key || rank(known) < rank(&decision)) {
+            reference.decisions.insert(subject, decision);
+        }
         party
     }
 
@@ -218,6 +222,11 @@ impl Memory {
         self.dirty.clear();
         Ok(())
     }
+}
+
+fn rank(decision: &Entity) -> (Option<Millis>, Option<&str>, &EntityKey) {
+    let decided = Decided::read(decision);
+    (decided.decided_at, decided.actor, &decision.key)
 }
 
 fn encode_opened(opened: &Opened, out: &mut Vec<u8>) {

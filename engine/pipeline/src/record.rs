@@ -12,6 +12,8 @@ use smallvec::SmallVec;
 use state::parents::parents_of;
 use state::{Entity, PartyTree};
 
+use crate::effects::Applied;
+
 /// What one shard has to do.
 #[derive(Debug)]
 pub enum Message {
@@ -84,6 +86,8 @@ pub struct Touched {
     pub gaps: Vec<(EntityKey, System, Option<Millis>)>,
     /// Entities whose root changed, with the new one.
     pub roots: Vec<(EntityKey, Option<EntityKey>)>,
+    /// Facts that changed something.
+    pub applied: Vec<Applied>,
     /// Facts that changed nothing.
     pub unchanged: u64,
 }
@@ -91,13 +95,14 @@ pub struct Touched {
 impl Touched {
     /// Takes over everything of another round.
     pub fn append(&mut self, other: Touched) {
-        let Touched { messages, parties, party_records, side, gaps, roots, unchanged } = other;
+        let Touched { messages, parties, party_records, side, gaps, roots, applied, unchanged } = other;
         self.messages.extend(messages);
         self.parties.extend(parties);
         self.party_records.extend(party_records);
         self.side.extend(side);
         self.gaps.extend(gaps);
         self.roots.extend(roots);
+        self.applied.extend(applied);
         self.unchanged += unchanged;
     }
 }
@@ -167,10 +172,13 @@ impl RecordShard {
                     touched.parties.push(party);
                 }
                 Message::Take { party, key } => {
-                    if let Some(tree) = self.trees.get_mut(&party) {
-                        Arc::make_mut(tree).take(&key);
-                        touched.parties.push(party);
+                    let Some(tree) = self.trees.get_mut(&party) else { continue };
+                    Arc::make_mut(tree).take(&key);
+                    // A party that nothing names any more is as if it had never been named.
+                    if tree.entities().is_empty() {
+                        self.trees.remove(&party);
                     }
+                    touched.parties.push(party);
                 }
             }
         }
@@ -242,6 +250,11 @@ impl RecordShard {
             return;
         };
         self.dirty.push(fact.entity.clone());
+        touched.applied.push(Applied {
+            system: fact.system,
+            entity: fact.entity.clone(),
+            event_time: fact.event_time(),
+        });
         if fact.op == Op::Gap || self.gaps.contains(&fact.entity) {
             self.note_gap(&entity, fact.system, touched);
         }

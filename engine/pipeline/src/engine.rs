@@ -45,6 +45,8 @@ struct Cut {
     /// what is open.
     vanished: Vec<CustomerId>,
     applied: Vec<Applied>,
+    /// Whether a known, unapplied change began or ended.
+    has_gaps: bool,
     unchanged: u64,
 }
 
@@ -203,6 +205,7 @@ impl Engine {
         effects.roots.append(&mut cut.roots);
         effects.memberships.append(&mut cut.regrouped.memberships);
         self.evaluate_and_transit(cut.touched, &[], transition, &mut effects);
+        effects.views.retain(|view| !cut.vanished.contains(view.id()));
         effects.position = self.position;
         effects.now = self.now;
         effects.freshness = self.sources.freshness();
@@ -271,7 +274,8 @@ impl Engine {
         }
         (self.position, _) = self.markers.cut();
         let mut transition = Transition::new(self.now);
-        if self.sources.freshness() != freshness_before {
+        // A change that is applied at last may leave an older one open: freshness does not tell.
+        if cut.has_gaps || self.sources.freshness() != freshness_before {
             self.watch_sources(&mut transition, effects);
             cut.touched.extend(self.watching());
         }
@@ -298,12 +302,18 @@ impl Engine {
                 touched.append(round);
             }
         }
+        let has_gaps = !touched.gaps.is_empty();
         for (entity, system, since) in touched.gaps.drain(..) {
             self.timers.set(Due::Gap(entity.clone()), since.map(|at| at + (Freshness::LAG_MAX_MS + 1)));
             self.sources.gap(entity, system, since);
         }
-        let mut cut =
-            Cut { roots: touched.roots, applied: touched.applied, unchanged: touched.unchanged, ..Cut::default() };
+        let mut cut = Cut {
+            roots: touched.roots,
+            applied: touched.applied,
+            unchanged: touched.unchanged,
+            has_gaps,
+            ..Cut::default()
+        };
         let judgements = self.take_side(touched.side, &mut cut);
         cut.regrouped = self.identity.step(&touched.party_records, &judgements);
         let mut parties = touched.parties;

@@ -137,7 +137,7 @@ fn bad_documents_are_told_apart_and_neighbours_arrive() {
     assert_eq!((decoded.facts.len(), decoded.rejects[0].code.name()), (1, "no_identity"));
     assert!(both[decoded.rejects[0].range.clone()].starts_with("<IDOC"));
     let fact = &decoded.facts[0];
-    assert_eq!((fact.record_id.as_str(), fact.version.to_string()), ("700123", "1773154800000.42.0".to_owned()));
+    assert_eq!((fact.record_id.as_str(), fact.version.to_string()), ("700123", "1773154800000.42.1".to_owned()));
     assert_eq!(fact.fields.get(Field::Estimate), ValueRef::Decimal { mantissa: -1200, scale: 2 });
     check(System::Sap, idoc(serial, "<AUFNR>1</AUFNR><ESTIMATE>abc</ESTIMATE>").as_bytes(), &[], 1);
     check(System::Sap, idoc("", "<AUFNR>1</AUFNR>").as_bytes(), &["no_identity"], 0);

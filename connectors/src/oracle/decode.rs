@@ -187,7 +187,8 @@ impl OracleDecoder {
         })
     }
 
-    /// A row read from the list view: an image at its row SCN.
+    /// A row read from the list view: an image at its row SCN. It loses to the change that the row
+    /// SCN is of, so that what it brings does not depend on when the list was read.
     fn list_row(
         &self,
         table: &str,
@@ -204,7 +205,7 @@ impl OracleDecoder {
         let changed_at = changed_at.and_then(|text| parse_instant(text, &jiff::tz::TimeZone::UTC));
         let place = Place {
             object,
-            version: Version::new(scn, scn, 0),
+            version: Version::new(scn, 0, 0),
             changed_at: changed_at.unwrap_or(observed_at),
             transaction: CompactString::const_new("list"),
         };

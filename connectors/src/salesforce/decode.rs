@@ -274,7 +274,7 @@ impl SalesforceDecoder {
             Op::Image => self.fields(object, &RestRow(record), Mode::Image)?.0,
             Op::Patch | Op::Delete | Op::Undelete | Op::Gap | Op::Heartbeat => Fields::default(),
         };
-        let event_id = format_compact!("read/{}/{id}/{}/{}", object.name, change.version, read_at.0);
+        let event_id = format_compact!("read/{}/{id}/{}", object.name, change.version);
         out.facts.push(self.fact(&change, event_id, &id, fields));
         Ok(())
     }

@@ -103,7 +103,7 @@ impl SapDecoder {
         let (changed_at, rest) = self.serialised(text("SERIAL"), text("CREDAT"), text("CRETIM"))?;
         Ok(Document {
             id: format_compact!("{}/{}/{}", text("SNDPRN"), text("MANDT"), number),
-            version: version(changed_at, number, rest),
+            version: version(changed_at, number, rest * 2 + 1),
             changed_at,
             observed_at,
         })
@@ -203,7 +203,8 @@ impl SapDecoder {
         let (changed_at, rest) = self.serialised(text("YY1_Serial"), "", "").map_err(no_version)?;
         let document = Document {
             id: format_compact!("list/{}/{number}", object.name),
-            version: version(changed_at, number, rest),
+            // A row loses to the document that last changed it, whichever is read first.
+            version: version(changed_at, number, rest * 2),
             changed_at,
             observed_at,
         };

@@ -243,7 +243,12 @@ impl WxccDecoder {
         }
         let id = Cow::Owned(format!("search/{id}/{}", at.0));
         let event = Event { id, body: task, at, rank: RANK_SEARCH, columns, caller };
-        self.contact_facts(&event, observed_at, out)
+        let first = out.facts.len();
+        self.contact_facts(&event, observed_at, out)?;
+        for fact in &mut out.facts[first..] {
+            fact.read_at = Some(observed_at);
+        }
+        Ok(())
     }
 
     fn object(&self, name: &str) -> Result<&ObjectMap, Failure> {

@@ -58,19 +58,18 @@ pub fn canonical_state(composite: &Composite) -> Json {
     ])
 }
 
-/// Canonical JSON of an entity: its fields with the version and the event that each rests on, and
-/// the history of the field that decides.
+/// Canonical JSON of an entity: its fields with the version that each rests on, and the history of
+/// the field that decides. Which of several events with one content stands for them is not part of
+/// it: a list that was read once more adds such an event and says nothing new.
 #[must_use]
 pub fn canonical_entity(entity: &Entity) -> Json {
     // Several rows may name one field: value and origin are those of the row that gives it.
     let fields = entity.cells().map(|(field, _, _)| {
         let provenance = entity.provenance(field);
         let version = provenance.as_ref().map(|p| p.stamp.version.to_string());
-        let event = provenance.as_ref().map(|p| p.event_id.to_string());
         let cell = Json::object([
             ("value", Json::value(entity.get(field))),
             ("version", Json::maybe_text(version)),
-            ("event_id", Json::maybe_text(event)),
             ("conflict", Json::Bool(entity.has_conflict(field))),
         ]);
         (field.name(), cell)
@@ -79,7 +78,6 @@ pub fn canonical_entity(entity: &Entity) -> Json {
         Json::object([
             ("from_ms", Json::Int(stretch.from.0)),
             ("value", stretch.value().map_or(Json::Null, Json::value)),
-            ("event_id", Json::text(&stretch.provenance.event_id)),
         ])
     });
     Json::object([

@@ -35,6 +35,8 @@ pub struct Applied {
     pub entity: EntityKey,
     /// When it happened.
     pub event_time: Millis,
+    /// When the hub read it, if it asked for it instead of being told.
+    pub read_at: Option<Millis>,
 }
 
 /// What became of a customer's membership.

@@ -254,6 +254,7 @@ impl RecordShard {
             system: fact.system,
             entity: fact.entity.clone(),
             event_time: fact.event_time(),
+            read_at: fact.read_at,
         });
         if fact.op == Op::Gap || self.gaps.contains(&fact.entity) {
             self.note_gap(&entity, fact.system, touched);

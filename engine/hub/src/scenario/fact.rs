@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use compact_str::{CompactString, format_compact};
 use ontology::entity::{ValueKind, field_of, fields_of};
 use ontology::{
     EntityKey, EntityKind, Fact, Field, Fields, FieldsBuilder, ListBuilder, LogPos, Millis, Op, SourceKey, System,
@@ -97,8 +96,8 @@ pub fn fact(part: &FactPart, place: Place<'_>, is_first: bool) -> Result<Fact, S
         None => Millis::MIN,
     };
     let event_id = match &part.event_id {
-        Some(id) => id.into(),
-        None => format_compact!("{key}@{}", place.number),
+        Some(id) => id.as_str().into(),
+        None => format!("{key}@{}", place.number).into(),
     };
     Ok(Fact {
         event_id,
@@ -129,16 +128,20 @@ pub fn version(value: &Value) -> Result<Version, String> {
             std::slice::from_ref(value)
         }
     };
-    let mut version = Version::default();
-    let mut numbers = [&mut version.major, &mut version.minor, &mut version.ordinal].into_iter();
+    let mut numbers = Vec::with_capacity(3);
+    let mut tail = "";
     for part in parts {
         match part {
-            Value::Number(_) => *numbers.next().ok_or_else(wrong)? = part.as_u64().ok_or_else(wrong)?,
-            Value::String(text) => version.tail = CompactString::new(text),
+            Value::Number(_) => numbers.push(part.as_u64().ok_or_else(wrong)?),
+            Value::String(text) => tail = text,
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err(wrong()),
         }
     }
-    Ok(version)
+    if numbers.len() > 3 {
+        return Err(wrong());
+    }
+    let number = |place: usize| numbers.get(place).copied().unwrap_or_default();
+    Ok(Version::with_tail(number(0), number(1), number(2), tail))
 }
 
 /// Fields of an entity by their names. An image names every field of its kind, absent ones as nulls.
@@ -256,10 +259,10 @@ pub fn decimal(text: &str) -> Option<(i64, u8)> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use jiff::tz::TimeZone;
+    use ontology::Coded;
     use ontology::FieldReader;
     use ontology::entity::{Case, Invoice};
     use ontology::status::CaseStatus;
-    use ontology::Coded;
     use serde_json::json;
 
     use super::*;
@@ -289,7 +292,8 @@ mod tests {
     fn values_are_read_by_the_kind_of_their_field() {
         let fields = json!({ "amount": 342.5, "due_date": "+1d", "tax": { "bad": "12,5x" }, "currency": "USD",
                              "lines": [{ "amount": "1.20", "service_order_ref": 77 }] });
-        let fact = read(json!({ "entity": "invoice/1", "version": [900, 880], "at": "-1s", "fields": fields }), true).unwrap();
+        let fact =
+            read(json!({ "entity": "invoice/1", "version": [900, 880], "at": "-1s", "fields": fields }), true).unwrap();
         let invoice = Invoice::read(&fact.fields);
         assert_eq!((invoice.amount, invoice.due_date), (Some((3_425, 1)), Some(Millis(87_400_000))));
         assert_eq!(fact.fields.get(Field::Tax), ValueRef::Bad("12,5x"));
@@ -305,7 +309,10 @@ mod tests {
             (json!({ "entity": "cases/1" }), "expected KIND/ID"),
             (json!({ "entity": "case/1", "fields": { "amount": 1 } }), "case has no field amount"),
             (json!({ "entity": "case/1", "fields": { "colour": 1 } }), "expected a field of the ontology"),
-            (json!({ "entity": "case/1", "fields": { "reopen_count": "two" } }), "reopen_count: expected a whole number"),
+            (
+                json!({ "entity": "case/1", "fields": { "reopen_count": "two" } }),
+                "reopen_count: expected a whole number",
+            ),
             (json!({ "entity": "invoice/1", "fields": { "amount": "12,5" } }), "amount: expected a decimal"),
             (json!({ "entity": "case/1", "op": "upsert" }), "expected an operation"),
             (json!({ "entity": "case/1", "version": [1, 2, 3, 4] }), "expected a version"),

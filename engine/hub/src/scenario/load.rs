@@ -127,7 +127,9 @@ mod tests {
     #[test]
     fn the_schema_names_every_step() {
         let text = schema().to_string();
-        for step in ["customer", "facts", "native", "until", "refetch", "replay_quarantine", "restart", "expect", "return"] {
+        for step in
+            ["customer", "facts", "native", "until", "refetch", "replay_quarantine", "restart", "expect", "return"]
+        {
             assert!(text.contains(&format!("\"{step}\"")), "{step}");
         }
         assert!(text.contains("\"maxProperties\":1"));

@@ -43,7 +43,11 @@ pub fn mapping(part: &MappingPart, folder: &Path, current: &Mapping) -> Result<M
     if let Some(file) = &part.file {
         let text = String::from_utf8(read(folder, file)?).map_err(|_| format!("{file}: expected UTF-8"))?;
         let mapping = Mapping::parse(&text).map_err(|error| format!("{file}: {error}"))?;
-        return if mapping.system == current.system { Ok(mapping) } else { Err(format!("{file}: another system's mapping")) };
+        return if mapping.system == current.system {
+            Ok(mapping)
+        } else {
+            Err(format!("{file}: another system's mapping"))
+        };
     }
     let (Some(object), Some(field)) = (&part.object, &part.field) else {
         return Err("mapping: expected a file, or object, field and from".to_owned());

@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use ontology::status::{Decision, Verdict};
-use ontology::{EntityKey, EntityKind, Fact, Field, FieldsBuilder, Millis, ObjectId, Op, SourceKey, System, ValueRef, Version, Vocabulary};
+use ontology::{
+    EntityKey, EntityKind, Fact, Field, FieldsBuilder, Millis, ObjectId, Op, SourceKey, System, ValueRef, Version,
+    Vocabulary,
+};
 use pipeline::EngineSettings;
 use serde_json::json;
 use serve::decide::{self, Decider, TransferRequest};
 
+use super::Error;
 use super::expect::Expect;
 use super::fact::{self, Place, entity, system_of, word};
 use super::load::Loaded;
@@ -20,7 +24,6 @@ use super::step::{
 };
 use super::story::{Deliver, Story};
 use super::time::{Times, absolute, duration};
-use super::Error;
 
 /// How long before T the records of a `customer` step were made.
 const CUSTOMER_AGE_MS: i64 = 30 * Millis::DAY_MS;
@@ -181,7 +184,11 @@ fn lags(named: &BTreeMap<String, String>) -> Result<BTreeMap<System, Lag>, Strin
             "unmonitored" => Lag::Unmonitored,
             other => match other.strip_prefix("lag ") {
                 Some(length) => Lag::Behind(duration(length)?),
-                None => return Err(format!("{name}: expected fresh, lag DURATION, stopped or unmonitored, found `{other}`")),
+                None => {
+                    return Err(format!(
+                        "{name}: expected fresh, lag DURATION, stopped or unmonitored, found `{other}`"
+                    ));
+                }
             },
         };
         lags.insert(system, lag);
@@ -219,8 +226,26 @@ impl<'a> Planner<'a> {
         let mut acts = Vec::new();
         // Taken apart, so that a step that is added to the format is not forgotten here.
         let Step {
-            customer, facts, native, until, advance, sources, gap, refetch, link, unlink, transfer, accept, give_back,
-            cancel, decide, mapping, replay_quarantine, commands, restart, expect,
+            customer,
+            facts,
+            native,
+            until,
+            advance,
+            sources,
+            gap,
+            refetch,
+            link,
+            unlink,
+            transfer,
+            accept,
+            give_back,
+            cancel,
+            decide,
+            mapping,
+            replay_quarantine,
+            commands,
+            restart,
+            expect,
         } = step;
         acts.extend(customer.as_ref().map(|part| self.customer(part)));
         acts.extend(facts.as_ref().map(|parts| self.facts(parts)));
@@ -284,7 +309,8 @@ impl<'a> Planner<'a> {
             (EntityKind::BusinessPartner, &part.business_partner),
             (EntityKind::CallerProfile, &part.caller_profile),
         ];
-        let ids: Vec<(EntityKind, &String)> = ids.into_iter().filter_map(|(kind, id)| Some((kind, id.as_ref()?))).collect();
+        let ids: Vec<(EntityKind, &String)> =
+            ids.into_iter().filter_map(|(kind, id)| Some((kind, id.as_ref()?))).collect();
         let Some((_, first)) = ids.first() else { return Err("customer: expected at least one record".to_owned()) };
         let at = match &part.at {
             Some(text) => self.times.instant(text)?,
@@ -293,11 +319,7 @@ impl<'a> Planner<'a> {
         let at = self.times.told(at);
         let mut facts = Vec::with_capacity(ids.len());
         for (kind, id) in &ids {
-            let (key_field, key) = match kind {
-                EntityKind::Account => ("account_number", *id),
-                _ => ("account_xref", *first),
-            };
-            let part = json!({ "entity": format!("{}/{id}", kind.name()), "at": at, "fields": { "name": part.name, key_field: key } });
+            let part = json!({ "entity": format!("{}/{id}", kind.name()), "at": at, "fields": { "name": part.name, "customer_xref": first } });
             let part = serde_json::from_value(part).map_err(|why| why.to_string())?;
             facts.push(self.fact(&part)?);
         }
@@ -325,7 +347,8 @@ impl<'a> Planner<'a> {
 
     fn refetch(&mut self, part: &RefetchPart) -> Result<Act, String> {
         let key = entity(&part.entity)?;
-        let (version, changed_at) = self.gaps.get(&key).cloned().ok_or_else(|| format!("refetch: no gap of {key} came before"))?;
+        let (version, changed_at) =
+            self.gaps.get(&key).cloned().ok_or_else(|| format!("refetch: no gap of {key} came before"))?;
         let earlier = FactPart {
             entity: part.entity.clone(),
             op: Some(Op::Image.name().to_owned()),
@@ -370,7 +393,8 @@ impl<'a> Planner<'a> {
     }
 
     fn receive(&mut self, part: &ReceiverPart, field: Field) -> Result<Act, String> {
-        let transfer = self.transfers.get(&part.case).ok_or_else(|| format!("no transfer of case {} came before", part.case))?;
+        let transfer =
+            self.transfers.get(&part.case).ok_or_else(|| format!("no transfer of case {} came before", part.case))?;
         let accepted = decide::acceptance(self.decider(&part.by, ""), transfer, &part.by);
         if field == Field::AcceptedAt {
             return Ok(Act::Facts(vec![accepted]));
@@ -381,7 +405,8 @@ impl<'a> Planner<'a> {
     }
 
     fn decide(&mut self, part: &DecidePart) -> Result<Act, String> {
-        let of: Vec<String> = part.of.iter().map(|text| entity(text).map(|key| key.to_string())).collect::<Result<_, _>>()?;
+        let of: Vec<String> =
+            part.of.iter().map(|text| entity(text).map(|key| key.to_string())).collect::<Result<_, _>>()?;
         let (kind, subject) = match (&part.rule, &part.alert) {
             (Some(rule), None) => (EntityKind::DiscrepancyDecision, ObjectId::new(&rule.to_ascii_lowercase(), &of)),
             (None, Some(number)) => (EntityKind::AlertDecision, ObjectId::new(number, &of)),

@@ -7,13 +7,8 @@ use ontology::Millis;
 
 /// Units of a duration with their length in milliseconds; longer names first where one begins with
 /// the other.
-const UNITS: [(&str, i64); 5] = [
-    ("ms", 1),
-    ("s", Millis::SECOND_MS),
-    ("m", Millis::MINUTE_MS),
-    ("h", Millis::HOUR_MS),
-    ("d", Millis::DAY_MS),
-];
+const UNITS: [(&str, i64); 5] =
+    [("ms", 1), ("s", Millis::SECOND_MS), ("m", Millis::MINUTE_MS), ("h", Millis::HOUR_MS), ("d", Millis::DAY_MS)];
 
 /// Reads instants relative to the start of a story.
 #[derive(Debug, Clone)]
@@ -63,7 +58,8 @@ pub fn absolute(text: &str, zone: &TimeZone) -> Result<Millis, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(Millis(at.as_millisecond()));
     }
-    let midnight = text.parse::<Date>().ok().filter(|_| text.len() == 10).and_then(|date| date.to_zoned(zone.clone()).ok());
+    let midnight =
+        text.parse::<Date>().ok().filter(|_| text.len() == 10).and_then(|date| date.to_zoned(zone.clone()).ok());
     midnight.map(|at| Millis(at.timestamp().as_millisecond())).ok_or_else(|| {
         format!("expected an instant such as +60s, T-3d, 2026-03-09 or 2026-03-09T14:00:00Z, found `{text}`")
     })
@@ -140,7 +136,8 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "60", "+", "+60", "+60x", "yesterday", "2026-13-01", "+99999999999999999999d", "T60s", "+1.5h"] {
+        for text in ["", "60", "+", "+60", "+60x", "yesterday", "2026-13-01", "+99999999999999999999d", "T60s", "+1.5h"]
+        {
             assert!(times().instant(text).is_err(), "{text}");
         }
     }

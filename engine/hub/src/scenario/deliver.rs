@@ -45,14 +45,9 @@ pub fn deliver(plan: &Plan, others: &[Plan], delivery: Delivery) -> anyhow::Resu
             let (expected, found) = first_difference(&first.customers, &result.customers);
             note(format!("{what}: state"), expected, found);
         }
-        if result.commands != first.commands {
-            let told =
-                |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect::<Vec<_>>().join("; ");
-            note(
-                format!("{what}: tasks and commands"),
-                told(&first.commands, &result.commands),
-                told(&result.commands, &first.commands),
-            );
+        if result.tasks != first.tasks {
+            let told = |a: &BTreeSet<String>| a.iter().cloned().collect::<Vec<_>>().join("; ");
+            note(format!("{what}: tasks"), told(&first.tasks), told(&result.tasks));
         }
         if !result.doubled.is_empty() {
             note(format!("{what}: tasks and commands"), "each once".to_owned(), result.doubled.join("; "));

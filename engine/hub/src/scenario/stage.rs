@@ -312,6 +312,9 @@ impl Stage {
             Box::new(move |effects| sink.lock().expect("no holder of the effects panics").push(effects));
         recover(self.store.store(), &mut self.engine, &mut publish)?;
         drop(publish);
+        // What was in no outbox is gone with the process, unless it is decided again.
+        self.waiting = outbox(self.store.store())?;
+        self.waiting.retain(|id| !self.delivered.contains_key(id));
         let seen = std::mem::take(&mut *seen.lock().expect("no holder of the effects panics"));
         for effects in seen {
             self.act(effects.actions);
@@ -401,7 +404,7 @@ impl Stage {
     }
 
     fn take(&mut self, effects: Effects) {
-        for Applied { system, entity, event_time } in effects.applied {
+        for Applied { system, entity, event_time, .. } in effects.applied {
             if entity.kind != EntityKind::Watermark {
                 self.samples.push(Sample { system, entity, event_time, visible_at: effects.now });
             }
@@ -410,12 +413,15 @@ impl Stage {
         self.act(effects.actions);
     }
 
+    /// Queues what its receiver does not have yet. A hub that comes back decides again what it had
+    /// not written down, under the same ids.
     fn act(&mut self, actions: Vec<Action>) {
         for action in actions {
             let id = action.id.to_string();
-            if self.actions.insert(id.clone(), action).is_none() {
-                self.waiting.push_back(id);
+            if !self.delivered.contains_key(&id) && !self.waiting.contains(&id) {
+                self.waiting.push_back(id.clone());
             }
+            self.actions.insert(id, action);
         }
         self.hand_over();
     }
@@ -427,6 +433,16 @@ impl Stage {
             *self.delivered.entry(id).or_default() += 1;
         }
     }
+}
+
+/// Ids of the actions in the outbox.
+fn outbox(store: &dyn Store) -> anyhow::Result<VecDeque<String>> {
+    let mut ids = VecDeque::new();
+    for pending in store.pending()? {
+        let (id, _) = pending?;
+        ids.push_back(String::from_utf8(id.to_vec()).context("read the outbox")?);
+    }
+    Ok(ids)
 }
 
 fn new_engine(settings: &EngineSettings, lags: &BTreeMap<System, Lag>) -> Engine {

@@ -1,0 +1,138 @@
+//! Every story of the folder holds, and a story that expects something else fails readably.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use hub::scenario::{Error, Extra, Loaded, Report, load, play};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/scenarios")
+}
+
+#[test]
+fn every_story_of_the_folder_holds() {
+    let mut report = Report::default();
+    for story in load(&folder()).unwrap() {
+        report.add(play(&story, Extra::default()).unwrap());
+    }
+    assert_eq!(report.failed, 0, "{}", report.text());
+    let required = ["A01", "A02", "A03", "A04", "A05", "A06", "A07", "A11", "A13", "A15", "A18", "A21", "A22"];
+    for spec in required {
+        assert!(report.stories.iter().any(|story| story.spec.as_deref() == Some(spec)), "no story shows {spec}");
+    }
+}
+
+#[test]
+fn stories_hold_in_other_orders_of_delivery() {
+    for name in ["a03-mismatch.yaml", "a06-links.yaml", "a07-generic-value.yaml", "a13-reopening.yaml"] {
+        for story in load(&folder().join(name)).unwrap() {
+            let outcome = play(&story, Extra { shuffles: 10 }).unwrap();
+            assert!(outcome.passed, "{name}: {:?}", outcome.differences);
+        }
+    }
+}
+
+fn run(story: &str, arguments: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("story.yaml");
+    std::fs::write(&file, story).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_opshub"));
+    command.args(["scenario", "run"]).arg(&file).args(arguments);
+    command.output().unwrap()
+}
+
+fn mismatch() -> String {
+    std::fs::read_to_string(folder().join("a03-mismatch.yaml")).unwrap()
+}
+
+#[test]
+fn a_story_that_expects_something_else_fails_with_exit_code_7_and_says_where() {
+    let story = mismatch().replace("flagging for finance review", "flagging for the archive");
+    let line = 1 + story.lines().position(|line| line == "  - until: +60s").unwrap() + 1;
+    let output = run(&story, &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(7), "{text}");
+    assert!(text.contains(&format!("story.yaml:{line}: RC1 on case/SF-2026-9001")), "{text}");
+    assert!(text.contains("expected  Salesforce case SF-2026-9001 marked resolved but Oracle credit note CN-4410"), "{text}");
+    assert!(text.contains("flagging for the archive") && text.contains("flagging for finance review"), "{text}");
+    assert!(text.ends_with("0 passed, 1 failed\n"), "{text}");
+}
+
+#[test]
+fn programs_read_one_json_object() {
+    let output = run(&mismatch(), &["--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!((report["passed"].as_u64(), report["failed"].as_u64()), (Some(1), Some(0)));
+    assert_eq!(report["stories"][0]["passed"], true);
+    assert_eq!(report["stories"][0]["differences"], serde_json::json!([]));
+}
+
+#[test]
+fn a_file_that_is_no_story_is_refused_with_its_line() {
+    let output = run("name: n\nsteps:\n  - until: +1s\n  - untill: +2s\n", &[]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("line 4") && text.contains("untill"), "{text}");
+}
+
+#[test]
+fn the_form_that_this_build_does_not_run_is_refused() {
+    let output = run(&mismatch(), &["--form", "distributed"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("embedded form"));
+}
+
+#[track_caller]
+fn refused(steps: &str, expected_line: usize, expected: &str) {
+    let text = format!("name: n\nsteps:\n{steps}");
+    let loaded = Loaded::parse(&text, Path::new("story.yaml")).unwrap();
+    match play(&loaded, Extra::default()) {
+        Err(Error::Format { line, why, .. }) => {
+            assert!(why.contains(expected), "{why}");
+            assert_eq!(line, Some(expected_line), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_step_that_cannot_be_done_is_refused_with_its_line() {
+    refused("  - until: +2s\n  - until: +1s\n", 4, "does not go back");
+    refused("  - until: +2s\n    advance: 1s\n", 3, "one thing");
+    refused("  - accept: { case: SF-1 }\n", 3, "no transfer of case SF-1");
+    refused("  - refetch: { entity: case/1, fields: {} }\n", 3, "no gap");
+    refused("  - link: { pair: [account/1, case/1] }\n", 3, "expected a party record");
+    refused("  - native: { system: oracle }\n", 3, "expected one of body, file, repeat");
+    refused("  - expect: { open: { cases: 1 } }\n", 3, "expected discrepancies, alerts or tasks");
+    refused("  - expect: { kpis: { repeats: { met: true } } }\n", 3, "no figure repeats");
+    refused("  - expect: { as_of: { before: case/1 } }\n", 3, "no fact about case/1");
+}
+
+#[test]
+fn differences_are_found_in_every_part() {
+    let text = "name: n\nsteps:\n  - customer: { name: Acme, account: A-1, ar_customer: R-1 }\n  - expect:
+      links: [{ pair: [account/A-1, ar_customer/R-1], state: review }]
+      customers: [{ of: account/A-1, members: [account/A-1] }]
+      records: [{ entity: account/A-1, alive: false, fields: { name: Zenith } }]
+      discrepancies: [{ rule: RC1, of: [case/1, credit_note/1] }]
+      alerts: [{ alert: \"11-2\", of: case/1 }]
+      correlations: [{ of: invoice/1 }]
+      anomalies: [{ of: invoice/1, kind: spike }]
+      handoffs: [{ case: SF-1 }]
+      tasks: [{ rule: RC1, of: [case/1, credit_note/1], issued: 1 }]
+      actions: [{ action: notify, count: 1 }]
+      findings: [{ kind: bad_field, of: account/A-1 }]
+      quarantine: { malformed: 1 }
+      sources: { oracle: stale }
+      latency: { account/A-9: 1s }
+      kpis: { reconciliation_discrepancies: { value: 1 } }
+      open: { alerts: 1 }
+";
+    let outcome = play(&Loaded::parse(text, Path::new("story.yaml")).unwrap(), Extra::default()).unwrap();
+    let told: Vec<&str> = outcome.differences.iter().map(|difference| difference.what.as_str()).collect();
+    assert_eq!(told.len(), 17, "{told:#?}");
+    assert!(outcome.differences.iter().all(|difference| difference.line == Some(4)));
+}

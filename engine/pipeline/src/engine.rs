@@ -402,8 +402,9 @@ impl Engine {
         self.memory.waiting().filter_map(|party| self.subject(party)).collect()
     }
 
-    /// The customer that a party record belongs to now.
+    /// The customer that a party record belongs to now; none if nothing names the party any more.
     fn subject(&self, party: &EntityKey) -> Option<Subject> {
+        self.tree(party)?;
         Some(Subject { id: self.identity.known_customer_of(party)?.clone(), party: party.clone() })
     }
 

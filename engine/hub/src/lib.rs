@@ -2,11 +2,14 @@
 //! the engine decides. The binary `opshub` is a thin shell around this library.
 
 pub mod actions;
+pub mod app;
 pub mod as_of;
+pub mod backend;
+pub mod bench;
+pub mod client;
 pub mod clock;
 pub mod commands;
-pub mod backend;
-pub mod app;
+pub mod config;
 pub mod crash;
 pub mod demo;
 pub mod figures;

@@ -1,8 +1,269 @@
-//! Provisional: replaced by the command itself.
+//! `opshub serve`: the hub itself, until it is told to stop.
+
+mod sources;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
 use clap::Args;
-/// Provisional.
+use connectors::edge;
+use serve::drain::{Drain, DrainSwitch};
+use serve::{metrics as figures, page_server};
+use storage::Embedded;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tracing_subscriber::EnvFilter;
+
+use super::{CONFIG_INVALID, FAILED, Failure, runtime};
+use crate::app::{App, AppOptions};
+use crate::clock::WallClock;
+use crate::config::{self, Config};
+
+/// How long a stopping hub finishes what is under way.
+const DRAIN_MAX: Duration = Duration::from_secs(20);
+/// How long threads that did not finish in time may hold up the end of the process.
+const END_MAX: Duration = Duration::from_secs(1);
+/// Exit code: interrupted twice.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the hub: listens for events of the sources and answers over gRPC.
 #[derive(Debug, Args)]
-pub struct ServeArgs {}
-pub(super) fn run(_: &ServeArgs) -> Result<(), super::Failure> {
-    Ok(())
+pub struct ServeArgs {
+    /// Configuration file; docs/configuration.md names every key.
+    #[arg(long, value_name = "FILE", env = "OPSHUB_CONFIG")]
+    config: Option<PathBuf>,
+    /// Folder of the store [default: .opshub/store].
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Where the API listens; port 0 takes a free one [default: 127.0.0.1:7400].
+    #[arg(long, value_name = "ADDR")]
+    api: Option<SocketAddr>,
+    /// Where sources push to; open only for sources that are configured [default: 127.0.0.1:7401].
+    #[arg(long, value_name = "ADDR")]
+    doors: Option<SocketAddr>,
+    /// Where the metrics page is served [default: 127.0.0.1:7402].
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
+    /// Number of shards; any number gives the same answers [default: 1].
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
+    /// Largest number of facts in one block [default: 4096].
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Say in one JSON object that the hub is ready.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let config = configured(args).map_err(|error| Failure::with(CONFIG_INVALID, error))?;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Whoever runs the hub inside another program may have set up the log already.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let runtime = runtime()?;
+    let ended = runtime.block_on(serve_until_stopped(config, args.json));
+    runtime.shutdown_timeout(END_MAX);
+    ended
+}
+
+/// Defaults, file, environment, flags, in this order.
+fn configured(args: &ServeArgs) -> Result<Config, config::Error> {
+    let mut file = config::read(args.config.as_deref(), environment())?;
+    if let Some(dir) = &args.store {
+        file.store.dir.clone_from(dir);
+    }
+    file.api.listen = args.api.unwrap_or(file.api.listen);
+    file.doors.listen = args.doors.or(file.doors.listen);
+    file.metrics.listen = args.metrics.or(file.metrics.listen);
+    file.engine.shards = args.shards.unwrap_or(file.engine.shards);
+    file.engine.batch_max = args.batch.unwrap_or(file.engine.batch_max);
+    file.resolve()
+}
+
+/// Variables that are text. Others cannot be keys of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+}
+
+async fn serve_until_stopped(config: Config, is_json: bool) -> Result<(), Failure> {
+    // Listened for from the beginning: a signal during recovery counts too.
+    let mut signals = Signals::new()?;
+    let started = tokio::select! {
+        started = Running::start(config) => started?,
+        () = signals.next() => return Ok(()),
+    };
+    println!("{}", started.ready(is_json));
+    signals.next().await;
+    tokio::select! {
+        stopped = started.stop() => stopped,
+        () = signals.next() => Err(Failure::told(INTERRUPTED)),
+    }
+}
+
+/// A hub with its metrics page.
+struct Running {
+    app: App,
+    metrics: SocketAddr,
+    drain: DrainSwitch,
+    pages: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    async fn start(config: Config) -> Result<Self, Failure> {
+        let Config { store_dir, api, doors, metrics, engine, batch_max, connectors, receiver } = config;
+        let recorder = figures::install()?;
+        for (name, what) in edge::METRICS {
+            ::metrics::describe_counter!(*name, *what);
+        }
+        let page_listener = TcpListener::bind(metrics)
+            .await
+            .map_err(|error| taken("the metrics page", metrics, "--metrics", &error))?;
+        let metrics = page_listener.local_addr()?;
+        let opened = tokio::task::spawn_blocking(move || Embedded::open(&store_dir, storage::Options::default()));
+        let store = Arc::new(opened.await??);
+        let api_address = api.addr;
+        let options = AppOptions {
+            clock: Arc::new(WallClock::default()),
+            engine,
+            api,
+            doors,
+            receiver,
+            batch_max,
+            unmonitored: connectors.unmonitored(),
+        };
+        let mut app = App::start(store, options).await.map_err(|error| match error.downcast::<serve::Error>() {
+            Ok(serve::Error::Bind { source, .. }) => taken("the API", api_address, "--api", &source),
+            Ok(other) => Failure::from(other),
+            Err(other) => Failure::from(other),
+        })?;
+        sources::connect(&mut app, connectors, doors).await?;
+        let (drain, draining) = Drain::new();
+        let router = page_server::router(recorder, draining.clone());
+        let pages = axum::serve(page_listener, router).with_graceful_shutdown(async move { draining.draining().await });
+        let pages = tokio::spawn(async move { pages.await });
+        Ok(Running { app, metrics, drain, pages })
+    }
+
+    /// What is said when everything listens.
+    fn ready(&self, is_json: bool) -> String {
+        let (api, doors, position) = (self.app.api(), self.app.doors(), self.app.published.position().0);
+        if is_json {
+            let doors = doors.map(|address| address.to_string());
+            let ready = serde_json::json!({
+                "api": api.to_string(),
+                "doors": doors,
+                "metrics": self.metrics.to_string(),
+                "position": position,
+            });
+            return ready.to_string();
+        }
+        let doors = doors.map_or_else(|| "closed (no source is configured)".to_owned(), |address| address.to_string());
+        format!(
+            "opshub is ready: API {api}, doors {doors}, metrics http://{}/metrics, position {position}",
+            self.metrics
+        )
+    }
+
+    /// Takes no more input, finishes what is under way, and ends.
+    async fn stop(self) -> Result<(), Failure> {
+        self.drain.begin();
+        let Ok(stopped) = tokio::time::timeout(DRAIN_MAX, self.app.stop()).await else {
+            // What was acknowledged is in the log, so the next start takes up from there.
+            tracing::warn!(limit_s = DRAIN_MAX.as_secs(), "stopped before everything under way was finished");
+            return Ok(());
+        };
+        self.pages.abort();
+        stopped.map_err(Failure::from)
+    }
+}
+
+/// What to tell about an address that cannot be listened on.
+fn taken(what: &str, address: SocketAddr, flag: &str, error: &std::io::Error) -> Failure {
+    let next = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!("another program listens there: stop it, or choose another with {flag}")
+        }
+        _ => format!("choose another address with {flag}"),
+    };
+    Failure::with(FAILED, anyhow::anyhow!("listen for {what} on {address}: {error}; {next}"))
+}
+
+/// What ends the hub: an interrupt from the terminal, or the word of whoever runs it.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ServeArgs,
+    }
+
+    fn config(flags: &[&str]) -> Config {
+        let line = Line::try_parse_from(["serve"].iter().chain(flags)).unwrap();
+        configured(&line.args).unwrap()
+    }
+
+    #[test]
+    fn flags_lie_over_everything_else() {
+        let config = config(&["--store", "/tmp/x", "--api", "127.0.0.1:0", "--shards", "3", "--batch", "9"]);
+        assert_eq!(config.store_dir, PathBuf::from("/tmp/x"));
+        assert_eq!((config.api.addr.port(), config.engine.shards, config.batch_max), (0, 3, 9));
+        assert_eq!(config.doors.port(), 7401);
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_told_with_the_flag_that_changes_it() {
+        let held = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let held = held.local_addr().unwrap().to_string();
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("store").display().to_string();
+        for flag in ["--metrics", "--api"] {
+            let mut flags =
+                vec!["--store", &store, "--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--shards", "1"];
+            let at = flags.iter().position(|one| *one == flag).unwrap();
+            flags[at + 1] = &held;
+            let _held = std::net::TcpListener::bind(&held);
+            let error = Running::start(config(&flags)).await.err().unwrap().error.unwrap().to_string();
+            assert!(error.contains(flag) && error.contains(&held) && error.contains("stop it"), "{error}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_hub_without_configuration_has_an_api_and_no_door() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = dir.path().join("store").display().to_string();
+        let flags = ["--store", &store, "--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
+        let running = Running::start(config(&flags)).await.unwrap();
+        let ready: serde_json::Value = serde_json::from_str(&running.ready(true)).unwrap();
+        assert_eq!((&ready["doors"], &ready["position"]), (&serde_json::Value::Null, &serde_json::json!(0)));
+        assert!(running.ready(false).contains("doors closed"));
+        let page = reqwest::get(format!("http://{}/metrics", running.metrics)).await.unwrap().text().await.unwrap();
+        assert!(page.contains("opshub_build_info"), "{page}");
+        running.stop().await.unwrap();
+    }
 }

@@ -1,8 +1,248 @@
-//! Provisional: replaced by the command itself.
-use clap::Args;
-/// Provisional.
+//! `opshub simulate`: one vendor simulator by itself, in which the world's story happens.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use connectors::Clock as _;
+use fixtures::oracle::{OracleDoor, OracleServer};
+use fixtures::player::{Doors, PlayError, Player, Vendors};
+use fixtures::salesforce::{SalesforceConfig, SalesforceError, SalesforceServer};
+use fixtures::sap::{SapDoor, SapServer};
+use fixtures::world::{Size, World};
+use fixtures::wxcc::{WebexDoor, WebexServer};
+use tracing_subscriber::EnvFilter;
+
+use super::{CONFIG_INVALID, FAILED, Failure, UNREACHABLE, runtime};
+use crate::client::USAGE;
+use crate::clock::WallClock;
+use crate::config::SecretRef;
+
+/// A free port of loopback.
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// Runs one vendor simulator by itself.
 #[derive(Debug, Args)]
-pub struct SimulateArgs {}
-pub(super) fn run(_: &SimulateArgs) -> Result<(), super::Failure> {
-    Ok(())
+pub struct SimulateArgs {
+    /// The vendor.
+    #[arg(value_enum)]
+    system: Vendor,
+    /// Seed of the world: the same seed, the same story.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Customers in the world, beside the three of the story.
+    #[arg(long, default_value_t = 200)]
+    customers: u32,
+    /// Where the simulator listens; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Where Salesforce's event bus listens.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    bus: SocketAddr,
+    /// The hub's doors that Oracle, Webex and SAP push to, such as http://127.0.0.1:7401.
+    #[arg(long, value_name = "URL", requires = "token")]
+    target: Option<String>,
+    /// What opens the door, as env:NAME or file:PATH: Oracle's bearer token, Webex's signing secret,
+    /// SAP's password.
+    #[arg(long, value_name = "REFERENCE")]
+    token: Option<SecretRef>,
+    /// User that goes with SAP's password.
+    #[arg(long, default_value = "opshub")]
+    user: String,
+    /// Story seconds a second, after the history.
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// Print the addresses as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A vendor that can be simulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Vendor {
+    /// Login, REST and event bus.
+    Salesforce,
+    /// REST views and pushed change envelopes.
+    Oracle,
+    /// Search and signed webhooks.
+    #[value(alias = "wxcc")]
+    Webex,
+    /// OData and posted IDocs.
+    Sap,
+}
+
+impl Vendor {
+    fn name(self) -> &'static str {
+        match self {
+            Vendor::Salesforce => "salesforce",
+            Vendor::Oracle => "oracle",
+            Vendor::Webex => "webex",
+            Vendor::Sap => "sap",
+        }
+    }
+}
+
+pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
+    if args.system == Vendor::Salesforce && args.target.is_some() {
+        let text = "simulate salesforce: it pushes nothing, a hub reads its event bus; leave out --target";
+        return Err(Failure::with(USAGE, anyhow::anyhow!(text)));
+    }
+    if !args.speed.is_finite() || args.speed <= 0.0 {
+        return Err(Failure::with(USAGE, anyhow::anyhow!("simulate at speed {}: write a number above 0", args.speed)));
+    }
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Whoever runs the simulator inside another program may have set up the log already.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
+        tokio::select! {
+            played = simulate(args) => played,
+            interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// Plays the world's past at once, then goes on at its pace; stays up when the story ends.
+async fn simulate(args: &SimulateArgs) -> Result<(), Failure> {
+    let (seed, size) = (args.seed, Size::customers(args.customers));
+    let doors = doors(args)?;
+    let world = tokio::task::spawn_blocking(move || Arc::new(World::generate(seed, size))).await?;
+    let vendors = Arc::new(start(args).await?);
+    println!("{}", addresses(args, &vendors));
+    let mut player = Player::new(world, vendors, doors).map_err(failure)?.stamp_webhooks_by(wall_ms);
+    let history = player.history(|_, _| {}).await.map_err(failure)?;
+    eprintln!("simulate: the history is played, {} payloads", sent(args.system, &history));
+    let live = player.live(args.speed, i64::MAX, |_, _| {}).await.map_err(failure)?;
+    eprintln!("simulate: the story is over, {} payloads more", sent(args.system, &live));
+    std::future::pending().await
+}
+
+/// Webhooks are signed with the time of sending, which receivers compare with their own.
+fn wall_ms() -> i64 {
+    WallClock::default().now().0
+}
+
+fn sent(vendor: Vendor, sent: &fixtures::player::Sent) -> u64 {
+    let system = match vendor {
+        Vendor::Salesforce => fixtures::story::System::Salesforce,
+        Vendor::Oracle => fixtures::story::System::Oracle,
+        Vendor::Webex => fixtures::story::System::Wxcc,
+        Vendor::Sap => fixtures::story::System::Sap,
+    };
+    sent.payloads.get(&system).copied().unwrap_or_default()
+}
+
+/// The vendors as the player wants them: the one that was asked for where it was asked for, the
+/// others idle on free ports of loopback.
+async fn start(args: &SimulateArgs) -> Result<Vendors, Failure> {
+    let of = |vendor: Vendor| if args.system == vendor { args.listen } else { ANY };
+    let is_salesforce = args.system == Vendor::Salesforce;
+    let salesforce = SalesforceConfig {
+        http: of(Vendor::Salesforce),
+        grpc: if is_salesforce { args.bus } else { ANY },
+        ..SalesforceConfig::default()
+    };
+    let taken = |error: &dyn std::fmt::Display| {
+        let text = format!("listen on {}: {error}; choose another address with --listen", args.listen);
+        Failure::with(FAILED, anyhow::anyhow!(text))
+    };
+    Ok(Vendors {
+        salesforce: SalesforceServer::start(salesforce).await.map_err(|error: SalesforceError| taken(&error))?,
+        oracle: OracleServer::start(of(Vendor::Oracle)).await.map_err(|error| taken(&error))?,
+        wxcc: WebexServer::start(of(Vendor::Webex)).await.map_err(|error| taken(&error))?,
+        sap: SapServer::start(of(Vendor::Sap)).await.map_err(|error| taken(&error))?,
+    })
+}
+
+fn addresses(args: &SimulateArgs, vendors: &Vendors) -> String {
+    let (http, bus) = match args.system {
+        Vendor::Salesforce => (vendors.salesforce.http_url(), Some(vendors.salesforce.grpc_url())),
+        Vendor::Oracle => (vendors.oracle.http_url(), None),
+        Vendor::Webex => (vendors.wxcc.http_url(), None),
+        Vendor::Sap => (vendors.sap.http_url(), None),
+    };
+    let (name, seed) = (args.system.name(), args.seed);
+    if args.json {
+        return serde_json::json!({ "system": name, "seed": seed, "http": http, "bus": bus }).to_string();
+    }
+    let bus = bus.map(|bus| format!(", event bus {bus}")).unwrap_or_default();
+    format!("{name} of seed {seed} is ready: {http}{bus}; ctrl-c ends it")
+}
+
+fn doors(args: &SimulateArgs) -> Result<Doors, Failure> {
+    let (Some(target), Some(token)) = (&args.target, &args.token) else { return Ok(Doors::default()) };
+    let secret = token.read("--token").map_err(|error| Failure::with(CONFIG_INVALID, error))?;
+    let (target, secret) = (target.trim_end_matches('/'), secret.expose().to_owned());
+    let mut doors = Doors::default();
+    match args.system {
+        Vendor::Salesforce => {}
+        Vendor::Oracle => doors.oracle = Some(OracleDoor { url: format!("{target}/oracle/changes"), token: secret }),
+        Vendor::Webex => doors.wxcc = Some(WebexDoor { url: format!("{target}/webhooks/wxcc"), secret }),
+        Vendor::Sap => {
+            let user = args.user.clone();
+            doors.sap = Some(SapDoor { url: format!("{target}/sap/idoc"), user, password: secret });
+        }
+    }
+    Ok(doors)
+}
+
+fn failure(error: PlayError) -> Failure {
+    let code = match &error {
+        PlayError::Send(_) => UNREACHABLE,
+        PlayError::Publish(_) => FAILED,
+    };
+    Failure::with(code, anyhow::anyhow!("{error}; is a hub with an open door at --target?"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    fn read(words: &[&str]) -> Result<SimulateArgs, clap::Error> {
+        Line::try_parse_from(["simulate"].iter().chain(words)).map(|line| line.args)
+    }
+
+    #[test]
+    fn each_vendor_pushes_to_its_own_door() {
+        let with =
+            |system| doors(&read(&[system, "--target", "http://hub:1/", "--token", "env:PATH"]).unwrap()).unwrap();
+        assert_eq!(with("oracle").oracle.unwrap().url, "http://hub:1/oracle/changes");
+        assert_eq!(with("webex").wxcc.unwrap().url, "http://hub:1/webhooks/wxcc");
+        assert_eq!(with("sap").sap.unwrap().url, "http://hub:1/sap/idoc");
+        assert!(with("wxcc").wxcc.is_some(), "the system's other name");
+        assert!(doors(&read(&["oracle"]).unwrap()).unwrap().oracle.is_none());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        assert!(read(&["zendesk"]).is_err());
+        assert!(read(&["oracle", "--target", "http://hub:1"]).is_err(), "a door needs its secret");
+        assert!(read(&["oracle", "--token", "literal"]).is_err(), "a secret is given by reference");
+        let salesforce = read(&["salesforce", "--target", "http://hub:1", "--token", "env:PATH"]).unwrap();
+        assert_eq!(super::run(&salesforce).unwrap_err().code, USAGE);
+        assert_eq!(super::run(&read(&["sap", "--speed", "0"]).unwrap()).unwrap_err().code, USAGE);
+    }
+
+    #[tokio::test]
+    async fn the_simulator_tells_where_it_listens() {
+        let args = read(&["salesforce", "--json", "--seed", "3"]).unwrap();
+        let vendors = start(&args).await.unwrap();
+        let told: serde_json::Value = serde_json::from_str(&addresses(&args, &vendors)).unwrap();
+        assert_eq!((&told["system"], &told["seed"]), (&serde_json::json!("salesforce"), &serde_json::json!(3)));
+        assert_eq!(told["http"], vendors.salesforce.http_url());
+        assert_eq!(told["bus"], vendors.salesforce.grpc_url());
+        vendors.stop().await;
+    }
 }

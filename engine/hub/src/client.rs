@@ -1,0 +1,223 @@
+//! The command line as a client of a running hub: how it connects, what it tells when a call fails,
+//! and the two forms in which it prints, tables for people and the API's own JSON for programs.
+
+mod show;
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use clap::Args;
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
+
+use crate::commands::{CONFIG_INVALID, FAILED, Failure, NOT_FOUND, UNREACHABLE};
+use crate::config::SecretRef;
+
+pub use show::{count, instant, money, reference, since, table, word};
+
+/// Exit code: the call makes no sense.
+pub const USAGE: u8 = 2;
+/// How long it may take to reach the hub.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How long a call may take when it names no deadline.
+const CALL_MAX: Duration = Duration::from_secs(30);
+
+/// The API's messages, by name.
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).expect("the descriptor set is made by this build")
+});
+
+/// Which hub is asked, and how the answer is printed.
+#[derive(Debug, Args)]
+pub struct ClientArgs {
+    /// Where the hub's API listens: HOST:PORT, or https://HOST:PORT together with --ca.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7400", env = "OPSHUB_API")]
+    api: String,
+    /// Bearer token, by reference: env:NAME or file:PATH.
+    #[arg(long, value_name = "REFERENCE", env = "OPSHUB_TOKEN")]
+    token: Option<SecretRef>,
+    /// Certificate authority of the hub, in PEM.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Print the API's answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A connection to a hub.
+pub struct Hub {
+    /// What calls go through.
+    pub channel: Channel,
+    authorization: Option<MetadataValue<Ascii>>,
+}
+
+impl ClientArgs {
+    /// Connects to the hub.
+    ///
+    /// # Errors
+    /// If the address or the credential cannot be used, or nobody answers.
+    pub async fn connect(&self) -> Result<Hub, Failure> {
+        let authorization = self.authorization()?;
+        let address = if self.api.contains("://") { self.api.clone() } else { format!("http://{}", self.api) };
+        let wrong = |error: &dyn std::fmt::Display| {
+            let text = format!("use the address {}: {error}; write HOST:PORT, such as 127.0.0.1:7400", self.api);
+            Failure::with(USAGE, anyhow::anyhow!(text))
+        };
+        let mut endpoint = Endpoint::from_shared(address).map_err(|error| wrong(&error))?;
+        if let Some(path) = &self.ca {
+            let pem = std::fs::read(path).map_err(|error| {
+                Failure::with(
+                    CONFIG_INVALID,
+                    anyhow::anyhow!("read the certificate authority {}: {error}", path.display()),
+                )
+            })?;
+            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+            endpoint = endpoint.tls_config(tls).map_err(|error| wrong(&error))?;
+        }
+        let endpoint = endpoint.connect_timeout(CONNECT_MAX).timeout(CALL_MAX);
+        let channel = endpoint.connect().await.map_err(|error| self.unreachable(&cause(&error)))?;
+        Ok(Hub { channel, authorization })
+    }
+
+    fn authorization(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+        let Some(reference) = &self.token else { return Ok(None) };
+        let secret = reference.read("--token").map_err(|error| Failure::with(CONFIG_INVALID, error))?;
+        let unfit =
+            || Failure::with(CONFIG_INVALID, anyhow::anyhow!("use the token: it has characters that no header holds"));
+        format!("Bearer {}", secret.expose()).parse().map(Some).map_err(|_| unfit())
+    }
+
+    fn unreachable(&self, why: &str) -> Failure {
+        let text =
+            format!("reach the hub at {}: {why}; start one with `opshub serve`, or name another with --api", self.api);
+        Failure::with(UNREACHABLE, anyhow::anyhow!(text))
+    }
+
+    /// What to tell about a call that failed. `attempt` says what was tried, `if_unknown` what to do
+    /// when the hub does not know what was asked for.
+    #[must_use]
+    pub fn failed(&self, attempt: &str, status: &Status, if_unknown: &str) -> Failure {
+        let reason = status.get_details_error_info().map(|info| info.reason);
+        if status.code() == Code::Unavailable && reason.is_none() {
+            return self.unreachable(status.message());
+        }
+        let (code, next) = advice(status.code(), if_unknown);
+        let reason = reason.map(|reason| format!(" [{reason}]")).unwrap_or_default();
+        let next = if next.is_empty() { String::new() } else { format!("; {next}") };
+        Failure::with(code, anyhow::anyhow!("{attempt}: {}{reason}{next}", status.message()))
+    }
+}
+
+/// The exit code for a status, and what to do next.
+fn advice(code: Code, if_unknown: &str) -> (u8, &str) {
+    match code {
+        Code::NotFound => (NOT_FOUND, if_unknown),
+        Code::InvalidArgument | Code::OutOfRange => (USAGE, ""),
+        Code::Unauthenticated => (FAILED, "name a credential with --token env:NAME or --token file:PATH"),
+        Code::PermissionDenied => (FAILED, "use a token with one of these roles"),
+        Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Aborted => (FAILED, "try again"),
+        Code::Unimplemented => (FAILED, "the hub may be of another version than this command"),
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::AlreadyExists
+        | Code::FailedPrecondition
+        | Code::Internal
+        | Code::DataLoss => (FAILED, ""),
+    }
+}
+
+impl Hub {
+    /// A call with the credential.
+    pub fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        request
+    }
+}
+
+/// The last cause of an error: what the system said.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
+
+/// A message of package `opshub.v1` in the API's JSON form.
+///
+/// # Errors
+/// If the package has no message of that name.
+pub fn json(name: &str, message: &impl Message) -> Result<serde_json::Value, Failure> {
+    let descriptor = POOL
+        .get_message_by_name(&format!("opshub.v1.{name}"))
+        .ok_or_else(|| anyhow::anyhow!("print {name}: the API has no such message"))?;
+    let dynamic = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?;
+    Ok(serde_json::to_value(dynamic)?)
+}
+
+/// Prints a message of package `opshub.v1` in the API's JSON form.
+///
+/// # Errors
+/// As [`json`].
+pub fn print_json(name: &str, message: &impl Message) -> Result<(), Failure> {
+    println!("{}", serde_json::to_string_pretty(&json(name, message)?)?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proto::v1;
+
+    use super::*;
+
+    fn args() -> ClientArgs {
+        ClientArgs { api: "127.0.0.1:7400".to_owned(), token: None, ca: None, json: false }
+    }
+
+    #[test]
+    fn json_is_the_form_of_the_api() {
+        let source = v1::Source { system: 2, partition: "erp".to_owned(), received_count: 7, ..v1::Source::default() };
+        let answer = v1::ListSourcesResponse { sources: vec![source], next_page_token: String::new() };
+        assert_eq!(
+            json("ListSourcesResponse", &answer).unwrap(),
+            serde_json::json!({ "sources": [{ "system": "SYSTEM_ORACLE", "partition": "erp", "receivedCount": "7" }] })
+        );
+        assert!(json("Nothing", &answer).is_err());
+    }
+
+    #[test]
+    fn a_failed_call_says_what_why_and_what_next() {
+        let status: Status =
+            serve::reason::Refusal::new(serve::reason::Reason::CustomerNotFound).with("name", "customers/1").into();
+        let failure = args().failed("read customers/1", &status, "look for it");
+        assert_eq!(failure.code, NOT_FOUND);
+        assert_eq!(
+            failure.error.unwrap().to_string(),
+            "read customers/1: no customer is named customers/1 [CUSTOMER_NOT_FOUND]; look for it"
+        );
+        let failure = args().failed("read", &Status::unavailable("connection reset"), "");
+        assert_eq!(failure.code, UNREACHABLE);
+        assert!(failure.error.unwrap().to_string().contains("opshub serve"));
+        let draining: Status = serve::reason::Refusal::new(serve::reason::Reason::Draining).into();
+        assert_eq!(args().failed("read", &draining, "").code, FAILED, "a hub that says so is reached");
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_unreachable_and_no_address_is_usage() {
+        // Port 1 of loopback: nobody listens there without being asked to.
+        let nobody = ClientArgs { api: "127.0.0.1:1".to_owned(), ..args() };
+        assert_eq!(nobody.connect().await.err().unwrap().code, UNREACHABLE);
+        let nonsense = ClientArgs { api: "not an address".to_owned(), ..args() };
+        assert_eq!(nonsense.connect().await.err().unwrap().code, USAGE);
+    }
+}

@@ -1,0 +1,231 @@
+//! Configuration: defaults, then a TOML file, then `OPSHUB_SECTION__KEY`, then flags.
+//!
+//! What may be written lives in [`file`]; what the hub is started with lives here, checked as a
+//! whole before anything opens. `docs/configuration.md` is the page for people.
+
+mod connectors;
+mod env;
+mod file;
+mod secret;
+mod suggest;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+use pipeline::EngineSettings;
+use serve::auth::{Authentication, BearerTokens};
+use serve::policy::{Principal, Role};
+use serve::server::{Options as ApiOptions, Tls};
+
+use crate::actions::Receiver;
+
+pub use connectors::{ConnectorsConfig, OracleSetup, SapSetup, WxccSetup};
+pub use file::{ApiSection, ConfigFile, EngineSection, PlainSection, TokenSection};
+pub use secret::SecretRef;
+
+/// Prefix of the environment variables that set keys.
+pub const ENV_PREFIX: &str = "OPSHUB_";
+
+/// Where sources push to, unless configured.
+const DOORS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7401);
+/// Where the metrics page is served, unless configured.
+const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7402);
+
+/// What keeps a configuration from being used. Nothing was opened yet.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is not there or may not be read.
+    #[error("read the configuration {path}: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or has a key or value that is not known.
+    #[error("read the configuration {path}: {problem}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Where it is wrong, and what was expected.
+        problem: String,
+    },
+    /// An environment variable sets a key or value that is not known.
+    #[error("read the environment variable {name}: {problem}")]
+    Env {
+        /// The variable.
+        name: String,
+        /// What was expected.
+        problem: String,
+    },
+    /// A key is missing or has a value that cannot be used.
+    #[error("use the configuration: {key} {problem}")]
+    Key {
+        /// The key, with its section.
+        key: String,
+        /// What is wrong, and what to write.
+        problem: String,
+    },
+}
+
+impl Error {
+    fn key(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Error::Key { key: key.into(), problem: problem.into() }
+    }
+}
+
+/// What a hub is started with.
+#[derive(Debug)]
+pub struct Config {
+    /// Folder of the store.
+    pub store_dir: PathBuf,
+    /// How the API is served.
+    pub api: ApiOptions,
+    /// Where sources push to.
+    pub doors: SocketAddr,
+    /// Where the metrics page is served.
+    pub metrics: SocketAddr,
+    /// The engine's settings.
+    pub engine: EngineSettings,
+    /// Largest number of facts in one block.
+    pub batch_max: usize,
+    /// The sources.
+    pub connectors: ConnectorsConfig,
+    /// Where actions go.
+    pub receiver: Receiver,
+}
+
+/// Reads a file, if one is named, and lays the environment over it.
+///
+/// # Errors
+/// If the file cannot be read or anything in it, or in the environment, is not known.
+pub fn read(path: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<ConfigFile, Error> {
+    let mut table = match path {
+        None => toml::Table::new(),
+        Some(path) => file_table(path)?,
+    };
+    env::lay_over(&mut table, environment)?;
+    let merged = ConfigFile::from_table(table);
+    merged.map_err(|problem| Error::key("a section", format!("is set to what it cannot hold: {problem}")))
+}
+
+fn file_table(path: &Path) -> Result<toml::Table, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let wrong = |error: toml::de::Error| {
+        let hint = suggest::hint(error.message()).unwrap_or_default();
+        Error::File { path: path.to_owned(), problem: format!("{}{hint}", error.to_string().trim_end()) }
+    };
+    // Read strictly first: only this pass knows in which line an unknown key stands.
+    toml::from_str::<ConfigFile>(&text).map_err(wrong)?;
+    toml::from_str(&text).map_err(wrong)
+}
+
+impl ConfigFile {
+    fn from_table(table: toml::Table) -> Result<Self, String> {
+        toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| {
+            let hint = suggest::hint(error.message()).unwrap_or_default();
+            format!("{}{hint}", error.message())
+        })
+    }
+
+    /// Checks everything and reads the secrets that are referred to.
+    ///
+    /// # Errors
+    /// The first key that is missing or cannot be used.
+    pub fn resolve(self) -> Result<Config, Error> {
+        let ConfigFile { store, api, doors, metrics, engine, connectors, outputs } = self;
+        let doors = plain("doors", &doors, DOORS)?;
+        let metrics = plain("metrics", &metrics, METRICS)?;
+        if engine.batch_max == 0 || engine.shards == 0 {
+            let key = if engine.shards == 0 { "engine.shards" } else { "engine.batch_max" };
+            return Err(Error::key(key, "is 0: write at least 1"));
+        }
+        let connectors = connectors::resolve(connectors)?;
+        Ok(Config {
+            store_dir: store.dir,
+            api: api_options(api)?,
+            doors,
+            metrics,
+            batch_max: engine.batch_max,
+            engine: engine_settings(&engine)?,
+            connectors,
+            receiver: outputs.webhook.map_or(Receiver::Journal, |webhook| Receiver::Webhook(webhook.url)),
+        })
+    }
+}
+
+/// A plain-text listener stays on this machine unless the operator says what stands before it.
+fn plain(name: &str, section: &PlainSection, default: SocketAddr) -> Result<SocketAddr, Error> {
+    let listen = section.listen.unwrap_or(default);
+    if listen.ip().to_canonical().is_loopback() || section.behind_proxy {
+        return Ok(listen);
+    }
+    let problem = format!(
+        "is {listen}, which others can reach without TLS: listen on 127.0.0.1, or set {name}.behind_proxy = true if \
+         a proxy in front ends TLS and keeps others out"
+    );
+    Err(Error::key(format!("{name}.listen"), problem))
+}
+
+fn api_options(api: ApiSection) -> Result<ApiOptions, Error> {
+    let tls = match (api.certificates, api.key) {
+        (None, None) => None,
+        (Some(certificates), Some(key)) => {
+            let key_pem = key.read("api.key")?.expose().as_bytes().to_vec();
+            let certificates_pem = std::fs::read(&certificates)
+                .map_err(|error| Error::key("api.certificates", format!("cannot be read: {error}")))?;
+            Some(Tls { certificates_pem, key_pem })
+        }
+        (Some(_), None) => return Err(Error::key("api.key", "is missing beside api.certificates")),
+        (None, Some(_)) => return Err(Error::key("api.certificates", "is missing beside api.key")),
+    };
+    let authentication = authentication(&api.tokens)?;
+    serve::listen::check(api.listen, tls.is_some(), authentication.is_configured())
+        .map_err(|error| Error::key("api.listen", format!("cannot be used: {error}")))?;
+    Ok(ApiOptions { addr: api.listen, tls, authentication, ..ApiOptions::local() })
+}
+
+fn authentication(tokens: &[TokenSection]) -> Result<Authentication, Error> {
+    if tokens.is_empty() {
+        return Ok(Authentication::None);
+    }
+    let mut known = BearerTokens::default();
+    for (i, token) in tokens.iter().enumerate() {
+        let roles: Result<Vec<Role>, Error> = token.roles.iter().map(|name| role(i, name)).collect();
+        let principal = Principal { name: token.name.clone(), roles: roles? };
+        known.add(token.token.read(&format!("api.tokens[{i}].token"))?.expose(), principal);
+    }
+    Ok(Authentication::Bearer(known))
+}
+
+fn role(token: usize, name: &str) -> Result<Role, Error> {
+    Role::ALL.iter().find(|(_, known)| *known == name).map(|(role, _)| *role).ok_or_else(|| {
+        let known: Vec<&str> = Role::ALL.iter().map(|(_, name)| *name).collect();
+        let hint = suggest::nearest(name, known.iter().copied()).map(|near| format!(", did you mean `{near}`?"));
+        let problem = format!("names the role `{name}`; there are: {}{}", known.join(", "), hint.unwrap_or_default());
+        Error::key(format!("api.tokens[{token}].roles"), problem)
+    })
+}
+
+fn engine_settings(section: &EngineSection) -> Result<EngineSettings, Error> {
+    let mut settings = EngineSettings { shards: section.shards, ..EngineSettings::default() };
+    let insight = &mut settings.insight;
+    if let Some(zone) = &section.business_tz {
+        insight.business_tz = TimeZone::get(zone).map_err(|_| {
+            Error::key("engine.business_tz", format!("is `{zone}`: write an IANA name such as Europe/Berlin"))
+        })?;
+    }
+    if section.tolerance_minor.is_some_and(|minor| minor < 0) {
+        return Err(Error::key("engine.tolerance_minor", "is negative: write 0 or more minor units"));
+    }
+    insight.tolerance_minor = section.tolerance_minor.unwrap_or(insight.tolerance_minor);
+    insight.grace_ms = section.grace.map_or(insight.grace_ms, |span| span.ms());
+    insight.hold_max_ms = section.hold.map_or(insight.hold_max_ms, |span| span.ms());
+    insight.interaction_window_ms = section.interaction_window.map_or(insight.interaction_window_ms, |span| span.ms());
+    insight.order_window_ms = section.order_window.map_or(insight.order_window_ms, |span| span.ms());
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests;

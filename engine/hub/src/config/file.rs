@@ -1,0 +1,295 @@
+//! What may be written in a configuration file. Unknown keys are errors: a misspelt key that is
+//! passed over is a setting that silently does not hold.
+//!
+//! Everything is optional here, because a part may come from the environment; [`super::ConfigFile::resolve`]
+//! tells what is missing from the whole.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::SecretRef;
+use crate::scenario::time::duration;
+
+/// A whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    /// Where facts are kept.
+    pub store: StoreSection,
+    /// How the API is served.
+    pub api: ApiSection,
+    /// Where sources push to.
+    pub doors: PlainSection,
+    /// Where the metrics page is served.
+    pub metrics: PlainSection,
+    /// How the engine works.
+    pub engine: EngineSection,
+    /// The sources; one that is absent is not connected.
+    pub connectors: ConnectorsSection,
+    /// Where actions go.
+    pub outputs: OutputsSection,
+}
+
+/// Where facts are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSection {
+    /// Folder of the store [.opshub/store].
+    pub dir: PathBuf,
+}
+
+impl Default for StoreSection {
+    fn default() -> Self {
+        StoreSection { dir: PathBuf::from(".opshub/store") }
+    }
+}
+
+/// How the API is served.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiSection {
+    /// Where it listens [127.0.0.1:7400]; another address than loopback needs TLS and tokens.
+    pub listen: SocketAddr,
+    /// Certificate chain in PEM.
+    pub certificates: Option<PathBuf>,
+    /// Private key in PEM.
+    pub key: Option<SecretRef>,
+    /// Who may call; without any, every program on this machine may do everything.
+    pub tokens: Vec<TokenSection>,
+}
+
+impl Default for ApiSection {
+    fn default() -> Self {
+        ApiSection {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            certificates: None,
+            key: None,
+            tokens: Vec::new(),
+        }
+    }
+}
+
+/// One caller of the API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSection {
+    /// Name that is written beside every decision.
+    pub name: String,
+    /// The bearer token.
+    pub token: SecretRef,
+    /// What the caller may do.
+    pub roles: Vec<String>,
+}
+
+/// A listener without TLS of its own.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlainSection {
+    /// Where it listens [doors 127.0.0.1:7401, metrics 127.0.0.1:7402].
+    pub listen: Option<SocketAddr>,
+    /// Whether a proxy in front ends TLS, so that another address than loopback may be used [false].
+    pub behind_proxy: bool,
+}
+
+/// How the engine works.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineSection {
+    /// Shards of each stage; any number gives the same answers [1].
+    pub shards: usize,
+    /// Largest number of facts in one block [4096].
+    pub batch_max: usize,
+    /// IANA name of the zone that calendar words are read in [UTC].
+    pub business_tz: Option<String>,
+    /// How long a contradiction must hold before it opens [60s].
+    pub grace: Option<Span>,
+    /// How long a transfer waits for missing context [60s].
+    pub hold: Option<Span>,
+    /// Minor units that two amounts may differ by and still be equal [1].
+    pub tolerance_minor: Option<i64>,
+    /// How far back ended interactions count for a handoff [30d].
+    pub interaction_window: Option<Span>,
+    /// How far back finished service orders count for a handoff [30d].
+    pub order_window: Option<Span>,
+}
+
+impl Default for EngineSection {
+    fn default() -> Self {
+        EngineSection {
+            shards: 1,
+            batch_max: 4_096,
+            business_tz: None,
+            grace: None,
+            hold: None,
+            tolerance_minor: None,
+            interaction_window: None,
+            order_window: None,
+        }
+    }
+}
+
+/// The sources.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConnectorsSection {
+    /// Salesforce.
+    pub salesforce: Option<SalesforceSection>,
+    /// Oracle receivables.
+    pub oracle: Option<OracleSection>,
+    /// Webex Contact Center.
+    pub wxcc: Option<WxccSection>,
+    /// SAP field service.
+    pub sap: Option<SapSection>,
+}
+
+/// Salesforce: change events from the bus, records by REST.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SalesforceSection {
+    /// Login address of the organisation.
+    pub login_url: Option<String>,
+    /// Address of the event bus [https://api.pubsub.salesforce.com:7443].
+    pub bus_url: Option<String>,
+    /// Consumer key.
+    pub client_id: Option<String>,
+    /// Consumer secret.
+    pub client_secret: Option<SecretRef>,
+    /// Certificate authority of the bus in PEM.
+    pub ca: Option<PathBuf>,
+    /// Topic [/data/ChangeEvents].
+    pub topic: Option<String>,
+    /// Read all records before the first event [true].
+    pub read_all_first: Option<bool>,
+    /// Silence after which the stream counts as dead [300s].
+    pub silence_max: Option<Span>,
+}
+
+/// Oracle: pushed change envelopes, and the list job over its REST views.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OracleSection {
+    /// Bearer token that senders carry.
+    pub token: Option<SecretRef>,
+    /// Name of the capture [erp].
+    pub partition: Option<String>,
+    /// The list job.
+    pub list: Option<OracleListSection>,
+}
+
+/// The list job over Oracle's REST views.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OracleListSection {
+    /// Base address.
+    pub base_url: Option<String>,
+    /// Client id.
+    pub client_id: Option<String>,
+    /// Client secret.
+    pub client_secret: Option<SecretRef>,
+    /// Tables to ask for [all that the mapping reads].
+    pub tables: Option<Vec<String>>,
+    /// Time between runs [60s].
+    pub interval: Option<Span>,
+}
+
+/// Webex Contact Center: signed webhooks, and the list job over Search.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WxccSection {
+    /// Live signing secrets; two while one is being replaced.
+    pub secrets: Vec<SecretRef>,
+    /// Name of the partition [contact-centre].
+    pub partition: Option<String>,
+    /// The list job.
+    pub search: Option<WxccSearchSection>,
+}
+
+/// The list job over the Search API.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WxccSearchSection {
+    /// Base address of the region.
+    pub base_url: Option<String>,
+    /// Organisation id.
+    pub org_id: Option<String>,
+    /// Bearer token.
+    pub token: Option<SecretRef>,
+    /// Time between runs [60s].
+    pub interval: Option<Span>,
+    /// Known reporting lag, taken off the watermark [0s].
+    pub lag: Option<Span>,
+}
+
+/// SAP: posted IDocs, and the list job over OData.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SapSection {
+    /// User that SAP logs on with.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<SecretRef>,
+    /// Name of the system [s4].
+    pub partition: Option<String>,
+    /// The list job.
+    pub list: Option<SapListSection>,
+}
+
+/// The list job over SAP's OData service.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SapListSection {
+    /// Base address of the service.
+    pub base_url: Option<String>,
+    /// User.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<SecretRef>,
+    /// Time between runs [60s].
+    pub interval: Option<Span>,
+}
+
+/// Where actions go.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutputsSection {
+    /// A web address that takes them; without one they go to the hub's own log.
+    pub webhook: Option<WebhookSection>,
+}
+
+/// A web address that takes actions.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSection {
+    /// The address.
+    pub url: String,
+}
+
+/// A length of time, written `60s`, `5m`, `1h30m` or `30d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(i64);
+
+impl Span {
+    /// In milliseconds.
+    #[must_use]
+    pub fn ms(self) -> i64 {
+        self.0
+    }
+
+    /// For a timer; at least a millisecond.
+    #[must_use]
+    pub fn timer(self) -> Duration {
+        Duration::from_millis(self.0.max(1).unsigned_abs())
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        duration(&text).map(Span)
+    }
+}

@@ -1,0 +1,139 @@
+#![allow(clippy::unwrap_used)]
+
+use ontology::System;
+
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    let pairs: Vec<_> = pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    pairs.into_iter()
+}
+
+fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("opshub.toml");
+    std::fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
+#[track_caller]
+fn refused(text: &str, pairs: &[(&str, &str)], expected: &[&str]) {
+    let (_dir, path) = written(text);
+    let error = read(Some(&path), environment(pairs)).and_then(ConfigFile::resolve).unwrap_err().to_string();
+    for part in expected {
+        assert!(error.contains(part), "`{part}` is not in: {error}");
+    }
+}
+
+#[test]
+fn nothing_configured_listens_on_loopback_and_connects_nothing() {
+    let config = read(None, environment(&[])).unwrap().resolve().unwrap();
+    assert_eq!(config.api.addr.to_string(), "127.0.0.1:7400");
+    assert_eq!(config.doors.to_string(), "127.0.0.1:7401");
+    assert_eq!(config.metrics.to_string(), "127.0.0.1:7402");
+    let connectors = &config.connectors;
+    assert!(connectors.salesforce.is_none() && connectors.oracle.is_none());
+    assert!(connectors.wxcc.is_none() && connectors.sap.is_none());
+    assert!(connectors.unmonitored().is_empty());
+    assert!(matches!(config.receiver, Receiver::Journal));
+}
+
+#[test]
+fn the_environment_lies_over_the_file() {
+    let (_dir, path) = written("[api]\nlisten = \"127.0.0.1:1\"\n[engine]\nshards = 2\ngrace = \"90s\"\n");
+    let pairs = [
+        ("OPSHUB_API__LISTEN", "127.0.0.1:2"),
+        ("OPSHUB_ENGINE__BATCH_MAX", "7"),
+        ("OPSHUB_STORE__DIR", "/var/lib/opshub"),
+        ("OPSHUB_BIN", "has no section and is none of ours"),
+        ("OTHER__LISTEN", "127.0.0.1:3"),
+    ];
+    let config = read(Some(&path), environment(&pairs)).unwrap().resolve().unwrap();
+    assert_eq!(config.api.addr.port(), 2);
+    assert_eq!((config.engine.shards, config.batch_max), (2, 7));
+    assert_eq!(config.engine.insight.grace_ms, 90_000);
+    assert_eq!(config.store_dir, PathBuf::from("/var/lib/opshub"));
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_one_that_was_meant() {
+    refused("[api]\nlisen = \"127.0.0.1:1\"\n", &[], &["opshub.toml", "line 2", "did you mean `listen`?"]);
+    refused("[conectors.sap]\n", &[], &["did you mean `connectors`?"]);
+    refused("", &[("OPSHUB_API__LISTN", "127.0.0.1:1")], &["OPSHUB_API__LISTN", "did you mean `listen`?"]);
+    refused("", &[("OPSHUB_ENGINE__SHARDS", "many")], &["OPSHUB_ENGINE__SHARDS"]);
+    refused("[engine]\ngrace = \"soon\"\n", &[], &["expected a duration such as 60s"]);
+    refused("[api\n", &[], &["opshub.toml"]);
+}
+
+#[test]
+fn a_source_needs_all_of_its_section() {
+    refused("[connectors.oracle]\n", &[], &["connectors.oracle.token is missing"]);
+    refused("[connectors.wxcc]\n", &[], &["connectors.wxcc.secrets"]);
+    refused("[connectors.sap]\nuser = \"idoc\"\n", &[], &["connectors.sap.password is missing"]);
+    refused("[connectors.salesforce]\n", &[], &["connectors.salesforce.login_url is missing"]);
+}
+
+#[test]
+fn secrets_are_read_where_the_reference_points_and_never_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "hunter2\n").unwrap();
+    let text = format!("[connectors.oracle]\ntoken = \"file:{}\"\n", secret.display());
+    let (_file, path) = written(&text);
+    let config = read(Some(&path), environment(&[])).unwrap().resolve().unwrap();
+    assert!(config.connectors.oracle.unwrap().door.token.is("hunter2"));
+
+    refused("[connectors.oracle]\ntoken = \"file:/nowhere/at/all\"\n", &[], &["connectors.oracle.token", "/nowhere"]);
+    refused("[connectors.oracle]\ntoken = \"env:OPSHUB_UNSET_ANYWHERE\"\n", &[], &["OPSHUB_UNSET_ANYWHERE"]);
+    let variables = [("OPSHUB_CONNECTORS__ORACLE__TOKEN", "hunter2")];
+    let error = read(None, environment(&variables)).unwrap_err().to_string();
+    assert!(error.contains("env:NAME or file:PATH") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn only_what_is_protected_listens_beyond_this_machine() {
+    refused("[api]\nlisten = \"0.0.0.0:1\"\n", &[], &["api.listen", "TLS and authentication"]);
+    refused("[doors]\nlisten = \"0.0.0.0:1\"\n", &[], &["doors.listen", "doors.behind_proxy"]);
+    refused("[metrics]\nlisten = \"10.0.0.1:1\"\n", &[], &["metrics.listen", "metrics.behind_proxy"]);
+    let variables = [("OPSHUB_DOORS__LISTEN", "0.0.0.0:1"), ("OPSHUB_DOORS__BEHIND_PROXY", "true")];
+    let config = read(None, environment(&variables)).unwrap().resolve().unwrap();
+    assert_eq!(config.doors.to_string(), "0.0.0.0:1");
+}
+
+#[test]
+fn callers_have_known_roles() {
+    let tokens = |role: &str| format!("[[api.tokens]]\nname = \"ann\"\ntoken = \"env:PATH\"\nroles = [\"{role}\"]\n");
+    let (_dir, path) = written(&tokens("admin"));
+    assert!(read(Some(&path), environment(&[])).unwrap().resolve().unwrap().api.authentication.is_configured());
+    refused(&tokens("admn"), &[], &["api.tokens[0].roles", "did you mean `admin`?"]);
+}
+
+#[test]
+fn a_source_that_nothing_proves_alive_is_unmonitored() {
+    let variables = [
+        ("OPSHUB_CONNECTORS__SAP__USER", "idoc"),
+        ("OPSHUB_CONNECTORS__SAP__PASSWORD", "env:PATH"),
+        ("OPSHUB_CONNECTORS__ORACLE__TOKEN", "env:PATH"),
+    ];
+    let config = read(None, environment(&variables)).unwrap().resolve().unwrap();
+    assert_eq!(config.connectors.unmonitored(), [System::Sap]);
+}
+
+#[test]
+fn bounds_of_numbers_hold_to_both_sides() {
+    refused("[engine]\nshards = 0\n", &[], &["engine.shards is 0"]);
+    refused("[engine]\nbatch_max = 0\n", &[], &["engine.batch_max is 0"]);
+    refused("[engine]\ntolerance_minor = -1\n", &[], &["engine.tolerance_minor"]);
+    let (_dir, path) = written("[engine]\nshards = 1\nbatch_max = 1\ntolerance_minor = 0\n");
+    assert_eq!(read(Some(&path), environment(&[])).unwrap().resolve().unwrap().batch_max, 1);
+}
+
+#[test]
+fn the_example_of_the_page_is_understood() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let (_dir, path) = written(example);
+    let file = read(Some(&path), environment(&[])).unwrap();
+    assert!(file.connectors.salesforce.is_some() && file.connectors.sap.is_some());
+    assert_eq!(file.api.tokens.len(), 1);
+}

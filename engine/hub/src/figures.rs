@@ -1,11 +1,13 @@
 //! Figures about the hub itself, and the key figures of the business over what is published.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use connectors::edge::status::StatusHandle;
 use insight::Context;
-use insight::kpis::{self, Contribution, KpiValue, LatencyRecord, correlation_rate, discrepancies, handoff_completeness};
+use insight::kpis::{
+    self, Contribution, KpiValue, LatencyRecord, correlation_rate, discrepancies, handoff_completeness,
+};
 use ontology::{LogPos, Millis, System, Vocabulary};
 use pipeline::effects::Applied;
 use pipeline::{CustomerView, EngineSettings};
@@ -23,6 +25,8 @@ struct Counted {
     latency: LatencyRecord,
     /// All latencies since the last reset, for runs that end with a summary.
     since_reset: kpis::Histogram,
+    /// When sources deliver changes that they keep back for a while, by system and event time.
+    kept_back: HashMap<(System, Millis), Millis>,
     facts: BTreeMap<System, u64>,
     newest_event: BTreeMap<System, Millis>,
     connectors: Vec<(String, StatusHandle)>,
@@ -35,7 +39,10 @@ impl Figures {
         for fact in applied {
             let latency_ms = visible_at.since(fact.event_time).max(0);
             counted.latency.record(fact.system, &fact.entity, fact.event_time, visible_at);
-            counted.since_reset.record(latency_ms.unsigned_abs());
+            let sent_at = counted.kept_back.get(&(fact.system, fact.event_time)).copied();
+            let sent_at = sent_at.max(fact.read_at).unwrap_or(fact.event_time).max(fact.event_time);
+            let since_sent_ms = visible_at.since(sent_at).max(0);
+            counted.since_reset.record(since_sent_ms.unsigned_abs());
             *counted.facts.entry(fact.system).or_default() += 1;
             let newest = counted.newest_event.entry(fact.system).or_insert(fact.event_time);
             *newest = fact.event_time.max(*newest);
@@ -60,9 +67,12 @@ impl Figures {
         self.lock().facts.get(&system).copied().unwrap_or_default()
     }
 
-    /// Forgets the latencies counted so far.
-    pub fn reset_latency(&self) {
-        self.lock().since_reset = kpis::Histogram::default();
+    /// Forgets the latencies counted so far. From here on a change that its source keeps back
+    /// until the instant given is timed from then: how long the hub takes, not the source.
+    pub fn reset_latency(&self, kept_back: HashMap<(System, Millis), Millis>) {
+        let mut counted = self.lock();
+        counted.since_reset = kpis::Histogram::default();
+        counted.kept_back = kept_back;
     }
 
     /// A latency that `per_mille` thousandths of the facts since the last reset did not pass, in
@@ -109,10 +119,9 @@ pub fn kpis(
     let reference = insight::Reference::default();
     let context = Context { settings: &settings.insight, reference: &reference, now };
     let contributions: Vec<Contribution> = published.all().iter().map(|slot| contribution(&slot.view)).collect();
-    let never_applied = System::SOURCES
-        .into_iter()
-        .filter(|system| published.freshness().source(*system).oldest_gap.is_some())
-        .count() as u64;
+    let never_applied =
+        System::SOURCES.into_iter().filter(|system| published.freshness().source(*system).oldest_gap.is_some()).count()
+            as u64;
     vec![
         figures.lock().latency.measure(never_applied, now, position),
         handoff_completeness::measure(contributions.iter(), &context, position),

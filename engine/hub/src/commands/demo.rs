@@ -33,6 +33,9 @@ pub struct DemoArgs {
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
+    /// Write the canonical JSON of every customer to this file, one a line, for comparing runs.
+    #[arg(long, value_name = "FILE")]
+    canonical: Option<std::path::PathBuf>,
     /// Where the API listens; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     api: SocketAddr,
@@ -67,16 +70,21 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
     };
     let runtime = runtime()?;
     if args.headless || args.json {
-        return runtime.block_on(headless(&options, args.json));
+        return runtime.block_on(headless(&options, args));
     }
     runtime.block_on(live(&options))
 }
 
-async fn headless(options: &Options, is_json: bool) -> Result<(), Failure> {
+async fn headless(options: &Options, args: &DemoArgs) -> Result<(), Failure> {
     let (stage, end) = play(options, |what| eprintln!("demo: {what}")).await?;
     let summary = Summary::of(&stage, options.seed, end).await?;
+    if let Some(file) = &args.canonical {
+        let canonical = move |engine: &mut pipeline::Engine| engine.canonical(end).map(|c| c.to_string()).collect();
+        let customers: Vec<String> = stage.app.handle().ask(canonical).await?;
+        std::fs::write(file, customers.join("\n"))?;
+    }
     stage.strike().await?;
-    if is_json {
+    if args.json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
         print_summary(&summary);
@@ -100,7 +108,8 @@ async fn live(options: &Options) -> Result<(), Failure> {
     stage
         .history(|slice| {
             if is_terminal {
-                let day = jiff::Timestamp::from_millisecond(slice.to_ms).map(|t| t.strftime("%Y-%m-%d %H:%M").to_string());
+                let day =
+                    jiff::Timestamp::from_millisecond(slice.to_ms).map(|t| t.strftime("%Y-%m-%d %H:%M").to_string());
                 eprint!("\rhistory     {}  ", day.unwrap_or_default());
             }
         })
@@ -108,7 +117,6 @@ async fn live(options: &Options) -> Result<(), Failure> {
     if is_terminal {
         eprintln!();
     }
-    stage.app.figures.reset_latency();
     let end = Millis(T_MS + options.for_ms.unwrap_or(24 * 3_600_000));
     let mut told = Told::default();
     stage.live(options.speed, end, |stage| told.tell(stage, is_terminal)).await?;

@@ -65,7 +65,13 @@ pub(super) async fn connect(app: &mut App, vendors: &Vendors, address: SocketAdd
     ));
     let doors = app.open_doors(address, doors).await?;
     let stop = app.stopping();
-    app.spawn(salesforce::transport::run(salesforce_context, salesforce_config(vendors), None, Vec::new(), stop.clone()));
+    app.spawn(salesforce::transport::run(
+        salesforce_context,
+        salesforce_config(vendors),
+        None,
+        Vec::new(),
+        stop.clone(),
+    ));
     app.spawn(oracle::transport::list(oracle_context, oracle_list(vendors), None, stop.clone()));
     app.spawn(wxcc::transport::search(wxcc_context, wxcc_search(vendors), None, stop.clone()));
     app.spawn(sap::transport::list(sap_context, sap_list(vendors), None, stop));

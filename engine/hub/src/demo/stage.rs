@@ -1,5 +1,6 @@
 //! The stage: world, vendors, hub and story clock, and the order in which the story is played.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,9 @@ use crate::clock::StoryClock;
 /// How long a step of the stage may take before the demo gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a waiting step looks again.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Length of a slice of the live part.
+const TICK: Duration = Duration::from_millis(25);
 
 /// How the demo is played.
 #[derive(Debug, Clone)]
@@ -102,9 +105,11 @@ impl Stage {
             self.clock.advance_to(Millis(slice.to_ms));
             progress(&slice);
             self.play(&slice).await?;
+            // What a gap hid is read before the record changes again, so that one seed tells one
+            // story.
+            self.drain().await?;
         }
         self.clock.advance_to(Millis(T_MS));
-        self.drain().await?;
         self.wait("every source to be fresh", |stage| {
             let freshness = stage.app.published.freshness();
             System::SOURCES.into_iter().all(|system| freshness.at(system, Millis(T_MS)).is_fresh())
@@ -117,7 +122,8 @@ impl Stage {
     /// # Errors
     /// When a simulator cannot deliver.
     pub async fn live(&mut self, speed: f64, until: Millis, mut progress: impl FnMut(&Stage)) -> anyhow::Result<()> {
-        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        let mut ticks = tokio::time::interval(TICK);
+        self.app.figures.reset_latency(self.kept_back());
         self.clock.run(speed);
         while self.player.now_ms() < until.0 && !self.app.stopping().is_cancelled() {
             ticks.tick().await;
@@ -133,12 +139,31 @@ impl Stage {
         Ok(())
     }
 
+    /// Changes of the live part that their source delivers later than they happen.
+    fn kept_back(&self) -> HashMap<(System, Millis), Millis> {
+        let late = self.world.live().iter().filter(|happening| happening.deliver_ms > happening.at_ms);
+        late.filter_map(|happening| {
+            let system = System::parse(happening.system.name())?;
+            Some(((system, Millis(happening.at_ms)), Millis(happening.deliver_ms)))
+        })
+        .collect()
+    }
+
     /// Stops the story clock at `at` and waits until everything that was sent is readable.
     ///
     /// # Errors
     /// When the hub does not keep up.
     pub async fn settle(&mut self, at: Millis) -> anyhow::Result<()> {
         self.clock.stand_at(at);
+        self.drain().await?;
+        // The list jobs look once more at a world that stands still: what they find then does not
+        // depend on when they looked before.
+        self.wait("every source to be listed to its end", move |stage| {
+            let freshness = stage.app.published.freshness();
+            let listed = [System::Oracle, System::Sap, System::Wxcc];
+            listed.into_iter().all(|system| freshness.source(system).watermark >= Some(at))
+        })
+        .await?;
         self.drain().await
     }
 
@@ -202,13 +227,17 @@ impl Stage {
     async fn drain(&self) -> anyhow::Result<()> {
         let published = self.vendors.salesforce.published();
         self.wait("the event bus to be read to its end", move |stage| stage.read_from_bus() >= published).await?;
+        self.applied().await?;
         self.wait("every gap to be read again", |stage| {
             let freshness = stage.app.published.freshness();
             System::SOURCES.into_iter().all(|system| freshness.source(system).oldest_gap.is_none())
         })
         .await?;
-        let handle = self.app.handle();
-        let last = LogPos(handle.store().last().0);
+        self.applied().await
+    }
+
+    async fn applied(&self) -> anyhow::Result<()> {
+        let last = LogPos(self.app.handle().store().last().0);
         self.wait("the log to be applied", move |stage| stage.app.published.position() >= last).await
     }
 
@@ -221,7 +250,10 @@ impl Stage {
     async fn wait(&self, what: &str, is_so: impl Fn(&Stage) -> bool) -> anyhow::Result<()> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         while !is_so(self) {
-            anyhow::ensure!(tokio::time::Instant::now() < deadline, "wait for {what}: it did not happen within {PATIENCE:?}");
+            anyhow::ensure!(
+                tokio::time::Instant::now() < deadline,
+                "wait for {what}: it did not happen within {PATIENCE:?}"
+            );
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Ok(())
@@ -238,7 +270,6 @@ pub async fn play(options: &Options, mut progress: impl FnMut(&str)) -> anyhow::
     let mut stage = Stage::set(options).await?;
     progress("playing the history at its own story times");
     stage.history(|_| {}).await?;
-    stage.app.figures.reset_latency();
     let end = Millis(T_MS) + options.for_ms.unwrap_or_default();
     progress("playing live");
     stage.live(options.speed, end, |_| {}).await?;

@@ -55,7 +55,10 @@ fn a_story_that_expects_something_else_fails_with_exit_code_7_and_says_where() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(7), "{text}");
     assert!(text.contains(&format!("story.yaml:{line}: RC1 on case/SF-2026-9001")), "{text}");
-    assert!(text.contains("expected  Salesforce case SF-2026-9001 marked resolved but Oracle credit note CN-4410"), "{text}");
+    assert!(
+        text.contains("expected  Salesforce case SF-2026-9001 marked resolved but Oracle credit note CN-4410"),
+        "{text}"
+    );
     assert!(text.contains("flagging for the archive") && text.contains("flagging for finance review"), "{text}");
     assert!(text.ends_with("0 passed, 1 failed\n"), "{text}");
 }

@@ -1,6 +1,6 @@
 //! Configuration: defaults, then a TOML file, then `OPSHUB_SECTION__KEY`, then flags.
 //!
-//! What may be written lives in [`file`]; what the hub is started with lives here, checked as a
+//! What may be written is in `config/file.rs`; what the hub is started with lives here, checked as a
 //! whole before anything opens. `docs/configuration.md` is the page for people.
 
 mod connectors;

@@ -37,7 +37,7 @@ pub struct ConfigFile {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreSection {
-    /// Folder of the store [.opshub/store].
+    /// Folder of the store; default `.opshub/store`.
     pub dir: PathBuf,
 }
 
@@ -51,7 +51,7 @@ impl Default for StoreSection {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApiSection {
-    /// Where it listens [127.0.0.1:7400]; another address than loopback needs TLS and tokens.
+    /// Where it listens; default `127.0.0.1:7400`. Another address than loopback needs TLS and tokens.
     pub listen: SocketAddr,
     /// Certificate chain in PEM.
     pub certificates: Option<PathBuf>,
@@ -88,9 +88,9 @@ pub struct TokenSection {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlainSection {
-    /// Where it listens [doors 127.0.0.1:7401, metrics 127.0.0.1:7402].
+    /// Where it listens; default `127.0.0.1:7401` for doors, `127.0.0.1:7402` for metrics.
     pub listen: Option<SocketAddr>,
-    /// Whether a proxy in front ends TLS, so that another address than loopback may be used [false].
+    /// Whether a proxy in front ends TLS, so that another address than loopback may be used; default `false`.
     pub behind_proxy: bool,
 }
 
@@ -98,21 +98,21 @@ pub struct PlainSection {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineSection {
-    /// Shards of each stage; any number gives the same answers [1].
+    /// Shards of each stage; any number gives the same answers; default `1`.
     pub shards: usize,
-    /// Largest number of facts in one block [4096].
+    /// Largest number of facts in one block; default `4096`.
     pub batch_max: usize,
-    /// IANA name of the zone that calendar words are read in [UTC].
+    /// IANA name of the zone that calendar words are read in; default `UTC`.
     pub business_tz: Option<String>,
-    /// How long a contradiction must hold before it opens [60s].
+    /// How long a contradiction must hold before it opens; default `60s`.
     pub grace: Option<Span>,
-    /// How long a transfer waits for missing context [60s].
+    /// How long a transfer waits for missing context; default `60s`.
     pub hold: Option<Span>,
-    /// Minor units that two amounts may differ by and still be equal [1].
+    /// Minor units that two amounts may differ by and still be equal; default `1`.
     pub tolerance_minor: Option<i64>,
-    /// How far back ended interactions count for a handoff [30d].
+    /// How far back ended interactions count for a handoff; default `30d`.
     pub interaction_window: Option<Span>,
-    /// How far back finished service orders count for a handoff [30d].
+    /// How far back finished service orders count for a handoff; default `30d`.
     pub order_window: Option<Span>,
 }
 
@@ -151,7 +151,7 @@ pub struct ConnectorsSection {
 pub struct SalesforceSection {
     /// Login address of the organisation.
     pub login_url: Option<String>,
-    /// Address of the event bus [https://api.pubsub.salesforce.com:7443].
+    /// Address of the event bus; default `https://api.pubsub.salesforce.com:7443`.
     pub bus_url: Option<String>,
     /// Consumer key.
     pub client_id: Option<String>,
@@ -159,11 +159,11 @@ pub struct SalesforceSection {
     pub client_secret: Option<SecretRef>,
     /// Certificate authority of the bus in PEM.
     pub ca: Option<PathBuf>,
-    /// Topic [/data/ChangeEvents].
+    /// Topic; default `/data/ChangeEvents`.
     pub topic: Option<String>,
-    /// Read all records before the first event [true].
+    /// Read all records before the first event; default `true`.
     pub read_all_first: Option<bool>,
-    /// Silence after which the stream counts as dead [300s].
+    /// Silence after which the stream counts as dead; default `300s`.
     pub silence_max: Option<Span>,
 }
 
@@ -173,7 +173,7 @@ pub struct SalesforceSection {
 pub struct OracleSection {
     /// Bearer token that senders carry.
     pub token: Option<SecretRef>,
-    /// Name of the capture [erp].
+    /// Name of the capture; default `erp`.
     pub partition: Option<String>,
     /// The list job.
     pub list: Option<OracleListSection>,
@@ -189,9 +189,9 @@ pub struct OracleListSection {
     pub client_id: Option<String>,
     /// Client secret.
     pub client_secret: Option<SecretRef>,
-    /// Tables to ask for [all that the mapping reads].
+    /// Tables to ask for; default all that the mapping reads.
     pub tables: Option<Vec<String>>,
-    /// Time between runs [60s].
+    /// Time between runs; default `60s`.
     pub interval: Option<Span>,
 }
 
@@ -201,7 +201,7 @@ pub struct OracleListSection {
 pub struct WxccSection {
     /// Live signing secrets; two while one is being replaced.
     pub secrets: Vec<SecretRef>,
-    /// Name of the partition [contact-centre].
+    /// Name of the partition; default `contact-centre`.
     pub partition: Option<String>,
     /// The list job.
     pub search: Option<WxccSearchSection>,
@@ -217,9 +217,9 @@ pub struct WxccSearchSection {
     pub org_id: Option<String>,
     /// Bearer token.
     pub token: Option<SecretRef>,
-    /// Time between runs [60s].
+    /// Time between runs; default `60s`.
     pub interval: Option<Span>,
-    /// Known reporting lag, taken off the watermark [0s].
+    /// Known reporting lag, taken off the watermark; default `0s`.
     pub lag: Option<Span>,
 }
 
@@ -231,7 +231,7 @@ pub struct SapSection {
     pub user: Option<String>,
     /// Its password.
     pub password: Option<SecretRef>,
-    /// Name of the system [s4].
+    /// Name of the system; default `s4`.
     pub partition: Option<String>,
     /// The list job.
     pub list: Option<SapListSection>,
@@ -247,7 +247,7 @@ pub struct SapListSection {
     pub user: Option<String>,
     /// Its password.
     pub password: Option<SecretRef>,
-    /// Time between runs [60s].
+    /// Time between runs; default `60s`.
     pub interval: Option<Span>,
 }
 

@@ -1,0 +1,106 @@
+//! A store, the hubs that live and die on it, and what was learnt about them.
+
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use ontology::Millis;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::author::Author;
+use crate::child::{Hub, Ready};
+use crate::ledger::Ledger;
+use crate::load::{Load, checkpoint};
+use crate::replay::{self, Checkpoint, Replay};
+use crate::wall;
+
+/// Clients that publish at the same time.
+const CLIENTS: u64 = 4;
+
+pub struct Arena {
+    folder: TempDir,
+    runtime: Runtime,
+    ledger: Ledger,
+    authors: Vec<Author>,
+    checkpoints: Vec<Checkpoint>,
+}
+
+/// What an arena's log came to.
+pub struct Verdict {
+    pub facts: usize,
+    pub digest: String,
+    /// The instant of the digest.
+    pub at: Millis,
+}
+
+impl Arena {
+    pub fn new(seed: u64) -> Self {
+        let now = wall();
+        let author = |client| Author::new(format!("c{client}"), seed.wrapping_add(client), now);
+        Arena {
+            folder: tempfile::tempdir().unwrap(),
+            runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
+            ledger: Ledger::default(),
+            authors: (1..=CLIENTS).map(author).collect(),
+            checkpoints: Vec::new(),
+        }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts a hub, checks that it knows everything acknowledged, and asks for its digest.
+    pub fn start(&mut self) -> (Hub, Ready) {
+        let hub = Hub::spawn(self.folder(), None);
+        let ready = hub.ready().unwrap_or_else(|| panic!("the hub did not start: {}", self.told()));
+        let last = self.ledger.last();
+        assert!(ready.log_pos() >= last, "the log ends at {} and {last:?} was acknowledged", ready.position);
+        self.checkpoints.push(checkpoint(&self.runtime, &ready.api));
+        (hub, ready)
+    }
+
+    /// Puts a hub under load until it ends by itself or `time` is over, then ends it.
+    pub fn load(&mut self, hub: Hub, ready: &Ready, time: Duration, end: impl FnOnce(Hub)) {
+        let authors = std::mem::take(&mut self.authors);
+        let load = Load::start(&self.runtime, &ready.api, authors, &self.ledger);
+        hub.ends_within(time);
+        end(hub);
+        self.authors = load.finish(&self.runtime);
+    }
+
+    /// Starts a hub that is to die at `point`, with load once it is ready, and gives how it ended.
+    pub fn die_at(&mut self, point: &str, patience: Duration) -> Option<ExitStatus> {
+        let hub = Hub::spawn(self.folder(), Some(point));
+        let Some(ready) = hub.ready() else { return Some(hub.end()) };
+        let mut status = None;
+        self.load(hub, &ready, patience, |hub| {
+            if hub.ends_within(Duration::ZERO) {
+                status = Some(hub.end());
+            }
+        });
+        status
+    }
+
+    /// With the last hub gone: compares what was said with what the log says.
+    pub fn judge(&self) -> Verdict {
+        let store = replay::open(self.folder());
+        let mut replay = Replay::new();
+        for checkpoint in &self.checkpoints {
+            replay.check(&store, checkpoint);
+        }
+        let last = storage::Log::last(&store);
+        replay.feed(&store, ontology::LogPos(last.0));
+        replay.check_ledger(&store, &self.ledger);
+        let at = wall();
+        let digest = replay.digest(at);
+        assert_eq!(digest, replay.oracle_digest(at), "the engine's digest of the log and the oracle's");
+        Verdict { facts: self.ledger.read().facts.len(), digest, at }
+    }
+
+    /// What the hubs told people, for the message of a failed test.
+    pub fn told(&self) -> String {
+        std::fs::read_to_string(self.folder().join("stderr.txt")).unwrap_or_default()
+    }
+}

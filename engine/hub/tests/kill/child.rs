@@ -1,0 +1,123 @@
+//! The `opshub` binary as a child process.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use ontology::LogPos;
+use serde::Deserialize;
+
+/// How long a start or an end may take before the test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Lines of the child that may wait to be read.
+const LINES_MAX: usize = 16;
+
+/// What a hub says when it is ready.
+#[derive(Debug, Deserialize)]
+pub struct Ready {
+    /// Where its API listens.
+    pub api: String,
+    /// Where its log ends.
+    pub position: u64,
+}
+
+/// A running hub. Killed when dropped.
+pub struct Hub {
+    child: Child,
+    /// Lines of its standard output; the far end goes when the process does.
+    lines: Receiver<String>,
+}
+
+impl Hub {
+    /// Starts a hub on a store; what it tells people goes to a file beside the store.
+    pub fn spawn(folder: &Path, crash_point: Option<&str>) -> Hub {
+        let told = File::options().create(true).append(true).open(folder.join("stderr.txt")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_opshub"));
+        command.args(["serve", "--json", "--store"]).arg(folder.join("store"));
+        for listener in ["--api", "--doors", "--metrics"] {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+        command.env_remove("OPSHUB_CRASH_POINT");
+        if let Some(point) = crash_point {
+            command.env("OPSHUB_CRASH_POINT", point);
+        }
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(told).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = sync_channel(LINES_MAX);
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Hub { child, lines }
+    }
+
+    /// Waits until the hub is ready; none if it ended before that.
+    pub fn ready(&self) -> Option<Ready> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => {
+                let ready = serde_json::from_str(&line);
+                Some(ready.unwrap_or_else(|error| panic!("the hub said {line:?} when it was ready: {error}")))
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("the hub was not ready within {PATIENCE:?}"),
+        }
+    }
+
+    /// Waits for the hub's end, at most for `time`; whether it ended.
+    pub fn ends_within(&self, time: Duration) -> bool {
+        loop {
+            match self.lines.recv_timeout(time) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) => return false,
+            }
+        }
+    }
+
+    /// Waits for the hub to end by itself.
+    pub fn end(mut self) -> ExitStatus {
+        assert!(self.ends_within(PATIENCE), "the hub did not end within {PATIENCE:?}");
+        self.child.wait().unwrap()
+    }
+
+    /// SIGKILL: nothing in the process gets to run any more.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM: the hub is asked to stop.
+    pub fn terminate(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        // Both fail when the process has ended already, which is as good.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Runs another command of the binary and returns what it printed.
+pub fn run(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_opshub")).args(args).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "opshub {args:?} ended with {}: {told}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The end of the log, as the hub's own words.
+impl Ready {
+    pub fn log_pos(&self) -> LogPos {
+        LogPos(self.position)
+    }
+}

@@ -1,0 +1,62 @@
+//! Clients that publish events as fast as the hub takes them, until it is gone.
+
+use proto::v1::ingest_service_client::IngestServiceClient;
+use proto::v1::{PublishEventsRequest, admin_service_client::AdminServiceClient};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tonic::Code;
+
+use crate::author::Author;
+use crate::ledger::Ledger;
+use crate::replay::Checkpoint;
+use crate::wall;
+
+/// Most events of a request.
+const EVENTS_MAX: usize = 4;
+/// Requests in a hundred that carry something unfit, and that wait until reads see them.
+const UNFIT_PERCENT: usize = 10;
+const WAITING_PERCENT: usize = 10;
+
+/// Clients at work, one for each author.
+pub struct Load(Vec<JoinHandle<Author>>);
+
+impl Load {
+    pub fn start(runtime: &Runtime, api: &str, authors: Vec<Author>, ledger: &Ledger) -> Load {
+        let publish = |author| runtime.spawn(publish(format!("http://{api}"), author, ledger.clone()));
+        Load(authors.into_iter().map(publish).collect())
+    }
+
+    /// Waits until every client has noticed that the hub is gone.
+    pub fn finish(self, runtime: &Runtime) -> Vec<Author> {
+        self.0.into_iter().map(|client| runtime.block_on(client).unwrap()).collect()
+    }
+}
+
+async fn publish(api: String, mut author: Author, ledger: Ledger) -> Author {
+    let Ok(mut client) = IngestServiceClient::connect(api).await else { return author };
+    loop {
+        let mut events = author.fit(EVENTS_MAX);
+        if author.is(UNFIT_PERCENT) {
+            events.push(author.unfit());
+        }
+        let wait_until_applied = author.is(WAITING_PERCENT);
+        let request = PublishEventsRequest { events, wait_until_applied, ..PublishEventsRequest::default() };
+        match client.publish_events(request.clone()).await {
+            Ok(response) => ledger.note(&request, response.get_ref()),
+            // The hub asks for patience, or its answer came too late: neither is an acknowledgement.
+            Err(status) if matches!(status.code(), Code::ResourceExhausted | Code::DeadlineExceeded) => {}
+            Err(_) => return author,
+        }
+    }
+}
+
+/// Asks a hub for its digest, and remembers within which span of time it answered.
+pub fn checkpoint(runtime: &Runtime, api: &str) -> Checkpoint {
+    let asked_at = wall();
+    let digest = runtime.block_on(async {
+        let mut client = AdminServiceClient::connect(format!("http://{api}")).await.unwrap();
+        client.get_digest(proto::v1::GetDigestRequest::default()).await.unwrap().into_inner()
+    });
+    let position = serve::token::read_position("position", &digest.position).unwrap().unwrap_or_default();
+    Checkpoint { position, digest: digest.digest, asked: (asked_at, wall()) }
+}

@@ -91,7 +91,7 @@ impl Author {
         self.count += 1;
         let drawn = self.kind();
         let customer = self.chance.below(CUSTOMERS);
-        let born = if customer % 2 == 0 { self.now - OLD_MS } else { self.now - Millis::HOUR_MS };
+        let born = if customer.is_multiple_of(2) { self.now - OLD_MS } else { self.now - Millis::HOUR_MS };
         // Versions rise slowly with what was sent, so that states go on changing.
         let version = self.count / 200 + self.chance.below(VERSIONS) as u64 + 1;
         let changed_at = born + i64::try_from(version).expect("a version is small") * Millis::MINUTE_MS;

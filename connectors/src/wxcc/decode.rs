@@ -233,6 +233,11 @@ impl WxccDecoder {
             (false, Some("ended") | None) => {}
             (false, Some(status)) => columns.push(("@status", text(status))),
         }
+        if !is_over {
+            // Search knows the contact as a whole: one that goes on has no end and no duration,
+            // whatever an earlier leg said.
+            columns.extend([("@ended", Native::Null), ("@connected_ms", Native::Null)]);
+        }
         for (column, path) in [("agentId", "lastAgent.id"), ("queueId", "lastQueue.id")] {
             if let Some(value) = task.path(path).and_then(Json::text) {
                 columns.push((column, text(value)));

@@ -63,6 +63,12 @@ impl Workload {
         Self::new(50_000, 1_000_000, 7)
     }
 
+    /// A source time that no event of the workload is later than, ms since epoch.
+    #[must_use]
+    pub fn end_ms(&self) -> u64 {
+        EPOCH_MS + self.events * EVENT_GAP_MS
+    }
+
     /// All lines in memory, each ended by a line feed.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -1,8 +1,99 @@
-//! Provisional: replaced by the command itself.
-use clap::Args;
-/// Provisional.
+//! `opshub bench`: the hot paths, each beside a yardstick of the same run.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use benches::report::Report;
+use benches::stream::Workload;
+use clap::{Args, Subcommand};
+
+use super::{Failure, PROBLEMS_FOUND, runtime};
+use crate::bench::{IngestOptions, ReadOptions, ingest, read};
+
+/// Measures the hot paths. Build with `--release`.
 #[derive(Debug, Args)]
-pub struct BenchArgs {}
-pub(super) fn run(_: &BenchArgs) -> Result<(), super::Failure> {
-    Ok(())
+pub struct BenchArgs {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// The whole pipeline, durable, over parsing the same bytes.
+    Ingest(IngestArgs),
+    /// Reads of customer states over echoes of the same size.
+    Read(ReadArgs),
+}
+
+#[derive(Debug, Args)]
+struct WorkloadArgs {
+    /// Events to make.
+    #[arg(long)]
+    events: Option<u64>,
+    /// Customers that they may name.
+    #[arg(long)]
+    customers: Option<u32>,
+    /// Seed of every draw.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl WorkloadArgs {
+    fn or(&self, default: &Workload) -> Workload {
+        let customers = self.customers.unwrap_or(default.customers).max(1);
+        Workload::new(customers, self.events.unwrap_or(default.events), self.seed)
+    }
+}
+
+#[derive(Debug, Args)]
+struct IngestArgs {
+    #[command(flatten)]
+    workload: WorkloadArgs,
+    /// Empty folder for the store [default: a temporary one].
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Number of shards; any number gives the same answer.
+    #[arg(long, default_value_t = 1)]
+    shards: usize,
+}
+
+#[derive(Debug, Args)]
+struct ReadArgs {
+    #[command(flatten)]
+    workload: WorkloadArgs,
+    /// Rounds of reads, and of echoes.
+    #[arg(long, default_value_t = 10)]
+    rounds: usize,
+}
+
+/// Length of a round of reads or echoes.
+const ROUND: Duration = Duration::from_millis(500);
+
+pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
+    match &args.bench {
+        Bench::Ingest(args) => {
+            let workload = args.workload.or(&Workload::main());
+            let options = IngestOptions { workload, store: args.store.clone(), shards: args.shards.max(1) };
+            print(&ingest(&options)?, args.workload.json)
+        }
+        Bench::Read(args) => {
+            let workload = args.workload.or(&Workload::smoke());
+            let options = ReadOptions { workload, rounds: args.rounds.max(1), round: ROUND };
+            print(&runtime()?.block_on(read(&options))?, args.workload.json)
+        }
+    }
+}
+
+/// Prints a report. A wrong answer fails the command; a goal that is not met is only told.
+fn print(report: &Report, is_json: bool) -> Result<(), Failure> {
+    if is_json {
+        println!("{}", report.to_json());
+    } else {
+        print!("{report}");
+    }
+    let is_right = report.results.iter().all(|figure| figure.measure != "answer_equal" || figure.met);
+    if is_right { Ok(()) } else { Err(Failure::told(PROBLEMS_FOUND)) }
 }

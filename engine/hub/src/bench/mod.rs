@@ -1,0 +1,90 @@
+//! The expensive half of every bench: the hub itself, as it runs in production, under the
+//! workloads of the `benches` crate.
+
+mod echo;
+mod ingest;
+mod read;
+
+pub use ingest::{IngestOptions, ingest};
+pub use read::{ReadOptions, read};
+
+use std::time::Duration;
+
+use benches::stream::Workload;
+use bytes::Bytes;
+use ontology::{LogPos, Millis};
+use pipeline::CustomerView;
+use serve::views::Published;
+
+use crate::runner::Handle;
+
+/// Lines of one delivery: what a poll of a busy source brings.
+const DELIVERY_LINES: usize = 1_000;
+/// Deliveries on their way to the log at once.
+const DELIVERIES_WAITING_MAX: usize = 8;
+/// Largest number of facts in one block.
+const BATCH_MAX: usize = 1_000;
+
+/// How long the engine may take to come up with the log.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// When the hub begins with a workload: all of it has happened, none of it has been seen.
+fn begin_of(workload: &Workload) -> Millis {
+    Millis(i64::try_from(workload.end_ms()).unwrap_or(i64::MAX))
+}
+
+/// Puts a workload through the hub's door: lines are read, become facts and go to the log in
+/// deliveries, each with its lines as payload. Returns how many facts there are once all of them
+/// are readable: an acknowledged fact is durable, and published a little later.
+async fn deliver(handle: &Handle, published: &Published<CustomerView>, bytes: &[u8]) -> anyhow::Result<u64> {
+    let mut maker = benches::stream::FactMaker::default();
+    let mut waiting = tokio::task::JoinSet::new();
+    let mut delivered = 0;
+    let mut newest = LogPos(0);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (lines, after) = rest.split_at(end_of_lines(rest, DELIVERY_LINES));
+        rest = after;
+        let mut facts = Vec::with_capacity(DELIVERY_LINES);
+        for line in benches::stream::reference::lines(lines) {
+            facts.push(maker.fact(&benches::stream::Event::parse(line)?));
+        }
+        delivered += facts.len() as u64;
+        while waiting.len() >= DELIVERIES_WAITING_MAX
+            && let Some(done) = waiting.join_next().await
+        {
+            newest = newest.max(done??);
+        }
+        let (handle, raw) = (handle.clone(), Bytes::copy_from_slice(lines));
+        waiting.spawn(async move { handle.append(facts, Vec::new(), raw, None, storage::Priority::Source).await });
+        tokio::task::yield_now().await;
+    }
+    while let Some(done) = waiting.join_next().await {
+        newest = newest.max(done??);
+    }
+    let until = tokio::time::Instant::now() + PATIENCE;
+    anyhow::ensure!(
+        published.reaches(newest, until).await,
+        "apply the workload: the engine does not come up with the log"
+    );
+    Ok(delivered)
+}
+
+/// Where the first `count` lines end.
+fn end_of_lines(bytes: &[u8], count: usize) -> usize {
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    ends.take(count).last().unwrap_or(bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_behind_their_line_feed_and_never_inside() {
+        assert_eq!(end_of_lines(b"a\nbc\nd\n", 2), 5);
+        assert_eq!(end_of_lines(b"a\nbc\nd\n", 3), 7);
+        assert_eq!(end_of_lines(b"a\nbc\nd\n", 9), 7);
+        assert_eq!(end_of_lines(b"a", 1), 1);
+    }
+}

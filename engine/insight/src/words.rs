@@ -30,7 +30,12 @@ pub fn date(at: Millis, tz: &TimeZone) -> String {
 /// How many calendar days lie between `at` and `now` in `tz`; negative if `at` is on a later day.
 #[must_use]
 pub fn days_ago(at: Millis, now: Millis, tz: &TimeZone) -> i64 {
-    let (then, today) = (civil_date(at, tz), civil_date(now, tz));
+    days_between(civil_date(at, tz), civil_date(now, tz))
+}
+
+/// How many days lie between two; negative if `then` is the later one.
+#[must_use]
+pub fn days_between(then: Date, today: Date) -> i64 {
     today.duration_since(then).as_hours() / 24
 }
 

@@ -169,6 +169,24 @@ impl<'a> ValueRef<'a> {
             _ => return Err(Corrupt("a value")),
         })
     }
+
+    /// Passes over tag and payload unread: who looks for one field need not check the text of the
+    /// others.
+    #[inline]
+    pub fn skip(cursor: &mut Cursor<'_>) -> Result<(), Corrupt> {
+        match cursor.byte()? {
+            TAG_NULL | TAG_FALSE | TAG_TRUE => {}
+            TAG_CODE => _ = cursor.byte()?,
+            TAG_INT | TAG_TIME => _ = cursor.u64()?,
+            TAG_DECIMAL => {
+                cursor.byte()?;
+                cursor.u64()?;
+            }
+            TAG_TEXT | TAG_UNKNOWN | TAG_BAD | TAG_LIST => _ = cursor.bytes()?,
+            _ => return Err(Corrupt("a value")),
+        }
+        Ok(())
+    }
 }
 
 #[inline]
@@ -218,7 +236,17 @@ impl<'a> FieldsRef<'a> {
     /// The value of `field`.
     #[must_use]
     pub fn find(self, field: Field) -> ValueRef<'a> {
-        self.iter().find(|(f, _)| *f == field).map_or(ValueRef::Null, |(_, value)| value)
+        let mut cursor = Cursor(self.0);
+        while let Ok(code) = cursor.byte() {
+            if code == field.code() {
+                return ValueRef::decode(&mut cursor).unwrap_or(ValueRef::Null);
+            }
+            // Fields stand in the order of their codes.
+            if code > field.code() || ValueRef::skip(&mut cursor).is_err() {
+                break;
+            }
+        }
+        ValueRef::Null
     }
 }
 

@@ -1,7 +1,9 @@
 //! An entity: the join of the source rows that make it up.
 
+use std::sync::OnceLock;
+
 use ontology::codec::{Corrupt, Cursor, put_bytes, put_u64};
-use ontology::{EntityKey, EntityKind, Evidence, Fact, Field, FieldReader, SourceKey, ValueRef, Vocabulary};
+use ontology::{EntityKey, EntityKind, Evidence, Fact, Field, FieldReader, Finding, SourceKey, ValueRef, Vocabulary};
 use smallvec::SmallVec;
 
 use crate::history::{Change, History};
@@ -14,13 +16,27 @@ pub struct Entity {
     /// Its name.
     pub key: EntityKey,
     rows: SmallVec<[SourceRow; 1]>,
+    findings: Noted,
 }
+
+/// What is wrong with an entity by itself, once somebody has looked. It follows from the rows, so
+/// it is no part of the entity's identity and is not stored.
+#[derive(Debug, Clone, Default)]
+struct Noted(OnceLock<Box<[Finding]>>);
+
+impl PartialEq for Noted {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Noted {}
 
 impl Entity {
     /// A name without content.
     #[must_use]
     pub fn named(key: EntityKey) -> Self {
-        Entity { key, rows: SmallVec::new() }
+        Entity { key, rows: SmallVec::new(), findings: Noted::default() }
     }
 
     /// The entity after `fact`; none if the fact changes nothing.
@@ -36,7 +52,7 @@ impl Entity {
                     Ok(place) => rows[place] = row,
                     Err(place) => rows.insert(place, row),
                 }
-                Some(Entity { key: self.key.clone(), rows })
+                Some(Entity { key: self.key.clone(), rows, findings: Noted::default() })
             }
         }
     }
@@ -98,6 +114,12 @@ impl Entity {
         self.rows.iter().flat_map(SourceRow::provenances).max_by_key(|provenance| provenance.log_pos)
     }
 
+    /// What is wrong with the entity by itself, looked for at most once: a customer is evaluated
+    /// far more often than each of its records changes.
+    pub fn findings_or(&self, find: impl FnOnce(&Entity) -> Vec<Finding>) -> &[Finding] {
+        self.findings.0.get_or_init(|| find(self).into_boxed_slice())
+    }
+
     /// History of one tracked field.
     #[must_use]
     pub fn history(&self, field: Field) -> History {
@@ -148,7 +170,7 @@ impl Entity {
         for _ in 0..count {
             rows.push(SourceRow::from_bytes(cursor.bytes()?)?);
         }
-        Ok(Entity { key, rows })
+        Ok(Entity { key, rows, findings: Noted::default() })
     }
 }
 

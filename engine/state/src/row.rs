@@ -71,6 +71,18 @@ impl Provenance {
         put_u64(out, self.log_pos.0);
     }
 
+    /// Passes over a stored delivery; says whether the source's clock was too far ahead.
+    fn skip(cursor: &mut Cursor<'_>) -> Result<bool, Corrupt> {
+        let _version = (cursor.u64()?, cursor.u64()?, cursor.u64()?, cursor.bytes()?);
+        let flags = cursor.u64()?;
+        if flags & 1 == 1 {
+            cursor.u64()?;
+        }
+        let _event_id = cursor.bytes()?;
+        let _times_and_place = (cursor.u64()?, cursor.u64()?, cursor.u64()?, cursor.u64()?);
+        Ok(flags & 2 == 2)
+    }
+
     pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Self, Corrupt> {
         let (major, minor, ordinal) = (cursor.u64()?, cursor.u64()?, cursor.u64()?);
         let version = Version { major, minor, ordinal, tail: cursor.compact()? };
@@ -97,6 +109,9 @@ impl Provenance {
 type Place = u8;
 const NOWHERE: Place = u8::MAX;
 
+/// Why reading a row in memory cannot fail.
+const OWN_BYTES: &str = "a row in memory was written by this module";
+
 /// One source row in its stored form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceRow(Box<[u8]>);
@@ -108,6 +123,18 @@ struct Cell<'a> {
     place: Place,
     is_conflict: bool,
     value: ValueRef<'a>,
+}
+
+/// What stands between the cells and the provenances, for questions that need no more.
+struct Marks<'a> {
+    system: u8,
+    object: &'a [u8],
+    record_id: &'a [u8],
+    deleted: Place,
+    gap: Place,
+    count: u8,
+    /// Provenances, then history.
+    rest: Cursor<'a>,
 }
 
 /// A row taken apart for a merge.
@@ -139,7 +166,7 @@ impl SourceRow {
     #[must_use]
     pub fn apply(row: Option<&SourceRow>, fact: &Fact) -> Applied {
         let mut parts = match row {
-            Some(row) => row.parts().expect("a row in memory was written by this module"),
+            Some(row) => row.parts().expect(OWN_BYTES),
             None => Parts::empty(fact.source_key()),
         };
         let (place, is_earlier_sighting) = parts.add_provenance(Provenance::of(fact));
@@ -170,19 +197,22 @@ impl SourceRow {
     /// Which source row this is.
     #[must_use]
     pub fn key(&self) -> SourceKey {
-        self.expect_parts().key
+        let marks = self.marks();
+        let text = |bytes| CompactString::from_utf8(bytes).expect(OWN_BYTES);
+        let system = System::from_code(marks.system).expect(OWN_BYTES);
+        SourceKey { system, object: text(marks.object), record_id: text(marks.record_id) }
     }
 
     /// The value of a field; null if the row never had it.
     #[must_use]
     pub fn get(&self, field: Field) -> ValueRef<'_> {
-        self.cells().find(|cell| cell.field == field).map_or(ValueRef::Null, |cell| cell.value)
+        self.cell(field).map_or(ValueRef::Null, |cell| cell.value)
     }
 
     /// Whether the row ever said anything about the field.
     #[must_use]
     pub fn has(&self, field: Field) -> bool {
-        self.cells().any(|cell| cell.field == field)
+        self.cell(field).is_some()
     }
 
     /// All fields in order, with whether two contents stood at the winning version.
@@ -193,8 +223,19 @@ impl SourceRow {
     /// Where the value of a field came from.
     #[must_use]
     pub fn provenance(&self, field: Field) -> Option<Provenance> {
-        let place = self.cells().find(|cell| cell.field == field)?.place;
-        Some(self.expect_parts().provenances[usize::from(place)].clone())
+        let place = self.cell(field)?.place;
+        let mut rest = self.marks().rest;
+        for _ in 0..place {
+            Provenance::skip(&mut rest).expect(OWN_BYTES);
+        }
+        Some(Provenance::decode(&mut rest).expect(OWN_BYTES))
+    }
+
+    /// Whether the source's clock was too far ahead in one of [`SourceRow::provenances`].
+    #[must_use]
+    pub fn has_clock_skew(&self) -> bool {
+        let Marks { count, mut rest, .. } = self.marks();
+        (0..count).any(|_| Provenance::skip(&mut rest).expect(OWN_BYTES))
     }
 
     /// All deliveries that some value or mark of the row still rests on.
@@ -207,6 +248,9 @@ impl SourceRow {
     /// than the delete; a newer patch is kept but does not revive it.
     #[must_use]
     pub fn is_alive(&self) -> bool {
+        if self.marks().deleted == NOWHERE {
+            return true;
+        }
         let parts = self.expect_parts();
         let Some(deleted) = parts.at(parts.deleted) else { return true };
         parts.at(parts.revived).is_some_and(|revived| revived.stamp > deleted.stamp)
@@ -216,6 +260,9 @@ impl SourceRow {
     /// caught up with it.
     #[must_use]
     pub fn open_gap(&self) -> Option<Provenance> {
+        if self.marks().gap == NOWHERE {
+            return None;
+        }
         let parts = self.expect_parts();
         let gap = parts.at(parts.gap)?;
         let is_closed = [parts.revived, parts.deleted]
@@ -237,8 +284,39 @@ impl SourceRow {
         std::iter::from_fn(move || read_cell(&mut cursor).ok())
     }
 
+    /// The cell of one field. Cells stand in the order of their fields' codes.
+    fn cell(&self, field: Field) -> Option<Cell<'_>> {
+        let mut outer = Cursor(&self.0);
+        let mut cursor = Cursor(outer.bytes().ok()?);
+        loop {
+            let code = cursor.byte().ok()?;
+            let flags = cursor.byte().ok()?;
+            if code == field.code() {
+                let value = ValueRef::decode(&mut cursor).ok()?;
+                return Some(Cell { field, place: flags & 0x7f, is_conflict: flags & 0x80 != 0, value });
+            }
+            if code > field.code() {
+                return None;
+            }
+            ValueRef::skip(&mut cursor).ok()?;
+        }
+    }
+
+    fn marks(&self) -> Marks<'_> {
+        self.read_marks().expect(OWN_BYTES)
+    }
+
+    fn read_marks(&self) -> Result<Marks<'_>, Corrupt> {
+        let mut rest = Cursor(&self.0);
+        let _cells = rest.bytes()?;
+        let (system, object, record_id) = (rest.byte()?, rest.bytes()?, rest.bytes()?);
+        let (_revived, deleted, gap) = (rest.byte()?, rest.byte()?, rest.byte()?);
+        let count = rest.byte()?;
+        Ok(Marks { system, object, record_id, deleted, gap, count, rest })
+    }
+
     fn expect_parts(&self) -> Parts<'_> {
-        self.parts().expect("a row in memory was written by this module")
+        self.parts().expect(OWN_BYTES)
     }
 
     fn parts(&self) -> Result<Parts<'_>, Corrupt> {

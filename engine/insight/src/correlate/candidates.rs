@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use ontology::entity::ServiceOrder;
 use ontology::status::{DispatchOutcome, ServiceOrderStatus, ServiceOrderType};
-use ontology::{EntityKind, Field, FieldReader, Millis, Money};
+use ontology::{EntityKind, Field, FieldReader, Money};
 use smallvec::SmallVec;
 use state::Entity;
 use state::composite::Micros;
@@ -22,7 +23,8 @@ const AFTER_MAX_DAYS: i64 = 5;
 /// The orders that score high enough to be shown, best first; ties by nearness, then by id. Their
 /// verdicts are still to be given.
 pub(super) fn rank(subject: &Subject<'_>, ledger: &Ledger<'_>) -> Vec<Candidate> {
-    let scored = ledger.orders.iter().filter_map(|order| score(order, subject, ledger));
+    let dated = ledger.orders.iter().zip(&ledger.order_days);
+    let scored = dated.filter_map(|(order, day)| score(order, *day, subject, ledger));
     let mut candidates: Vec<Candidate> = scored.filter(|candidate| candidate.score >= SUGGESTED_MIN).collect();
     let distance = |candidate: &Candidate| candidate.gap_days.map_or(i32::MAX, i32::saturating_abs);
     candidates
@@ -30,14 +32,15 @@ pub(super) fn rank(subject: &Subject<'_>, ledger: &Ledger<'_>) -> Vec<Candidate>
     candidates
 }
 
-fn score(order: &Arc<Entity>, subject: &Subject<'_>, ledger: &Ledger<'_>) -> Option<Candidate> {
-    let fields = ServiceOrder::read(order.as_ref());
+fn score(order: &Arc<Entity>, day: Option<Date>, subject: &Subject<'_>, ledger: &Ledger<'_>) -> Option<Candidate> {
     let is_explicit = subject.names(&order.key.id);
-    let gap_days = gap_days(order, subject, ledger);
+    // Calendar days from the order's date to the invoice's.
+    let gap_days = day.zip(subject.billed_on).map(|(effective, billed)| words::days_between(effective, billed));
     let is_near = gap_days.is_some_and(|days| (-AFTER_MAX_DAYS..=BEFORE_MAX_DAYS).contains(&days));
     if !is_explicit && !is_near {
         return None;
     }
+    let fields = ServiceOrder::read(order.as_ref());
     let mut weights: SmallVec<[(Signal, f64); 4]> = SmallVec::new();
     if is_explicit {
         weights.push((Signal::ExplicitReference, 0.95));
@@ -81,12 +84,6 @@ fn micros(share: f64) -> Micros {
 /// A number of days as a factor; those that matter are at most 45.
 fn small(days: i64) -> f64 {
     f64::from(i32::try_from(days).unwrap_or(i32::MAX))
-}
-
-/// Calendar days from the order's date to the invoice's.
-fn gap_days(order: &Entity, subject: &Subject<'_>, ledger: &Ledger<'_>) -> Option<i64> {
-    let (effective, billed): (Millis, Millis) = (Ledger::effective_at(order)?, subject.billed_at?);
-    Some(words::days_ago(effective, billed, &ledger.context.settings.business_tz))
 }
 
 /// Whether the invoice bills for work on this equipment under another order.

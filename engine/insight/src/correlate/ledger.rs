@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use ontology::entity::{CreditNote, Dispute, Invoice, InvoiceLine};
 use ontology::money::div_half_even;
 use ontology::status::{CreditNoteStatus, InvoiceStatus};
@@ -120,13 +121,26 @@ pub(super) struct Ledger<'a> {
     pub bills: Vec<Bill<'a>>,
     /// Living service orders, in the order of members and ids.
     pub orders: Vec<&'a Arc<Entity>>,
+    /// The day on which each of them takes effect.
+    pub order_days: Vec<Option<Date>>,
+    /// Living cases that list what they are about.
+    pub naming_cases: Vec<&'a Arc<Entity>>,
+    /// Living disputes that name an invoice, with its id.
+    pub disputes: Vec<(&'a str, &'a Arc<Entity>)>,
 }
 
 impl<'a> Ledger<'a> {
     pub fn open(composite: &'a Composite, context: &'a Context<'a>) -> Self {
         let bills = composite.of_kind(EntityKind::Invoice).map(Bill::read).collect();
-        let orders = composite.of_kind(EntityKind::ServiceOrder).collect();
-        let mut ledger = Ledger { composite, context, bills, orders };
+        let orders: Vec<&Arc<Entity>> = composite.of_kind(EntityKind::ServiceOrder).collect();
+        let day_of =
+            |order: &&Arc<Entity>| Some(words::civil_date(Self::effective_at(order)?, &context.settings.business_tz));
+        let order_days = orders.iter().map(day_of).collect();
+        let cases = composite.of_kind(EntityKind::Case);
+        let naming_cases = cases.filter(|case| case.get(Field::RelatedRefs).items().next().is_some()).collect();
+        let disputes = composite.of_kind(EntityKind::Dispute);
+        let disputes = disputes.filter_map(|dispute| Some((dispute.text(Field::InvoiceRef)?, dispute))).collect();
+        let mut ledger = Ledger { composite, context, bills, orders, order_days, naming_cases, disputes };
         ledger.add_line_rows();
         ledger.add_credits();
         ledger

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use ontology::entity::Dispute;
 use ontology::{EntityKey, EntityKind, Field, FieldReader, Millis, Money, ObjectId, Vocabulary};
 use smallvec::SmallVec;
@@ -37,6 +38,8 @@ pub(super) struct Subject<'a> {
     pub bill: Option<&'a Bill<'a>>,
     /// When the invoice was issued.
     pub billed_at: Option<Millis>,
+    /// The day of that.
+    pub billed_on: Option<Date>,
     /// Which way the charge has to be explained.
     pub direction: Direction,
     /// The amount that has to be explained.
@@ -48,17 +51,19 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     fn new(entity: &'a Arc<Entity>, bill: Option<&'a Bill<'a>>, ledger: &'a Ledger<'a>) -> Self {
+        let billed_at = bill.and_then(|bill| bill.invoice.issued_at);
         let mut subject = Subject {
             entity,
             anomaly: None,
             bill,
-            billed_at: bill.and_then(|bill| bill.invoice.issued_at),
+            billed_at,
+            billed_on: billed_at.map(|at| words::civil_date(at, &ledger.context.settings.business_tz)),
             direction: Direction::Up,
             amount: bill.and_then(|bill| bill.amount),
             cases: SmallVec::new(),
             composite: ledger.composite,
         };
-        subject.cases = subject.find_cases();
+        subject.cases = subject.find_cases(ledger);
         subject
     }
 
@@ -74,6 +79,9 @@ impl<'a> Subject<'a> {
 
     /// Whether subject and order belong to one case.
     pub fn shares_case(&self, order: &Entity) -> bool {
+        if self.cases.is_empty() {
+            return false;
+        }
         let named = order.text(Field::CaseRef);
         self.cases.iter().any(|case| {
             named == Some(case.id.as_str()) || self.composite.get(case).is_some_and(|case| names(case, &order.key))
@@ -82,19 +90,17 @@ impl<'a> Subject<'a> {
 
     /// The cases that the subject, its invoice or the invoice's disputes name, and those that name
     /// them.
-    fn find_cases(&self) -> SmallVec<[EntityKey; 2]> {
+    fn find_cases(&self, ledger: &Ledger<'a>) -> SmallVec<[EntityKey; 2]> {
         let invoice = self.bill.map(|bill| bill.entity);
         let invoice_id = invoice.map(|invoice| invoice.key.id.as_str());
-        let disputes = self.composite.of_kind(EntityKind::Dispute);
-        let disputes = disputes.filter(|dispute| invoice_id.is_some() && dispute.text(Field::InvoiceRef) == invoice_id);
+        let disputes = ledger.disputes.iter().filter(|(named, _)| invoice_id == Some(named));
+        let disputes = disputes.map(|(_, dispute)| *dispute);
         let records: SmallVec<[&Arc<Entity>; 4]> =
             std::iter::once(self.entity).chain(invoice).chain(disputes).collect();
         let named = records.iter().filter_map(|record| record.text(Field::CaseRef));
         let mut cases: SmallVec<[EntityKey; 2]> = named.map(|id| EntityKey::new(EntityKind::Case, id)).collect();
-        let naming = self
-            .composite
-            .of_kind(EntityKind::Case)
-            .filter(|case| records.iter().any(|record| names(case, &record.key)));
+        let lists_one = |case: &&&Arc<Entity>| records.iter().any(|record| names(case, &record.key));
+        let naming = ledger.naming_cases.iter().filter(lists_one);
         cases.extend(naming.map(|case| case.key.clone()));
         cases.sort();
         cases.dedup();

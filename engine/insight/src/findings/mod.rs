@@ -57,8 +57,8 @@ pub fn severity_of(kind: FindingKind) -> FindingSeverity {
 
 /// Adds the findings of all records of a customer, in no order.
 pub(crate) fn collect(composite: &Composite, derived: &mut Derived) {
-    for entity in composite.entities().filter(|entity| entity.is_alive()) {
-        collect_of(entity, &mut derived.findings);
+    for entity in composite.entities() {
+        derived.findings.extend_from_slice(entity.findings_or(of));
     }
 }
 
@@ -86,8 +86,7 @@ fn collect_of(entity: &Entity, findings: &mut Vec<Finding>) {
     for spec in required.filter(|spec| is_missing(entity.get(spec.field))) {
         findings.push(finding(entity, FindingKind::MissingField, Some(spec.field), CompactString::const_new("")));
     }
-    let skewed = |row: &state::SourceRow| row.provenances().iter().any(|provenance| provenance.has_clock_skew);
-    if entity.rows().iter().any(skewed) {
+    if entity.rows().iter().any(state::SourceRow::has_clock_skew) {
         findings.push(finding(entity, FindingKind::ClockSkew, None, CompactString::const_new("")));
     }
     plausible::collect(entity, findings);

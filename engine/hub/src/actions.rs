@@ -57,7 +57,11 @@ enum Outcome {
     Refused,
 }
 
-async fn perform_some(store: &Arc<dyn Store>, receiver: &Receiver, client: &reqwest::Client) -> anyhow::Result<Outcome> {
+async fn perform_some(
+    store: &Arc<dyn Store>,
+    receiver: &Receiver,
+    client: &reqwest::Client,
+) -> anyhow::Result<Outcome> {
     let pending = store.pending()?.take(AT_A_TIME_MAX).collect::<Result<Vec<_>, _>>()?;
     for (id, body) in pending {
         crate::crash::point("action.before");
@@ -76,7 +80,7 @@ async fn deliver(receiver: &Receiver, client: &reqwest::Client, id: &[u8], body:
     let id = String::from_utf8_lossy(id).into_owned();
     match receiver {
         Receiver::Journal => {
-            tracing::info!(action = %id, "action decided");
+            tracing::debug!(action = %id, "action decided");
             true
         }
         Receiver::Webhook(url) => {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use connectors::edge::Context;
@@ -24,6 +25,11 @@ use crate::figures::Figures;
 use crate::publish::publisher;
 use crate::runner::{Handle, Runner, RunnerOptions};
 use crate::sink::HubSink;
+
+/// How often the runner is asked whether it lives.
+const LOOK_AT_RUNNER: Duration = Duration::from_millis(200);
+/// How often payloads and quarantined records past their retention are dropped.
+const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 
 /// How a hub is put together.
 pub struct AppOptions {
@@ -70,8 +76,13 @@ impl App {
         let figures = Arc::new(Figures::default());
         let model = Model::shipped();
         let publish = publisher(published.clone(), figures.clone(), clock.clone());
-        let runner_options =
-            RunnerOptions { engine: engine.clone(), model: model.clone(), clock: clock.clone(), batch_max, unmonitored };
+        let runner_options = RunnerOptions {
+            engine: engine.clone(),
+            model: model.clone(),
+            clock: clock.clone(),
+            batch_max,
+            unmonitored,
+        };
         let opened = store.clone();
         let runner = tokio::task::spawn_blocking(move || Runner::start(opened, runner_options, publish)).await??;
         let handle = runner.handle();
@@ -82,7 +93,8 @@ impl App {
         let mut tasks = JoinSet::new();
         let stopped = stop.clone();
         tasks.spawn(async move { Ok(server.run(async move { stopped.cancelled().await }).await?) });
-        tasks.spawn(perform(store, receiver, stop.clone()));
+        tasks.spawn(perform(store.clone(), receiver, stop.clone()));
+        tasks.spawn(expire(store, clock.clone(), stop.clone()));
         let sink = HubSink::new(handle);
         Ok(App { runner, published, figures, sink, clock, api, doors: None, stop, tasks })
     }
@@ -142,6 +154,24 @@ impl App {
         });
     }
 
+    /// Waits for a part of the hub to fail; [`App::stop`] then tells why the runner did.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        loop {
+            tokio::select! {
+                Some(ended) = self.tasks.join_next() => {
+                    if let Err(error) = ended.map_err(anyhow::Error::from).and_then(|result| result) {
+                        return error;
+                    }
+                }
+                () = tokio::time::sleep(LOOK_AT_RUNNER) => {
+                    if self.runner.has_ended() {
+                        return anyhow::anyhow!("the log or the engine has stopped");
+                    }
+                }
+            }
+        }
+    }
+
     /// Takes no more input, applies what is in the log, stores a last snapshot.
     ///
     /// # Errors
@@ -158,4 +188,21 @@ impl App {
         tokio::task::spawn_blocking(move || runner.stop()).await??;
         first
     }
+}
+
+/// Drops what is past its retention, now and then.
+async fn expire(store: Arc<dyn Store>, clock: SharedClock, stop: CancellationToken) -> anyhow::Result<()> {
+    while !stop.is_cancelled() {
+        let (store, now) = (store.clone(), clock.now());
+        tokio::task::spawn_blocking(move || {
+            store.expire_raws(now)?;
+            store.expire_quarantined(now)
+        })
+        .await??;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(EXPIRE_EVERY) => {}
+        }
+    }
+    Ok(())
 }

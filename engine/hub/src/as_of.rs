@@ -13,7 +13,12 @@ use crate::runner::replay;
 ///
 /// # Errors
 /// When the log cannot be read.
-pub fn engine_at(store: &dyn Store, position: Position, settings: EngineSettings, model: Model) -> anyhow::Result<Engine> {
+pub fn engine_at(
+    store: &dyn Store,
+    position: Position,
+    settings: EngineSettings,
+    model: Model,
+) -> anyhow::Result<Engine> {
     let mut engine = Engine::new(settings, model);
     replay(store, store.start()?, Some(position), |input| drop(engine.step(input)))?;
     Ok(engine)
@@ -40,7 +45,12 @@ pub fn position_at(store: &dyn Store, time: Millis) -> anyhow::Result<Position> 
 ///
 /// # Errors
 /// When the log cannot be read.
-pub fn replay_in_batches(store: &dyn Store, until: Option<Position>, batch: usize, engine: &mut Engine) -> anyhow::Result<()> {
+pub fn replay_in_batches(
+    store: &dyn Store,
+    until: Option<Position>,
+    batch: usize,
+    engine: &mut Engine,
+) -> anyhow::Result<()> {
     replay(store, store.start()?, until, |input| match input {
         Input::Facts { facts, ingested_at } => feed(engine, facts, ingested_at, batch.max(1)),
         Input::Tick { .. } => drop(engine.step(input)),

@@ -44,7 +44,10 @@ impl HubBackend {
         HubBackend { handle, published, figures, settings, model, connectors: Connectors::shipped() }
     }
 
-    async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Engine) -> T + Send + 'static) -> Result<T, Refusal> {
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
         self.handle.ask(question).await.map_err(|_| Refusal::new(Reason::Draining))
     }
 
@@ -71,7 +74,12 @@ impl HubBackend {
         }
     }
 
-    async fn append(&self, facts: Vec<ontology::Fact>, quarantined: Vec<NewQuarantined>, priority: Priority) -> Result<LogPos, Refusal> {
+    async fn append(
+        &self,
+        facts: Vec<ontology::Fact>,
+        quarantined: Vec<NewQuarantined>,
+        priority: Priority,
+    ) -> Result<LogPos, Refusal> {
         let appended = self.handle.append(facts, quarantined, Bytes::new(), None, priority).await;
         appended.map_err(|error| match error {
             storage::Error::Full { .. } => Refusal::new(Reason::DiskFull),

@@ -48,13 +48,14 @@ impl Sink for HubSink {
     async fn submit(&self, submission: Submission) -> Result<Accepted, SinkError> {
         let Submission { system, partition, facts, rejects, raw, position, observed_at } = submission;
         let (fact_count, reject_count) = (facts.len() as u64, rejects.len() as u64);
-        let source = format!("{}/{partition}", system.name());
+        let source = format!("{}/{}", system.name(), partition.trim_start_matches('/'));
         let quarantined = rejects
             .into_iter()
             .map(|reject| NewQuarantined {
                 reason: reject.code.name().to_owned(),
+                detail: reject.detail,
                 source: source.clone(),
-                source_position: reject.detail.into_bytes(),
+                source_position: position.as_ref().map(|(_, place)| place.clone()).unwrap_or_default(),
                 received_at: observed_at,
                 contract_version: CONTRACT_VERSION.to_owned(),
                 attempts: 1,

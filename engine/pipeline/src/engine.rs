@@ -349,6 +349,11 @@ impl Engine {
                 }
                 K::ExchangeRate | K::DirectoryEntry | K::KnowledgeArticle => {
                     crate::memory::refer(&mut self.reference, &entity);
+                    if entity.key.kind == K::ExchangeRate {
+                        let waiting: Vec<Subject> =
+                            self.memory.without_rate().filter_map(|party| self.subject(party)).collect();
+                        cut.touched.extend(waiting);
+                    }
                 }
                 K::Watermark | K::CommandOutcome | K::Configuration => {}
                 K::Account

@@ -63,6 +63,7 @@ pub struct Memory {
     by_party: BTreeMap<EntityKey, BTreeSet<ObjectId>>,
     tasks: BTreeMap<ObjectId, Vec<Issued>>,
     waiting: BTreeSet<EntityKey>,
+    without_rate: BTreeSet<EntityKey>,
     dirty: BTreeSet<Dirty>,
 }
 
@@ -141,6 +142,20 @@ impl Memory {
         } else {
             self.waiting.remove(party);
         }
+    }
+
+    /// Says whether a customer has amounts that no exchange rate is known for.
+    pub fn set_without_rate(&mut self, party: &EntityKey, is_without: bool) {
+        if is_without {
+            self.without_rate.insert(party.clone());
+        } else {
+            self.without_rate.remove(party);
+        }
+    }
+
+    /// Party records of customers with amounts that no exchange rate is known for.
+    pub fn without_rate(&self) -> impl Iterator<Item = &EntityKey> {
+        self.without_rate.iter()
     }
 
     /// Party records of customers whose transfers wait for a source.

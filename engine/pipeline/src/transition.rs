@@ -9,7 +9,7 @@ use insight::Context;
 use insight::alerts::{Alert, SyncFailure, handoff_context_gap, sync_failure};
 use insight::handoff::{Assessment, HandoffAction, TransferMemory, advance};
 use ontology::id::ObjectId;
-use ontology::{CustomerId, EntityKey, Millis, System, Vocabulary};
+use ontology::{CustomerId, EntityKey, FindingKind, Millis, System, Vocabulary};
 use state::{Entity, SystemFreshness};
 
 use crate::action::{Action, ActionKind};
@@ -89,10 +89,12 @@ impl Transition {
             wake_at = [wake_at, wake].into_iter().flatten().min();
             views.push(view);
         }
+        let is_without_rate = derived.findings.iter().any(|finding| finding.kind == FindingKind::FxRateMissing);
         let is_waiting = views.iter().any(|view| view.memory.was_complete.is_none() && !view.memory.state.is_closed());
         for member in &composite.members {
             let is_first = member.key == *party;
             memory.set_waiting(&member.key, is_first && is_waiting);
+            memory.set_without_rate(&member.key, is_first && is_without_rate);
             timers.set(Due::Customer(member.key.clone()), wake_at.filter(|at| is_first && *at > self.now));
         }
         let handoff_alerts = views.iter().filter_map(|view| context_gap(view, context)).collect();

@@ -22,6 +22,8 @@ impl fmt::Display for QuarantineId {
 pub struct NewQuarantined {
     /// Stable code of why it was not understood, such as `malformed`.
     pub reason: String,
+    /// Which part was not understood, without any value of it.
+    pub detail: String,
     /// The source partition it came from.
     pub source: String,
     /// Its place in that source; opaque here.
@@ -38,7 +40,13 @@ pub struct NewQuarantined {
 
 impl NewQuarantined {
     pub(crate) fn check(&self) -> Result<()> {
-        let texts = [self.reason.len(), self.source.len(), self.contract_version.len(), self.source_position.len()];
+        let texts = [
+            self.reason.len(),
+            self.detail.len(),
+            self.source.len(),
+            self.contract_version.len(),
+            self.source_position.len(),
+        ];
         for size in texts.into_iter().chain([self.raw.len()]) {
             if size > VALUE_BYTES_MAX {
                 return Err(Error::TooLarge { what: "a quarantined record", size, size_max: VALUE_BYTES_MAX });
@@ -52,6 +60,7 @@ impl NewQuarantined {
         Quarantined {
             id,
             reason: self.reason.clone(),
+            detail: self.detail.clone(),
             source: self.source.clone(),
             source_position: self.source_position.clone(),
             received_at: self.received_at,
@@ -70,6 +79,8 @@ pub struct Quarantined {
     pub id: QuarantineId,
     /// Stable code of why it was not understood.
     pub reason: String,
+    /// Which part was not understood, without any value of it.
+    pub detail: String,
     /// The source partition it came from.
     pub source: String,
     /// Its place in that source; opaque here.
@@ -176,7 +187,7 @@ impl Quarantined {
         };
         let mut out = Encoder::default();
         out.u8(state).i64(at.0).u64(self.id.0).i64(self.received_at.0).u32(self.attempts).u64(self.raw_bytes);
-        out.bytes(self.reason.as_bytes()).bytes(self.source.as_bytes());
+        out.bytes(self.reason.as_bytes()).bytes(self.detail.as_bytes()).bytes(self.source.as_bytes());
         out.bytes(self.contract_version.as_bytes()).bytes(&self.source_position);
         out.0
     }
@@ -197,6 +208,7 @@ impl Quarantined {
             attempts: from.u32()?,
             raw_bytes: from.u64()?,
             reason: from.text()?.to_owned(),
+            detail: from.text()?.to_owned(),
             source: from.text()?.to_owned(),
             contract_version: from.text()?.to_owned(),
             source_position: from.bytes()?.to_vec(),

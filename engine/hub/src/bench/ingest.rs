@@ -44,6 +44,9 @@ pub fn ingest(options: &IngestOptions) -> anyhow::Result<Report> {
 fn run(bytes: &[u8], options: &IngestOptions) -> anyhow::Result<PipelineRun> {
     let temporary = tempfile::Builder::new().prefix("opshub-bench-").tempdir()?;
     let dir = options.store.as_deref().unwrap_or(temporary.path());
+    let is_used = dir.exists() && std::fs::read_dir(dir)?.next().is_some();
+    // On top of an earlier run every fact would be a repeat, and repeats cost next to nothing.
+    anyhow::ensure!(!is_used, "use {} as the store of a bench: it is not empty", dir.display());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let resident_before = resident_bytes();
     let watch = Stopwatch::start();

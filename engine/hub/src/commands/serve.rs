@@ -91,12 +91,18 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 async fn serve_until_stopped(config: Config, is_json: bool) -> Result<(), Failure> {
     // Listened for from the beginning: a signal during recovery counts too.
     let mut signals = Signals::new()?;
-    let started = tokio::select! {
+    let mut started = tokio::select! {
         started = Running::start(config) => started?,
         () = signals.next() => return Ok(()),
     };
     println!("{}", started.ready(is_json));
-    signals.next().await;
+    tokio::select! {
+        () = signals.next() => {}
+        error = started.app.failed() => {
+            tracing::error!(error = format!("{error:#}"), "a part of the hub failed, stopping");
+            return Err(started.stop().await.err().unwrap_or_else(|| error.into()));
+        }
+    }
     tokio::select! {
         stopped = started.stop() => stopped,
         () = signals.next() => Err(Failure::told(INTERRUPTED)),

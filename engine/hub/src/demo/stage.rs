@@ -248,15 +248,13 @@ impl Stage {
     }
 
     async fn wait(&self, what: &str, is_so: impl Fn(&Stage) -> bool) -> anyhow::Result<()> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while !is_so(self) {
-            anyhow::ensure!(
-                tokio::time::Instant::now() < deadline,
-                "wait for {what}: it did not happen within {PATIENCE:?}"
-            );
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Ok(())
+        let looking = async {
+            while !is_so(self) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let looked = tokio::time::timeout(PATIENCE, looking).await;
+        looked.map_err(|_| anyhow::anyhow!("wait for {what}: it did not happen within {PATIENCE:?}"))
     }
 }
 

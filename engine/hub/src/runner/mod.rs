@@ -119,6 +119,12 @@ impl Runner {
         self.handle.clone()
     }
 
+    /// Whether a thread has ended, which none does by itself unless it failed.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.threads.iter().any(std::thread::JoinHandle::is_finished)
+    }
+
     /// Takes no more jobs, applies what is in the log, writes a last snapshot.
     ///
     /// # Errors
@@ -168,11 +174,16 @@ impl Handle {
     ///
     /// # Errors
     /// When the hub has stopped.
-    pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Engine) -> T + Send + 'static) -> anyhow::Result<T> {
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> anyhow::Result<T> {
         let (reply, answer) = oneshot::channel();
         let ask: Ask = Box::new(move |engine| drop(reply.send(question(engine))));
         let inputs = self.inputs.clone();
-        tokio::task::spawn_blocking(move || inputs.send(Input::Ask(ask))).await?.map_err(|_| anyhow::anyhow!("ask the engine: the hub has stopped"))?;
+        tokio::task::spawn_blocking(move || inputs.send(Input::Ask(ask)))
+            .await?
+            .map_err(|_| anyhow::anyhow!("ask the engine: the hub has stopped"))?;
         Ok(answer.await?)
     }
 

@@ -33,7 +33,8 @@ fn read_snapshot(store: &dyn Store) -> anyhow::Result<Restored> {
     for row in store.scan(Table::Entity, b"")? {
         entities.push(Entity::decode(&row?.1)?);
     }
-    let head = store.load(Table::Meta, &[HEAD])?.into_iter().next().flatten().map(|head| head.to_vec()).unwrap_or_default();
+    let head =
+        store.load(Table::Meta, &[HEAD])?.into_iter().next().flatten().map(|head| head.to_vec()).unwrap_or_default();
     Ok(Restored { entities, memory, head, position: LogPos(store.applied()?.0) })
 }
 
@@ -41,7 +42,12 @@ fn read_snapshot(store: &dyn Store) -> anyhow::Result<Restored> {
 ///
 /// # Errors
 /// When the log cannot be read or holds what this program did not write.
-pub(crate) fn replay(store: &dyn Store, from: Position, until: Option<Position>, mut take: impl FnMut(Input)) -> anyhow::Result<()> {
+pub(crate) fn replay(
+    store: &dyn Store,
+    from: Position,
+    until: Option<Position>,
+    mut take: impl FnMut(Input),
+) -> anyhow::Result<()> {
     if from > store.last() {
         return Ok(());
     }

@@ -57,7 +57,11 @@ impl Snapshots {
     }
 }
 
-fn write_all(store: &dyn Store, waiting: &Receiver<(Snapshot, BTreeMap<String, String>)>, busy: &AtomicBool) -> anyhow::Result<()> {
+fn write_all(
+    store: &dyn Store,
+    waiting: &Receiver<(Snapshot, BTreeMap<String, String>)>,
+    busy: &AtomicBool,
+) -> anyhow::Result<()> {
     while let Ok((snapshot, actions)) = waiting.recv() {
         crate::crash::point("snapshot.before");
         write(store, snapshot, actions)?;

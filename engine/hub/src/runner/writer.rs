@@ -9,8 +9,8 @@ use ontology::{LogPos, Millis};
 use storage::{Intake, NewBlock, Priority, Store};
 use tokio::sync::mpsc;
 
-use super::core::{Input, Wake};
 use super::Job;
+use super::core::{Input, Wake};
 
 /// How long the writer sleeps at the most before it looks at the clock again.
 const LOOK_AT_CLOCK: Duration = Duration::from_millis(10);
@@ -32,9 +32,8 @@ impl Writer {
         let mut waiting: Vec<Job> = Vec::new();
         let mut ingested_at = Millis::MIN;
         loop {
-            let wait = tokio::time::Duration::from(LOOK_AT_CLOCK);
             let received = runtime.block_on(async {
-                tokio::time::timeout(wait, jobs.recv_many(&mut waiting, self.batch_max.max(1))).await
+                tokio::time::timeout(LOOK_AT_CLOCK, jobs.recv_many(&mut waiting, self.batch_max.max(1))).await
             });
             ingested_at = ingested_at.max(self.clock.now());
             if received == Ok(0) {
@@ -60,7 +59,11 @@ impl Writer {
     }
 
     /// Writes one block from as many jobs as fit, answers them, and passes the facts on.
-    fn commit(&self, jobs: &mut std::iter::Peekable<impl Iterator<Item = Job>>, ingested_at: Millis) -> anyhow::Result<()> {
+    fn commit(
+        &self,
+        jobs: &mut std::iter::Peekable<impl Iterator<Item = Job>>,
+        ingested_at: Millis,
+    ) -> anyhow::Result<()> {
         let mut block = NewBlock::new(ingested_at);
         let mut intake = Intake::new();
         let mut facts = Vec::new();
@@ -124,7 +127,11 @@ impl Writer {
     }
 
     /// Tells every caller of a failed commit; a failed disk ends the writer, a full one does not.
-    fn refuse(&self, replies: Vec<(tokio::sync::oneshot::Sender<Result<LogPos, storage::Error>>, u64)>, error: storage::Error) -> anyhow::Result<()> {
+    fn refuse(
+        &self,
+        replies: Vec<(tokio::sync::oneshot::Sender<Result<LogPos, storage::Error>>, u64)>,
+        error: storage::Error,
+    ) -> anyhow::Result<()> {
         let is_passing = matches!(error.class(), storage::Class::Retry | storage::Class::Reject);
         let text = error.to_string();
         let mut error = Some(error);

@@ -200,6 +200,7 @@ impl Stage {
         let source = format!("{}/{PARTITION}", payload.system.name());
         let quarantined = submission.rejects.iter().map(|rejected| NewQuarantined {
             reason: rejected.code.name().to_owned(),
+            detail: rejected.detail.clone(),
             source: source.clone(),
             source_position: Vec::new(),
             received_at: self.clock,

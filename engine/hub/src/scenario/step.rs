@@ -94,7 +94,7 @@ pub struct CustomerPart {
     /// Webex caller profile.
     #[serde(default)]
     pub caller_profile: Option<String>,
-    /// When the records were made [30 days before T].
+    /// When the records were made (30 days before T unless said).
     #[serde(default)]
     pub at: Option<String>,
 }
@@ -131,7 +131,7 @@ pub struct FactPart {
     /// When the connector saw it. Absent: the story's clock at delivery.
     #[serde(default)]
     pub observed_at: Option<String>,
-    /// Version of the mapping that made the fact [1].
+    /// Version of the mapping that made the fact (1 unless said).
     #[serde(default)]
     pub mapping_version: Option<u32>,
     /// Fields by their name in the ontology. `{bad: TEXT}` stands for a value of a wrong type.
@@ -227,7 +227,7 @@ pub struct TransferPart {
     /// Why.
     #[serde(default)]
     pub reason: Option<String>,
-    /// Whether it can be held; false for one that has already happened [true].
+    /// Whether it can be held; false for one that has already happened (true unless said).
     #[serde(default = "yes")]
     pub controlled: bool,
 }

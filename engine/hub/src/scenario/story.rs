@@ -45,25 +45,25 @@ fn default_start() -> String {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StorySettings {
-    /// IANA name of the zone that calendar words are read in [UTC].
+    /// IANA name of the zone that calendar words are read in (UTC unless said).
     #[serde(default)]
     pub business_tz: Option<String>,
-    /// How long a contradiction must hold before it opens [60s].
+    /// How long a contradiction must hold before it opens (60s unless said).
     #[serde(default)]
     pub grace: Option<String>,
-    /// How long a transfer waits for missing context [60s].
+    /// How long a transfer waits for missing context (60s unless said).
     #[serde(default)]
     pub hold: Option<String>,
-    /// Minor units that two amounts may differ by and still be equal [1].
+    /// Minor units that two amounts may differ by and still be equal (1 unless said).
     #[serde(default)]
     pub tolerance_minor: Option<i64>,
-    /// How far back ended interactions count for a handoff [30d].
+    /// How far back ended interactions count for a handoff (30d unless said).
     #[serde(default)]
     pub interaction_window: Option<String>,
-    /// How far back finished service orders count for a handoff [30d].
+    /// How far back finished service orders count for a handoff (30d unless said).
     #[serde(default)]
     pub order_window: Option<String>,
-    /// Number of shards of the engine; any number must give the same answers [1].
+    /// Number of shards of the engine; any number must give the same answers (1 unless said).
     #[serde(default)]
     pub shards: Option<usize>,
 }

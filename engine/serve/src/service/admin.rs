@@ -215,7 +215,7 @@ fn quarantined(record: &Quarantined) -> v1::QuarantinedRecord {
         system: system_of_partition(&record.source).map(system).unwrap_or_default(),
         partition: record.source.clone(),
         reason: record.reason.clone(),
-        detail: String::new(),
+        detail: record.detail.clone(),
         state: state.into(),
         observe_time: time(record.received_at),
         source_position: String::from_utf8_lossy(&record.source_position).into_owned(),

@@ -232,6 +232,7 @@ impl Backend for SmallHub {
 pub fn held(id: u64, reason: &str) -> Quarantined {
     Quarantined {
         id: QuarantineId(id),
+        detail: String::new(),
         reason: reason.to_owned(),
         source: "oracle/ar_invoice".to_owned(),
         source_position: b"7".to_vec(),

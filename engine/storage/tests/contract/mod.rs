@@ -85,6 +85,7 @@ pub fn intake(ingested_at_ms: i64, facts: &[&str]) -> Intake {
 pub fn rejected(reason: &str, source: &str, received_at_ms: i64, raw: &[u8]) -> NewQuarantined {
     NewQuarantined {
         reason: reason.to_owned(),
+        detail: String::new(),
         source: source.to_owned(),
         source_position: b"17".to_vec(),
         received_at: Millis(received_at_ms),

@@ -1,21 +1,25 @@
 //! What an evaluation concludes about one customer.
 
+use std::sync::Arc;
+
 use ontology::canonical::Json;
-use ontology::{EntityKey, Evidence, Finding, Millis, Money, ObjectId, Vocabulary};
+use ontology::{EntityKey, Evidence, Field, Finding, Millis, Money, ObjectId, Vocabulary};
+use state::Entity;
 use state::composite::Micros;
 
 use crate::alerts::Alert;
 use crate::correlate::{AnomalyKind, Candidate, Verdict};
 use crate::reconcile::{DiscrepancyState, RuleCode, Span};
+use crate::values::evidence_of;
 
 /// Everything that is concluded about one customer at one instant. Each list is in the order of
 /// rule and subject.
 #[derive(Debug, Clone, Default)]
 pub struct Derived {
     /// Billing records with the service orders that may explain them.
-    pub correlations: Vec<Correlation>,
+    pub correlations: Arc<Vec<Correlation>>,
     /// Invoices that are out of the ordinary.
-    pub anomalies: Vec<Anomaly>,
+    pub anomalies: Arc<Vec<Anomaly>>,
     /// Records that contradict each other, settled ones too.
     pub discrepancies: Vec<Discrepancy>,
     /// Conditions that somebody has to act on (11-2 and 11-4). The others depend on more than the
@@ -25,6 +29,17 @@ pub struct Derived {
     pub findings: Vec<Finding>,
     /// The next instant at which time alone may change any of this.
     pub wake_at: Option<Millis>,
+    /// What of the above follows from billing records alone, for the next evaluation.
+    pub(crate) billing: Billing,
+}
+
+/// What the correlation of billing and service left behind besides its conclusions.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Billing {
+    /// When its conclusions change by time alone.
+    pub wake_at: Option<Millis>,
+    /// Whether a rate was asked for: then another rate may change them.
+    pub depends_on_rates: bool,
 }
 
 impl Derived {
@@ -61,19 +76,58 @@ fn canonical_finding(finding: &Finding) -> Json {
 pub struct Grounds {
     /// The records that it is about, in the order of the rule.
     pub subjects: Vec<EntityKey>,
-    /// The values that it rests on, of every side that it compares.
-    pub evidence: Vec<Evidence>,
+    /// The records and fields that it rests on, of every side that it compares; read with
+    /// [`Grounds::evidence`].
+    pub cited: Vec<Cited>,
+    /// Evidence that was written down earlier, as it was then.
+    pub told: Vec<Evidence>,
     /// Version of the configuration that it was made with.
     pub config_version: u32,
     /// Confidence of the weakest link used, in millionths.
     pub link_confidence: Micros,
 }
 
+/// A record as it was, and the fields of it that something rests on. Entities never change in
+/// place, so a citation keeps what was compared without copying it; most are never read.
+#[derive(Debug, Clone)]
+pub struct Cited {
+    entity: Arc<Entity>,
+    fields: &'static [Field],
+}
+
+impl Cited {
+    /// Cites `fields` of an entity as it is now.
+    #[must_use]
+    pub fn new(entity: &Arc<Entity>, fields: &'static [Field]) -> Self {
+        Cited { entity: entity.clone(), fields }
+    }
+
+    /// Whether both cite the same fields of the same state of the same record.
+    fn is_same(&self, other: &Cited) -> bool {
+        self.fields == other.fields && (Arc::ptr_eq(&self.entity, &other.entity) || self.entity == other.entity)
+    }
+}
+
+impl PartialEq for Cited {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same(other)
+    }
+}
+
+impl Eq for Cited {}
+
 impl Grounds {
+    /// The values that it rests on, of every side that it compares.
+    #[must_use]
+    pub fn evidence(&self) -> Vec<Evidence> {
+        let cited = self.cited.iter().flat_map(|cited| evidence_of(&cited.entity, cited.fields));
+        cited.chain(self.told.iter().cloned()).collect()
+    }
+
     pub(crate) fn canonical(&self) -> [(&'static str, Json); 4] {
         [
             ("config_version", Json::Int(i64::from(self.config_version))),
-            ("evidence", Json::array(self.evidence.iter().map(Evidence::canonical))),
+            ("evidence", Json::array(self.evidence().iter().map(Evidence::canonical))),
             ("link_confidence", Json::Int(i64::from(self.link_confidence))),
             ("subjects", keys(&self.subjects)),
         ]

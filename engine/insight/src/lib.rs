@@ -16,4 +16,4 @@ pub mod words;
 
 pub use context::{Context, Reference, Settings};
 pub use derived::Derived;
-pub use evaluate::evaluate;
+pub use evaluate::{Before, evaluate, evaluate_after};

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use insight::handoff::{Assessment, assess};
-use insight::{Context, Derived, evaluate};
+use insight::{Before, Context, Derived, evaluate_after};
 use ontology::{CustomerId, EntityKey, EntityKind, LogPos};
 use state::composite::Micros;
 use state::{Composite, Entity, Freshness, Member, PartyTree, Possible};
@@ -11,6 +12,7 @@ use state::{Composite, Entity, Freshness, Member, PartyTree, Possible};
 use crate::identity::Identity;
 use crate::record::RecordShard;
 use crate::shard::{run, shard_of};
+use crate::view::CustomerView;
 
 /// A customer put together for evaluation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +41,8 @@ pub struct Scene<'a> {
     pub records: &'a [RecordShard],
     /// The identity stage, at the cut.
     pub identity: &'a Identity,
+    /// What was published last; none to conclude everything anew.
+    pub views: Option<&'a HashMap<CustomerId, Arc<CustomerView>>>,
     /// What is known about the sources.
     pub freshness: Freshness,
     /// The cut.
@@ -72,7 +76,12 @@ impl Scene<'_> {
     #[must_use]
     pub fn evaluate(&self, subject: &Subject) -> Evaluated {
         let composite = self.assemble(subject);
-        let derived = Arc::new(evaluate(&composite, &self.context));
+        let before = self.views.and_then(|views| views.get(&subject.id)).map(|view| Before {
+            composite: &view.composite,
+            derived: &view.derived,
+            now: view.evaluated_at,
+        });
+        let derived = Arc::new(evaluate_after(before, &composite, &self.context));
         let transfers = self.assess_transfers(&composite, &derived);
         Evaluated { composite, derived, transfers }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use insight::{Context, Reference};
 use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, System};
 use resolver::Model;
@@ -31,6 +32,8 @@ pub struct Engine {
     pub(crate) memory: Memory,
     pub(crate) timers: Timers,
     markers: Markers,
+    /// What was published last of every customer.
+    views: HashMap<CustomerId, Arc<CustomerView>>,
     pub(crate) position: LogPos,
     pub(crate) now: Millis,
 }
@@ -63,6 +66,7 @@ impl Engine {
             memory: Memory::default(),
             timers: Timers::default(),
             markers: Markers::new(shards),
+            views: HashMap::new(),
             position: LogPos(0),
             now: Millis::MIN,
             settings,
@@ -183,7 +187,7 @@ impl Engine {
     /// Puts a customer together as it stands and evaluates it at `now`, publishing nothing.
     #[must_use]
     pub fn evaluate(&self, subject: &Subject, now: Millis) -> Evaluated {
-        self.scene(now, self.sources.freshness()).evaluate(subject)
+        Scene { views: None, ..self.scene(now, self.sources.freshness()) }.evaluate(subject)
     }
 
     /// Puts stored entities in place and looks at every customer once.
@@ -229,7 +233,14 @@ impl Engine {
 
     fn scene(&self, now: Millis, freshness: Freshness) -> Scene<'_> {
         let context = Context { settings: &self.settings.insight, reference: &self.reference, now };
-        Scene { records: &self.records, identity: &self.identity, freshness, log_pos: self.position, context }
+        Scene {
+            records: &self.records,
+            identity: &self.identity,
+            views: Some(&self.views),
+            freshness,
+            log_pos: self.position,
+            context,
+        }
     }
 
     /// Fires everything due before `until`, instant by instant.
@@ -388,6 +399,12 @@ impl Engine {
         let evaluated = self.scene(self.now, self.sources.freshness()).evaluate_all(touched);
         let context = Context { settings: &self.settings.insight, reference: &self.reference, now: self.now };
         let views = transition.customers(&mut self.memory, &mut self.timers, evaluated, &context);
+        for id in retired {
+            self.views.remove(id);
+        }
+        for view in &views {
+            self.views.insert(view.id().clone(), view.clone());
+        }
         effects.views.extend(views);
         effects.actions.extend(transition.finish());
     }

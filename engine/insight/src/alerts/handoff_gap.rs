@@ -39,7 +39,8 @@ pub fn handoff_context_gap<S: AsRef<str>>(
         manual_route: "take the call, and read the missing system's own screen",
         grounds: Grounds {
             subjects: vec![transfer.clone()],
-            evidence,
+            cited: Vec::new(),
+            told: evidence,
             config_version: context.settings.config_version,
             link_confidence,
         },

@@ -49,15 +49,16 @@ fn earliest(listed: &[&Discrepancy], at: impl Fn(&Discrepancy) -> Millis) -> Mil
 fn grounds(case: &EntityKey, listed: &[&Discrepancy]) -> Grounds {
     let mut grounds = Grounds {
         subjects: vec![case.clone()],
-        evidence: Vec::new(),
+        cited: Vec::new(),
+        told: Vec::new(),
         config_version: listed.first().map_or(0, |found| found.grounds.config_version),
         link_confidence: listed.iter().map(|found| found.grounds.link_confidence).min().unwrap_or(0),
     };
     for found in listed {
         grounds.subjects.extend(found.grounds.subjects.iter().filter(|key| *key != case).cloned());
-        for evidence in &found.grounds.evidence {
-            if !grounds.evidence.contains(evidence) {
-                grounds.evidence.push(evidence.clone());
+        for cited in &found.grounds.cited {
+            if !grounds.cited.contains(cited) {
+                grounds.cited.push(cited.clone());
             }
         }
     }

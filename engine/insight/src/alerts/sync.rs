@@ -63,7 +63,8 @@ pub fn sync_failure(
         manual_route: "read the source's own screen, and call its on-call",
         grounds: Grounds {
             subjects,
-            evidence,
+            cited: Vec::new(),
+            told: evidence,
             config_version: context.settings.config_version,
             link_confidence: 1_000_000,
         },

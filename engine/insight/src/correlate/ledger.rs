@@ -1,5 +1,6 @@
 //! What a customer was billed, line by line and net of credits, read once for all rules.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -127,6 +128,8 @@ pub(super) struct Ledger<'a> {
     pub naming_cases: Vec<&'a Arc<Entity>>,
     /// Living disputes that name an invoice, with its id.
     pub disputes: Vec<(&'a str, &'a Arc<Entity>)>,
+    /// Whether some amount was to be converted.
+    asked_for_rate: Cell<bool>,
 }
 
 impl<'a> Ledger<'a> {
@@ -140,7 +143,16 @@ impl<'a> Ledger<'a> {
         let naming_cases = cases.filter(|case| case.get(Field::RelatedRefs).items().next().is_some()).collect();
         let disputes = composite.of_kind(EntityKind::Dispute);
         let disputes = disputes.filter_map(|dispute| Some((dispute.text(Field::InvoiceRef)?, dispute))).collect();
-        let mut ledger = Ledger { composite, context, bills, orders, order_days, naming_cases, disputes };
+        let mut ledger = Ledger {
+            composite,
+            context,
+            bills,
+            orders,
+            order_days,
+            naming_cases,
+            disputes,
+            asked_for_rate: Cell::new(false),
+        };
         ledger.add_line_rows();
         ledger.add_credits();
         ledger
@@ -193,6 +205,11 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// Whether some amount was to be converted, so that what is concluded depends on rates.
+    pub fn has_asked_for_rate(&self) -> bool {
+        self.asked_for_rate.get()
+    }
+
     /// What was billed for an order with this estimate's currency.
     pub fn billed_for(&self, order: &str, currency: Currency) -> Billed {
         let mut sum: Option<i64> = None;
@@ -212,6 +229,7 @@ impl<'a> Ledger<'a> {
         if amount.currency == to {
             return Some(amount);
         }
+        self.asked_for_rate.set(true);
         let day = words::date(bill.invoice.issued_at?, &self.context.settings.business_tz);
         let key = (amount.currency.code().to_owned(), to.code().to_owned(), day);
         amount.convert(to, *self.context.reference.rates.get(&key)?)

@@ -7,6 +7,7 @@
 mod anomalies;
 mod candidates;
 mod ledger;
+mod reuse;
 mod subjects;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::context::Context;
 use crate::derived::Derived;
 
 pub use anomalies::{ALL, AnomalyRule};
+pub(crate) use reuse::{still_holds, take_over};
 
 /// In which way an invoice is out of the ordinary (spec 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,4 +190,5 @@ pub(crate) fn evaluate(composite: &Composite, context: &Context<'_>, derived: &m
     let ledger = ledger::Ledger::open(composite, context);
     anomalies::find_all(&ledger, derived);
     subjects::correlate_all(&ledger, derived);
+    derived.billing.depends_on_rates = ledger.has_asked_for_rate();
 }

@@ -12,9 +12,8 @@ use state::{Composite, Entity};
 use super::ledger::{Bill, Ledger, invoice_of_note};
 use super::{AnomalyKind, Candidate, Verdict, account_id, candidates, verdict};
 use crate::context::Context;
-use crate::derived::{Anomaly, Correlation, Derived, Grounds};
+use crate::derived::{Anomaly, Cited, Correlation, Derived, Grounds};
 use crate::reconcile::names;
-use crate::values::evidence_of;
 use crate::words;
 
 /// Which way a charge has to be explained.
@@ -141,8 +140,9 @@ pub(super) fn correlate_all(ledger: &Ledger<'_>, derived: &mut Derived) {
     if let Some(next_day) = found.iter().find(|c| c.sentence.is_some()).and_then(|_| next_day(ledger.context)) {
         // What was "3 days ago" is told differently tomorrow.
         derived.wake(next_day);
+        derived.billing.wake_at = Some(next_day);
     }
-    derived.correlations = found;
+    derived.correlations = Arc::new(found);
 }
 
 /// When the next calendar day begins; none beyond the last day that calendars reach.
@@ -207,23 +207,26 @@ fn correlation(subject: &Subject<'_>, ledger: &Ledger<'_>, derived: &Derived) ->
 
 fn grounds(subject: &Subject<'_>, candidates: &[Candidate], ledger: &Ledger<'_>) -> Grounds {
     let mut subjects = vec![subject.entity.key.clone()];
-    let mut evidence = Vec::new();
+    let mut cited = Vec::new();
     if subject.entity.key.kind != EntityKind::Invoice {
-        evidence.extend(evidence_of(subject.entity, &[Field::Status, Field::InvoiceRef, Field::Amount]));
+        cited.push(Cited::new(subject.entity, &[Field::Status, Field::InvoiceRef, Field::Amount]));
         subjects.extend(subject.bill.map(|bill| bill.entity.key.clone()));
     }
     if let Some(bill) = subject.bill {
-        evidence.extend(evidence_of(bill.entity, &[Field::Status, Field::Amount, Field::IssuedAt]));
+        cited.push(Cited::new(bill.entity, &[Field::Status, Field::Amount, Field::IssuedAt]));
     }
     let accepted = candidates.first();
     for order in candidates.iter().filter_map(|candidate| ledger.order(&candidate.order.id)) {
         subjects.push(order.key.clone());
-        let fields = [Field::Type, Field::Status, Field::CompletedAt, Field::ScheduledAt, Field::Estimate];
-        evidence.extend(evidence_of(order, &fields));
+        cited.push(Cited::new(
+            order,
+            &[Field::Type, Field::Status, Field::CompletedAt, Field::ScheduledAt, Field::Estimate],
+        ));
     }
     Grounds {
         subjects,
-        evidence,
+        cited,
+        told: Vec::new(),
         config_version: ledger.context.settings.config_version,
         link_confidence: accepted.map_or(1_000_000, |candidate| candidate.link_confidence),
     }

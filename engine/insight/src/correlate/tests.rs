@@ -20,12 +20,12 @@ fn kinds(world: &World) -> Vec<(AnomalyKind, String)> {
 }
 
 fn anomaly(world: &World) -> Option<Anomaly> {
-    derived(world).anomalies.into_iter().next()
+    derived(world).anomalies.first().cloned()
 }
 
 fn correlation_of(world: &World, kind: EntityKind, id: &str) -> Correlation {
     let key = EntityKey::new(kind, id);
-    derived(world).correlations.into_iter().find(|correlation| correlation.subject == key).unwrap()
+    derived(world).correlations.iter().find(|correlation| correlation.subject == key).cloned().unwrap()
 }
 
 fn issued(world: &mut World, id: &str, minor: i64, at: &str) {

@@ -13,7 +13,7 @@ pub(super) struct Conclusion<'a> {
     /// It in words.
     pub sentence: Option<&'a str>,
     /// What it rests on.
-    pub evidence: &'a [Evidence],
+    pub evidence: Vec<Evidence>,
     /// Whether it is a correlation that speaks for the charge.
     pub is_likely_correct: bool,
 }
@@ -33,13 +33,13 @@ impl<'a> Concluded<'a> {
         let discrepancy = |discrepancy: &'a crate::derived::Discrepancy| Conclusion {
             subjects: &discrepancy.grounds.subjects,
             sentence: discrepancy.sentence.as_deref(),
-            evidence: &discrepancy.grounds.evidence,
+            evidence: discrepancy.grounds.evidence(),
             is_likely_correct: false,
         };
         let correlation = |correlation: &'a crate::derived::Correlation| Conclusion {
             subjects: &correlation.grounds.subjects,
             sentence: correlation.sentence.as_deref(),
-            evidence: &correlation.grounds.evidence,
+            evidence: correlation.grounds.evidence(),
             is_likely_correct: correlation.verdict == Verdict::LikelyCorrectCharge,
         };
         Concluded {

@@ -1,5 +1,7 @@
 //! The life of a discrepancy (spec 8.1): when it opened, how often, where it stands.
 
+use std::sync::Arc;
+
 use compact_str::{CompactString, format_compact};
 use ontology::entity::{Decided, word_name};
 use ontology::status::{CaseStatus, Decision};
@@ -8,18 +10,17 @@ use smallvec::SmallVec;
 use state::history::Stretch;
 use state::{Composite, Entity};
 
-use super::related::{amount_of, cases_of, reference_field};
+use super::related::{amount_of, cases_of, compared_fields};
 use super::spans::{Runs, Span, noticed_at};
 use super::{DiscrepancyState, Resolution, Rule};
 use crate::context::Context;
-use crate::derived::{Basis, Derived, Discrepancy, Grounds};
-use crate::values::evidence_of;
+use crate::derived::{Basis, Cited, Derived, Discrepancy, Grounds};
 use crate::words;
 
 /// Applies a rule to one counterpart and every case that it belongs to.
 pub(super) fn judge(
     rule: &Rule,
-    counterpart: &Entity,
+    counterpart: &Arc<Entity>,
     composite: &Composite,
     context: &Context<'_>,
     derived: &mut Derived,
@@ -53,8 +54,8 @@ fn is_resolved(status: ValueRef<'_>) -> bool {
 /// A case and a record that may contradict it.
 struct Pair<'a> {
     rule: &'a Rule,
-    case: &'a Entity,
-    counterpart: &'a Entity,
+    case: &'a Arc<Entity>,
+    counterpart: &'a Arc<Entity>,
     basis: Basis,
     ours: Runs,
     theirs: &'a Runs,
@@ -138,12 +139,14 @@ impl Pair<'_> {
     }
 
     fn grounds(&self, composite: &Composite, context: &Context<'_>) -> Grounds {
-        let fields = [Field::Status, reference_field(self.counterpart), Field::Amount];
-        let mut evidence = evidence_of(self.case, &[Field::Status]);
-        evidence.extend(evidence_of(self.counterpart, &fields));
+        let cited = vec![
+            Cited::new(self.case, &[Field::Status]),
+            Cited::new(self.counterpart, compared_fields(self.counterpart)),
+        ];
         Grounds {
             subjects: vec![self.case.key.clone(), self.counterpart.key.clone()],
-            evidence,
+            cited,
+            told: Vec::new(),
             config_version: context.settings.config_version,
             link_confidence: composite.link_confidence(&self.case.key, &self.counterpart.key),
         }

@@ -112,8 +112,15 @@ pub(super) fn amount_of(record: &Entity, composite: &Composite) -> Option<ontolo
     crate::words::money(amount, Invoice::read(invoice.as_ref()).currency)
 }
 
-/// The field in which a record names what ties it to the case.
-pub(super) fn reference_field(record: &Entity) -> Field {
-    let named = [Field::CaseRef, Field::DisputeRef, Field::InvoiceRef, Field::ServiceOrderRef];
-    named.into_iter().find(|field| record.text(*field).is_some()).unwrap_or(Field::CaseRef)
+/// What a discrepancy compares of a record: its status, the field in which it names what ties it to
+/// the case, its amount.
+pub(super) fn compared_fields(record: &Entity) -> &'static [Field] {
+    const BY_REFERENCE: [(Field, &[Field]); 4] = [
+        (Field::CaseRef, &[Field::Status, Field::CaseRef, Field::Amount]),
+        (Field::DisputeRef, &[Field::Status, Field::DisputeRef, Field::Amount]),
+        (Field::InvoiceRef, &[Field::Status, Field::InvoiceRef, Field::Amount]),
+        (Field::ServiceOrderRef, &[Field::Status, Field::ServiceOrderRef, Field::Amount]),
+    ];
+    let named = BY_REFERENCE.iter().find(|(field, _)| record.text(*field).is_some());
+    named.unwrap_or(&BY_REFERENCE[0]).1
 }

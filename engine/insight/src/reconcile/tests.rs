@@ -157,7 +157,7 @@ fn a_pending_credit_note_of_a_resolved_case_opens_after_exactly_the_grace_time()
     assert_eq!(discrepancy.owner_team, "finance");
     assert_eq!(discrepancy.amount.unwrap().minor, 20_000);
     assert_eq!(discrepancy.grounds.link_confidence, 990_000);
-    let sides: Vec<EntityKind> = discrepancy.grounds.evidence.iter().map(|evidence| evidence.entity.kind).collect();
+    let sides: Vec<EntityKind> = discrepancy.grounds.evidence().iter().map(|evidence| evidence.entity.kind).collect();
     assert!(sides.contains(&EntityKind::Case) && sides.contains(&EntityKind::CreditNote));
     let [alert] = derived.alerts.as_slice() else { panic!("one alert") };
     assert_eq!((alert.rule.name(), alert.severity), ("11-2", Severity::High));

@@ -32,7 +32,7 @@ fn discrepancy_of(view: &CustomerView, discrepancy: &Discrepancy) -> v1::Discrep
         open_time: time(discrepancy.opened_at),
         occurrence: i32::try_from(discrepancy.occurrence).unwrap_or(i32::MAX),
         amount_at_stake: discrepancy.amount.map(money),
-        evidence: discrepancy.grounds.evidence.iter().map(evidence).collect(),
+        evidence: discrepancy.grounds.evidence().iter().map(evidence).collect(),
         link_confidence: ratio(discrepancy.grounds.link_confidence),
         position: position_token(view.position()),
         etag: etag_of(discrepancy),
@@ -89,7 +89,7 @@ pub fn alert_of(alert: &Alert) -> v1::Alert {
         manual_route: alert.manual_route.to_owned(),
         fire_time: time(alert.fired_at),
         due_time: alert.due_at().and_then(time),
-        evidence: alert.grounds.evidence.iter().map(evidence).collect(),
+        evidence: alert.grounds.evidence().iter().map(evidence).collect(),
         etag: etag_of(alert),
         ..v1::Alert::default()
     };
@@ -140,7 +140,7 @@ fn correlation_of(view: &CustomerView, correlation: &Correlation) -> v1::Correla
         actual: actual.map(money),
         deviation_ratio: deviation.map(|(expected, actual)| actual.minor as f64 / expected.minor as f64 - 1.0),
         sentence: correlation.sentence.clone().unwrap_or_default(),
-        evidence: correlation.grounds.evidence.iter().map(evidence).collect(),
+        evidence: correlation.grounds.evidence().iter().map(evidence).collect(),
         link_confidence: ratio(correlation.grounds.link_confidence),
         event_time: correlation.at.and_then(time),
         position: position_token(view.position()),

@@ -52,8 +52,9 @@ fn one(
     }
     for name in &wanted.evidence {
         let key = entity(name)?;
-        if !known.grounds.evidence.iter().any(|evidence| evidence.entity == key) {
-            let has: Vec<String> = known.grounds.evidence.iter().map(|evidence| evidence.entity.to_string()).collect();
+        if !known.grounds.evidence().iter().any(|evidence| evidence.entity == key) {
+            let has: Vec<String> =
+                known.grounds.evidence().iter().map(|evidence| evidence.entity.to_string()).collect();
             found.note(format!("{what}: evidence"), key, has.join(", "));
         }
     }

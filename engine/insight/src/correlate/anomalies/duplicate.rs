@@ -1,6 +1,8 @@
 //! Duplicate charge: two invoices bill for one service order and period. The later one is out of
 //! the ordinary.
 
+use std::sync::Arc;
+
 use super::{AnomalyRule, Measured, anomaly};
 use crate::correlate::AnomalyKind;
 use crate::correlate::ledger::{Bill, Ledger};
@@ -25,7 +27,7 @@ fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
                 first.id(),
                 bill.id(),
             ));
-            derived.anomalies.push(found);
+            Arc::make_mut(&mut derived.anomalies).push(found);
         }
     }
 }

@@ -2,6 +2,8 @@
 //! is more than 20 % off its estimate. An order without an estimate is not evaluated, nor one
 //! whose amounts have no exchange rate.
 
+use std::sync::Arc;
+
 use ontology::entity::ServiceOrder;
 use ontology::{EntityKey, Field, FindingKind, Money};
 use state::Entity;
@@ -37,7 +39,7 @@ fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
         let measured = Measured { expected: Some(estimate), actual: Some(billed) };
         let mut found = anomaly(AnomalyKind::EstimateDeviation, bill, Some(&order.key.id), &others, measured, ledger);
         found.sentence = Some(sentence(bill, order, &fields, billed, estimate));
-        derived.anomalies.push(found);
+        Arc::make_mut(&mut derived.anomalies).push(found);
     }
 }
 

@@ -5,13 +5,13 @@ mod estimate;
 mod unserved;
 mod usual;
 
-use ontology::{EntityKey, Money, ObjectId, Vocabulary};
+use std::sync::Arc;
+
+use ontology::{EntityKey, Field, Money, ObjectId, Vocabulary};
 
 use super::AnomalyKind;
 use super::ledger::{Bill, Ledger};
-use crate::derived::{Anomaly, Derived, Grounds};
-use crate::values::evidence_of;
-use ontology::Field;
+use crate::derived::{Anomaly, Cited, Derived, Grounds};
 
 /// One way in which an invoice may be out of the ordinary.
 pub struct AnomalyRule {
@@ -28,7 +28,8 @@ pub(super) fn find_all(ledger: &Ledger<'_>, derived: &mut Derived) {
     for rule in ALL {
         (rule.find)(ledger, derived);
     }
-    derived.anomalies.sort_by(|a, b| (a.kind, &a.invoice, &a.order).cmp(&(b.kind, &b.invoice, &b.order)));
+    Arc::make_mut(&mut derived.anomalies)
+        .sort_by(|a, b| (a.kind, &a.invoice, &a.order).cmp(&(b.kind, &b.invoice, &b.order)));
 }
 
 /// What was expected and what was billed.
@@ -48,18 +49,16 @@ fn anomaly(
     ledger: &Ledger<'_>,
 ) -> Anomaly {
     let order = order.and_then(|id| ledger.order(id));
-    let fields = [Field::Status, Field::Amount, Field::IssuedAt];
+    const COMPARED: &[Field] = &[Field::Status, Field::Amount, Field::IssuedAt];
     let mut subjects = vec![bill.entity.key.clone()];
-    let mut evidence = evidence_of(bill.entity, &fields);
+    let mut cited = vec![Cited::new(bill.entity, COMPARED)];
     let mut link_confidence = 1_000_000;
     if let Some(order) = order {
         subjects.push(order.key.clone());
-        evidence.extend(evidence_of(order, &[Field::Status, Field::Type, Field::Estimate]));
+        cited.push(Cited::new(order, &[Field::Status, Field::Type, Field::Estimate]));
         link_confidence = ledger.composite.link_confidence(&bill.entity.key, &order.key);
     }
-    for other in others {
-        evidence.extend(evidence_of(other.entity, &fields));
-    }
+    cited.extend(others.iter().map(|other| Cited::new(other.entity, COMPARED)));
     let ids: Vec<String> = subjects.iter().map(EntityKey::to_string).collect();
     Anomaly {
         id: ObjectId::new(kind.name(), &ids),
@@ -71,7 +70,8 @@ fn anomaly(
         at: bill.invoice.issued_at,
         grounds: Grounds {
             subjects,
-            evidence,
+            cited,
+            told: Vec::new(),
             config_version: ledger.context.settings.config_version,
             link_confidence,
         },

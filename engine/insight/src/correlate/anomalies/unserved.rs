@@ -1,6 +1,8 @@
 //! Charge without service: an issued invoice bills for an order that was cancelled or failed, and
 //! no credit has taken it back.
 
+use std::sync::Arc;
+
 use ontology::entity::ServiceOrder;
 use ontology::status::ServiceOrderStatus;
 
@@ -34,7 +36,7 @@ fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
             let mut found = anomaly(AnomalyKind::ChargeWithoutService, bill, Some(id), &[], measured, ledger);
             found.sentence =
                 Some(format!("Oracle invoice #{} bills for SAP service order {id}, which was {ended}.", bill.id()));
-            derived.anomalies.push(found);
+            Arc::make_mut(&mut derived.anomalies).push(found);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! billing.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use ontology::money::div_half_even;
 use ontology::{Millis, Money};
@@ -53,7 +54,7 @@ fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
         let side = if kind == AnomalyKind::Spike { "above" } else { "below" };
         found.sentence =
             Some(format!("Invoice {} of {} is {side} the usual {}.", bill.id(), amount.display(), expected.display()));
-        derived.anomalies.push(found);
+        Arc::make_mut(&mut derived.anomalies).push(found);
     }
 }
 

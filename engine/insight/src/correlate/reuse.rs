@@ -1,0 +1,72 @@
+//! Taking over earlier conclusions about billing when nothing that they rest on has changed.
+//!
+//! Most facts are about calls, cases and payments; comparing pointers of billing records is far
+//! cheaper than correlating them again. Records never change in place, so the same pointer is the
+//! same content.
+
+use std::sync::Arc;
+
+use ontology::{EntityKind, Field, FieldReader};
+use state::{Composite, Entity, PartyTree};
+
+use crate::context::Context;
+use crate::derived::Derived;
+use crate::evaluate::Before;
+use crate::words;
+
+/// The kinds that conclusions about billing are drawn from, besides cases that list what they are
+/// about.
+const KINDS: [EntityKind; 6] = [
+    EntityKind::Invoice,
+    EntityKind::InvoiceLine,
+    EntityKind::Dispute,
+    EntityKind::CreditNote,
+    EntityKind::ServiceOrder,
+    EntityKind::FieldDispatch,
+];
+
+/// Whether what was concluded about billing still holds: same records, same membership, same day,
+/// and no exchange rate in it.
+pub(crate) fn still_holds(before: &Before<'_>, composite: &Composite, context: &Context<'_>) -> bool {
+    let zone = &context.settings.business_tz;
+    !before.derived.billing.depends_on_rates
+        && before.composite.members.len() == composite.members.len()
+        && before.composite.members.iter().zip(&composite.members).all(|(was, is)| {
+            was.key == is.key && was.confidence == is.confidence && is_same_billing(&was.tree, &is.tree)
+        })
+        && (before.now == context.now || words::civil_date(before.now, zone) == words::civil_date(context.now, zone))
+}
+
+/// Takes over what was concluded.
+pub(crate) fn take_over(before: &Derived, derived: &mut Derived) {
+    derived.anomalies = before.anomalies.clone();
+    derived.correlations = before.correlations.clone();
+    derived.billing = before.billing.clone();
+    if let Some(at) = before.billing.wake_at {
+        derived.wake(at);
+    }
+}
+
+fn is_same_billing(was: &Arc<PartyTree>, is: &Arc<PartyTree>) -> bool {
+    Arc::ptr_eq(was, is)
+        || KINDS.into_iter().all(|kind| is_same(was.of_kind(kind), is.of_kind(kind)))
+            && has_same_naming_cases(was.of_kind(EntityKind::Case), is.of_kind(EntityKind::Case))
+}
+
+fn is_same(was: &[Arc<Entity>], is: &[Arc<Entity>]) -> bool {
+    was.len() == is.len() && was.iter().zip(is).all(|(was, is)| Arc::ptr_eq(was, is))
+}
+
+/// Whether no case that lists what it is about came, went or changed.
+fn has_same_naming_cases(was: &[Arc<Entity>], is: &[Arc<Entity>]) -> bool {
+    is_same(was, is) || (names_only_known(is, was) && names_only_known(was, is))
+}
+
+/// Whether every case that stands in `others` differently, or not at all, lists nothing.
+fn names_only_known(cases: &[Arc<Entity>], others: &[Arc<Entity>]) -> bool {
+    cases.iter().all(|case| {
+        let known = others.binary_search_by(|other| other.key.cmp(&case.key));
+        known.is_ok_and(|place| Arc::ptr_eq(&others[place], case))
+            || case.get(Field::RelatedRefs).items().next().is_none()
+    })
+}

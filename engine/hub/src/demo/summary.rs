@@ -174,7 +174,7 @@ impl Summary {
                 });
             }
         }
-        for correlation in &view.derived.correlations {
+        for correlation in view.derived.correlations.iter() {
             if let (Some(best), Some(sentence)) = (correlation.accepted(), &correlation.sentence) {
                 self.correlations.push(CorrelationSaid {
                     subject: correlation.subject.to_string(),

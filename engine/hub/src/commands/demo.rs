@@ -9,6 +9,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 use fixtures::time::T_MS;
 use ontology::{Millis, System, Vocabulary};
 
+use pipeline::CustomerView;
+
 use super::{Failure, runtime};
 use crate::demo::{Options, Stage, Summary, play};
 
@@ -132,6 +134,9 @@ fn stage_now(stage: &Stage) -> i64 {
     connectors::Clock::now(&*stage.clock).0
 }
 
+/// Records of the story's own customers: what is known about them is told from the start.
+const STORY: [&str; 3] = ["SF-2026-8831", "ACCT-1205", "SF-2026-9001"];
+
 /// What has been told so far, so that each thing is told once.
 #[derive(Default)]
 struct Told {
@@ -148,10 +153,21 @@ impl Told {
         if self.looks % Self::LOOKS_PER_LINE != 1 {
             return;
         }
+        let line_start = if is_terminal { "\r\x1b[K" } else { "" };
+        let is_first_look = self.sentences.is_empty();
+        let mut untold = 0;
         for (what, sentence) in sentences(stage) {
-            if self.sentences.insert(sentence.clone()) {
-                println!("{}{what:<12}{sentence}", if is_terminal { "\r\x1b[K" } else { "" });
+            if !self.sentences.insert(sentence.clone()) {
+                continue;
             }
+            if is_first_look && !STORY.iter().any(|id| sentence.contains(id)) {
+                untold += 1;
+            } else {
+                println!("{line_start}{what:<12}{sentence}");
+            }
+        }
+        if untold > 0 {
+            println!("{line_start}{:<12}{untold} more sentences about the past; what is new follows", "history");
         }
         if is_terminal {
             eprint!("\r\x1b[K{}", figures_line(stage));
@@ -185,13 +201,20 @@ fn figures_line(stage: &Stage) -> String {
     let figures = &stage.app.figures;
     let facts: Vec<String> =
         System::SOURCES.into_iter().map(|system| format!("{} {}", system.name(), figures.facts(system))).collect();
+    let views = stage.app.published.all();
+    let sum = |count: fn(&CustomerView) -> usize| views.iter().map(|slot| count(&slot.view)).sum::<usize>();
+    let linked = sum(|view| view.composite.members.len().saturating_sub(1));
+    // A pair in review stands with both of its customers.
+    let in_review = sum(|view| view.composite.possible.len()) / 2;
+    let discrepancies = sum(|view| view.derived.discrepancies.iter().filter(|d| d.is_open()).count());
+    let alerts =
+        sum(|view| view.derived.alerts.iter().chain(&view.handoff_alerts).filter(|alert| alert.is_open()).count());
     let now = jiff::Timestamp::from_millisecond(stage_now(stage)).map(|t| t.strftime("%H:%M:%S").to_string());
     format!(
-        "{}  facts {}  customers {}  p50 {} ms  p99 {} ms",
+        "{}  facts {}  customers {}  linked {linked}  review {in_review}  discrepancies {discrepancies}  alerts {alerts}  p99 {} ms",
         now.unwrap_or_default(),
         facts.join(" "),
-        stage.app.published.ids().len(),
-        figures.latency_ms(500).unwrap_or_default(),
+        views.len(),
         figures.latency_ms(990).unwrap_or_default(),
     )
 }

@@ -171,6 +171,13 @@ impl Policy {
         Ok(Policy { entries: by_path })
     }
 
+    /// Adds methods that are not of the API.
+    #[must_use]
+    pub(crate) fn with(mut self, entries: &'static [Entry]) -> Self {
+        self.entries.extend(entries.iter().map(|entry| (entry.path, entry)));
+        self
+    }
+
     /// The entry for a path; none if there is no such method.
     #[must_use]
     pub fn entry(&self, path: &str) -> Option<&'static Entry> {

@@ -20,7 +20,7 @@ use crate::drain::{Drain, DrainSwitch};
 use crate::error::Error;
 use crate::gate::{DEADLINE_DEFAULT, GateLayer};
 use crate::listen::{self, Exposure};
-use crate::policy::{POLICY, Policy};
+use crate::policy::{Entry, POLICY, Policy};
 use crate::service::{self, Api};
 
 /// Streams that one connection may have open; watches count.
@@ -45,6 +45,17 @@ pub struct Options {
     pub authentication: Authentication,
     /// Deadline of unary calls that name none.
     pub deadline: Duration,
+    /// Services that are not of the API, behind the same gate.
+    pub beside: Beside,
+}
+
+/// Services beside the API, such as what it is measured by. A hub that serves has none.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Who may call their methods.
+    pub policy: &'static [Entry],
+    /// The services.
+    pub routes: Routes,
 }
 
 /// Certificate chain and key, in PEM.
@@ -71,6 +82,7 @@ impl Options {
             tls: None,
             authentication: Authentication::None,
             deadline: DEADLINE_DEFAULT,
+            beside: Beside::default(),
         }
     }
 }
@@ -92,15 +104,15 @@ impl Server {
     /// # Errors
     /// If the address may not or cannot be used, or the policy table does not fit the API.
     pub async fn bind(options: Options, backend: Arc<dyn Backend>) -> Result<Self, Error> {
-        let Options { addr, tls, authentication, deadline } = options;
+        let Options { addr, tls, authentication, deadline, beside } = options;
         let exposure = listen::check(addr, tls.is_some(), authentication.is_configured())?;
         let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET)?;
-        let policy = Policy::check(POLICY, &pool)?;
+        let policy = Policy::check(POLICY, &pool)?.with(beside.policy);
         let is_open = !authentication.is_configured();
         let gate = GateLayer::new(policy, authentication, deadline);
         let (drain_switch, drain) = Drain::new();
         let (health, health_service) = tonic_health::server::health_reporter();
-        let routes = service::routes(Api::new(backend, pool, drain.clone())).add_service(health_service);
+        let routes = service::routes(Api::new(backend, pool, drain.clone()), beside.routes).add_service(health_service);
         let routes = with_reflection(routes)?;
         let listener = TcpListener::bind(addr).await.map_err(|source| Error::Bind { addr, source })?;
         if exposure == Exposure::Loopback && is_open {

@@ -14,6 +14,7 @@ use state::Freshness;
 use tokio::sync::watch as position_channel;
 use tokio::time::Instant;
 
+use crate::convert::kept::Kept;
 use crate::metrics;
 use crate::watch::{Change, Feed};
 
@@ -83,11 +84,21 @@ pub struct Slot<V> {
     pub version: u64,
     /// Position of the last change.
     pub changed_at: LogPos,
+    /// What earlier reads made of the view.
+    pub(crate) kept: Kept,
+}
+
+impl<V> Slot<V> {
+    /// A view that has not been read yet.
+    #[must_use]
+    pub fn new(view: Arc<V>, version: u64, changed_at: LogPos) -> Self {
+        Slot { view, version, changed_at, kept: Kept::default() }
+    }
 }
 
 impl<V> Clone for Slot<V> {
     fn clone(&self) -> Self {
-        Slot { view: self.view.clone(), version: self.version, changed_at: self.changed_at }
+        Slot { view: self.view.clone(), version: self.version, changed_at: self.changed_at, kept: self.kept.clone() }
     }
 }
 
@@ -196,7 +207,7 @@ impl<V: View> Published<V> {
         changed.extend(old.into_iter().filter(|object| !new.iter().any(|kept| kept.id == object.id)));
         let paths = before.as_ref().map_or(0, |slot| view.changed_paths(&slot.view));
         let version = before.map_or(1, |slot| slot.version + 1);
-        self.views.insert(id.clone(), Slot { view, version, changed_at: position });
+        self.views.insert(id.clone(), Slot::new(view, version, position));
         Change { key: id.0, paths, causes: Vec::new() }
     }
 

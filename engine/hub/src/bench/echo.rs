@@ -1,23 +1,78 @@
-//! The yardstick of reads: a gRPC server that gives back what it gets, and a client that neither
-//! reads nor writes messages but passes their bytes. Nothing of the hub is in it, not even the gate
-//! before the services, so that a read is compared with what gRPC itself costs.
+//! The yardstick of reads: a service of the same server, behind the same gate, that gives back the
+//! message it gets; and a client that neither reads nor writes messages but passes their bytes, so
+//! that it costs the same for both.
 
-use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use prost::Message as _;
+use serve::policy::{Access, Entry, Role};
+use serve::server::Beside;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::{NamedService, UnaryService};
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Channel, Server};
+use tonic::service::Routes;
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
 
 /// Path of the only method.
 pub(super) const ECHO: &str = "/bench.Echo/Echo";
+/// As any read of the API: for those who have a role.
+const POLICY: &[Entry] = &[Entry { path: ECHO, access: Access::Roles(&[Role::Admin]), is_stream: false }];
+
+/// What is echoed.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct EchoMessage {
+    #[prost(bytes = "vec", tag = "1")]
+    body: Vec<u8>,
+}
+
+impl EchoMessage {
+    /// A message that takes `size` bytes, or a few less, on the wire.
+    pub(super) fn of_size(size: usize) -> Bytes {
+        let whole = EchoMessage { body: vec![b'e'; size] };
+        let head = whole.encoded_len() - size;
+        EchoMessage { body: vec![b'e'; size.saturating_sub(head)] }.encode_to_vec().into()
+    }
+}
+
+/// The echo as a service beside the API.
+pub(super) fn beside() -> Beside {
+    Beside { policy: POLICY, routes: Routes::new(Echo) }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Echo;
+
+impl NamedService for Echo {
+    const NAME: &'static str = "bench.Echo";
+}
+
+impl UnaryService<EchoMessage> for Echo {
+    type Response = EchoMessage;
+    type Future = std::future::Ready<Result<Response<EchoMessage>, Status>>;
+
+    fn call(&mut self, request: Request<EchoMessage>) -> Self::Future {
+        std::future::ready(Ok(Response::new(request.into_inner())))
+    }
+}
+
+impl Service<http::Request<tonic::body::Body>> for Echo {
+    type Response = http::Response<tonic::body::Body>;
+    type Error = std::convert::Infallible;
+    type Future = BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
+        let codec = ProstCodec::<EchoMessage, EchoMessage>::default();
+        Box::pin(async move { Ok(tonic::server::Grpc::new(codec).unary(Echo, request).await) })
+    }
+}
 
 /// Messages as the bytes that they are.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,45 +123,21 @@ pub(super) async fn call(channel: Channel, method: &'static str, message: Bytes)
     Ok(answer.into_inner())
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Echo;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl NamedService for Echo {
-    const NAME: &'static str = "bench.Echo";
-}
-
-impl UnaryService<Bytes> for Echo {
-    type Response = Bytes;
-    type Future = std::future::Ready<Result<Response<Bytes>, Status>>;
-
-    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        std::future::ready(Ok(Response::new(request.into_inner())))
-    }
-}
-
-impl Service<http::Request<tonic::body::Body>> for Echo {
-    type Response = http::Response<tonic::body::Body>;
-    type Error = std::convert::Infallible;
-    type Future = BoxFuture<Self::Response, Self::Error>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
+    #[test]
+    fn a_hub_that_serves_has_no_echo() {
+        assert!(serve::policy::POLICY.iter().all(|entry| entry.path != ECHO));
+        assert!(serve::server::Options::local().beside.policy.is_empty());
     }
 
-    fn call(&mut self, request: http::Request<tonic::body::Body>) -> Self::Future {
-        Box::pin(async move { Ok(tonic::server::Grpc::new(Plain).unary(Echo, request).await) })
+    #[test]
+    fn a_message_has_the_size_that_was_asked_for() {
+        for size in [0, 1, 2, 3, 127, 128, 129, 130, 131, 1_669, 16_384, 16_390] {
+            let message = EchoMessage::of_size(size);
+            assert!(message.len() <= size && size <= message.len() + 2, "{size}: {}", message.len());
+        }
     }
-}
-
-/// Echoes on a free port until `stop`.
-///
-/// # Errors
-/// When no port can be had.
-pub(super) async fn serve(stop: CancellationToken) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let address = listener.local_addr()?;
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let server = Server::builder().add_service(Echo).serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
-    tokio::spawn(server);
-    Ok(address)
 }

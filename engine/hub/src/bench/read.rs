@@ -1,5 +1,5 @@
 //! `opshub bench read`: customer states over gRPC from a hub that holds a workload, in turns with
-//! echoes of the same size.
+//! echoes of the same size on the same server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use storage::Embedded;
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
-use super::echo::{self, ECHO};
+use super::echo::{self, ECHO, EchoMessage};
 use super::{BATCH_MAX, begin_of, deliver};
 use crate::actions::Receiver;
 use crate::app::{App, AppOptions};
@@ -49,20 +49,18 @@ pub async fn read(options: &ReadOptions) -> anyhow::Result<Report> {
     let app = filled(&options.workload, dir.path()).await?;
     let requests: Arc<[Bytes]> = app.published.ids().iter().map(|id| request(&format!("customers/{id}"))).collect();
     anyhow::ensure!(!requests.is_empty(), "the workload has no customers");
-    let stop = app.stopping();
-    let readers = connect(app.api()).await?;
-    let echoers = connect(echo::serve(stop).await?).await?;
+    let channels = connect(app.api()).await?;
 
-    let warm = rounds_of(&readers, READ, &requests, options.round).await?;
+    let warm = rounds_of(&channels, READ, &requests, options.round).await?;
     let size = usize::try_from(warm.answer_bytes.checked_div(warm.requests).unwrap_or_default())?;
-    let message: Arc<[Bytes]> = Arc::new([Bytes::from(vec![b'e'; size])]);
-    rounds_of(&echoers, ECHO, &message, options.round).await?;
+    let message: Arc<[Bytes]> = Arc::new([EchoMessage::of_size(size)]);
+    rounds_of(&channels, ECHO, &message, options.round).await?;
     let (mut reads, mut echoes) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {
-        reads.push(rounds_of(&readers, READ, &requests, options.round).await?);
-        echoes.push(rounds_of(&echoers, ECHO, &message, options.round).await?);
+        reads.push(rounds_of(&channels, READ, &requests, options.round).await?);
+        echoes.push(rounds_of(&channels, ECHO, &message, options.round).await?);
     }
-    drop((readers, echoers));
+    drop(channels);
     app.stop().await?;
     Ok(benches::read::report(&reads, &echoes))
 }
@@ -74,7 +72,7 @@ async fn filled(workload: &Workload, dir: &std::path::Path) -> anyhow::Result<Ap
     let options = AppOptions {
         clock,
         engine: EngineSettings::default(),
-        api: serve::server::Options::local(),
+        api: serve::server::Options { beside: echo::beside(), ..serve::server::Options::local() },
         doors: SocketAddr::from(([127, 0, 0, 1], 0)),
         receiver: Receiver::Journal,
         batch_max: BATCH_MAX,

@@ -11,6 +11,7 @@ use state::{Composite, Entity};
 
 use super::common::{freshness, ratio, source_ref, time};
 use super::golden::golden_record;
+use super::kept::Lasting;
 use super::{derived, records};
 use crate::token::position_token;
 use crate::view::CustomerView;
@@ -23,10 +24,9 @@ const RECENT_MS: i64 = 90 * Millis::DAY_MS;
 /// Finished cases and orders older than this are left out.
 const FINISHED_MS: i64 = 30 * Millis::DAY_MS;
 
-/// What the four systems know about a customer, without what is concluded from it. `now` is the
-/// time of the answer: what counts as recent depends on it.
-#[must_use]
-pub fn composite(composite: &Composite, known: &state::Freshness, now: Millis) -> v1::CustomerState {
+/// What the four systems know about a customer, without what is concluded from it and without
+/// freshness.
+fn composite(composite: &Composite, recency: &mut Recency) -> v1::CustomerState {
     let cases: Vec<&Arc<Entity>> = composite.of_kind(EntityKind::Case).collect();
     let orders: Vec<&Arc<Entity>> = composite.of_kind(EntityKind::ServiceOrder).collect();
     let dispatches = composite
@@ -34,10 +34,10 @@ pub fn composite(composite: &Composite, known: &state::Freshness, now: Millis) -
         .filter(|entity| is_unless(read::FieldDispatch::read(&***entity).status, |status| !status.is_in_flight()));
     let order_is_done = |entity: &Entity| !is_unless(read::ServiceOrder::read(entity).status, |s| !s.is_in_flight());
     let case_is_done = |entity: &Entity| !is_unless(read::Case::read(entity).status, |s| s.is_resolved());
-    let recent_cases = newest_first(&cases, now - FINISHED_MS, |entity| {
+    let recent_cases = recency.newest_first(&cases, FINISHED_MS, |entity| {
         case_is_done(entity).then(|| read::Case::read(entity).resolved_at).flatten()
     });
-    let recent_orders = newest_first(&orders, now - FINISHED_MS, |entity| {
+    let recent_orders = recency.newest_first(&orders, FINISHED_MS, |entity| {
         order_is_done(entity).then(|| read::ServiceOrder::read(entity).completed_at).flatten()
     });
     v1::CustomerState {
@@ -46,8 +46,8 @@ pub fn composite(composite: &Composite, known: &state::Freshness, now: Millis) -
         golden_record: golden_record(composite),
         open_cases: cases.iter().filter(|entity| !case_is_done(entity)).map(|entity| records::case(entity)).collect(),
         recent_cases: recent_cases.into_iter().map(|entity| records::case(entity)).collect(),
-        billing: Some(billing(composite, now)),
-        interactions: Some(interactions(composite, now)),
+        billing: Some(billing(composite, recency)),
+        interactions: Some(interactions(composite, recency)),
         in_flight_service_orders: orders
             .iter()
             .filter(|entity| !order_is_done(entity))
@@ -56,7 +56,6 @@ pub fn composite(composite: &Composite, known: &state::Freshness, now: Millis) -
         recent_service_orders: recent_orders.into_iter().map(|entity| records::service_order(entity)).collect(),
         in_flight_dispatches: dispatches.map(|entity| records::field_dispatch(entity)).collect(),
         possible_members: composite.possible.iter().map(|possible| source_ref(&possible.key)).collect(),
-        freshness: freshness(known, now),
         ..v1::CustomerState::default()
     }
 }
@@ -85,12 +84,12 @@ fn members(composite: &Composite) -> Vec<v1::Member> {
     composite.members.iter().map(member).collect()
 }
 
-fn billing(composite: &Composite, now: Millis) -> v1::BillingState {
+fn billing(composite: &Composite, recency: &mut Recency) -> v1::BillingState {
     let invoices = composite.of_kind(EntityKind::Invoice);
     let disputes = composite.of_kind(EntityKind::Dispute);
     let notes = composite.of_kind(EntityKind::CreditNote);
     let payments: Vec<&Arc<Entity>> = composite.of_kind(EntityKind::Payment).collect();
-    let recent = newest_first(&payments, now - RECENT_MS, |entity| read::Payment::read(entity).received_at);
+    let recent = recency.newest_first(&payments, RECENT_MS, |entity| read::Payment::read(entity).received_at);
     v1::BillingState {
         pending_invoices: invoices
             .filter(|entity| is_unless(read::Invoice::read(&***entity).status, |status| !status.is_pending()))
@@ -129,12 +128,12 @@ fn balances(composite: &Composite) -> Vec<v1::Money> {
     sums.into_iter().filter_map(money).collect()
 }
 
-fn interactions(composite: &Composite, now: Millis) -> v1::InteractionState {
+fn interactions(composite: &Composite, recency: &mut Recency) -> v1::InteractionState {
     let all: Vec<&Arc<Entity>> = composite.of_kind(EntityKind::Interaction).collect();
     let is_active = |entity: &Entity| {
         is_unless(read::Interaction::read(entity).status, |status| status == InteractionStatus::Ended)
     };
-    let mut recent = newest_first(&all, now - RECENT_MS, |entity| {
+    let mut recent = recency.newest_first(&all, RECENT_MS, |entity| {
         let ended_at = read::Interaction::read(entity).ended_at;
         ended_at.filter(|_| !is_active(entity))
     });
@@ -145,16 +144,34 @@ fn interactions(composite: &Composite, now: Millis) -> v1::InteractionState {
     }
 }
 
-/// Records whose time is not before `from`, newest first, then by key.
-fn newest_first<'a>(
-    records: &[&'a Arc<Entity>],
-    from: Millis,
-    at: impl Fn(&Entity) -> Option<Millis>,
-) -> Vec<&'a Arc<Entity>> {
-    let dated = records.iter().filter_map(|record| Some((at(record).filter(|at| *at >= from)?, *record)));
-    let mut dated: Vec<(Millis, &Arc<Entity>)> = dated.collect();
-    dated.sort_by(|(a, left), (b, right)| b.cmp(a).then_with(|| left.key.cmp(&right.key)));
-    dated.into_iter().map(|(_, record)| record).collect()
+/// What is recent at an instant, and until when the same is.
+struct Recency {
+    now: Millis,
+    /// The last instant at which nothing found so far is too old.
+    until: Millis,
+}
+
+impl Recency {
+    fn at(now: Millis) -> Self {
+        Recency { now, until: Millis::MAX }
+    }
+
+    /// Records whose time lies at most `span_ms` back, newest first, then by key.
+    fn newest_first<'a>(
+        &mut self,
+        records: &[&'a Arc<Entity>],
+        span_ms: i64,
+        at: impl Fn(&Entity) -> Option<Millis>,
+    ) -> Vec<&'a Arc<Entity>> {
+        let from = self.now - span_ms;
+        let dated = records.iter().filter_map(|record| Some((at(record).filter(|at| *at >= from)?, *record)));
+        let mut dated: Vec<(Millis, &Arc<Entity>)> = dated.collect();
+        dated.sort_by(|(a, left), (b, right)| b.cmp(a).then_with(|| left.key.cmp(&right.key)));
+        if let Some((oldest, _)) = dated.last() {
+            self.until = self.until.min(*oldest + span_ms);
+        }
+        dated.into_iter().map(|(_, record)| record).collect()
+    }
 }
 
 /// Top-level fields that a change can touch, with the kinds of records below them; a path's place
@@ -209,10 +226,24 @@ pub fn path_names(paths: u32) -> Vec<String> {
     named.map(|(_, name)| name.to_owned()).collect()
 }
 
-/// The whole state: what the systems know and what is concluded, as it can be read.
+/// The whole state: what the systems know and what is concluded, as it can be read. `now` is the
+/// time of the answer: freshness and what counts as recent depend on it.
 #[must_use]
 pub fn state(slot: &Slot<CustomerView>, known: &state::Freshness, now: Millis) -> v1::CustomerState {
+    v1::CustomerState { freshness: freshness(known, now), ..lasting(slot, now).state }
+}
+
+/// As [`state`], but what lasts is kept with the view for the next answer.
+#[must_use]
+pub fn kept_state(slot: &Slot<CustomerView>, known: &state::Freshness, now: Millis) -> v1::CustomerState {
+    let lasting = slot.kept.at(now, || lasting(slot, now));
+    v1::CustomerState { freshness: freshness(known, now), ..lasting.state.clone() }
+}
+
+/// The state without freshness, which differs from answer to answer.
+fn lasting(slot: &Slot<CustomerView>, now: Millis) -> Lasting {
     let view = &slot.view;
+    let mut recency = Recency::at(now);
     let mut open_discrepancies = derived::discrepancies(view);
     open_discrepancies
         .retain(|it| is_one_of(it.state(), &[v1::DiscrepancyState::Open, v1::DiscrepancyState::Acknowledged]));
@@ -220,17 +251,22 @@ pub fn state(slot: &Slot<CustomerView>, known: &state::Freshness, now: Millis) -
     open_alerts.retain(|it| is_one_of(it.state(), &[v1::AlertState::Firing, v1::AlertState::Acknowledged]));
     let mut correlations = derived::correlations(view);
     correlations.retain(|it| it.state() == v1::CorrelationState::Accepted);
-    v1::CustomerState {
+    let state = v1::CustomerState {
         version: slot.version,
         position: position_token(slot.changed_at),
         publish_time: time(view.evaluated_at),
         open_discrepancies,
         open_alerts,
         correlations,
-        ..composite(&view.composite, known, now)
-    }
+        ..composite(&view.composite, &mut recency)
+    };
+    Lasting { state, from: now, until: recency.until }
 }
 
 fn is_one_of<S: PartialEq>(state: S, states: &[S]) -> bool {
     states.contains(&state)
 }
+
+#[cfg(test)]
+#[path = "customer_tests.rs"]
+mod tests;

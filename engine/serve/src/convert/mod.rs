@@ -7,6 +7,7 @@ pub mod event;
 pub mod golden;
 pub mod handoff;
 pub mod identity;
+pub mod kept;
 pub mod kpi;
 pub mod records;
 

@@ -16,7 +16,7 @@ use proto::v1::{self, batch_get_customer_states_item as item, watch_customer_sta
 use tonic::{Request, Response, Status};
 
 use self::columns::COLUMNS;
-use super::{Api, caller, check_batch};
+use super::{Api, check_batch, deadline};
 use crate::backend::{AsOf, Lookup};
 use crate::convert::common::{check_staleness, entity_key, id_of, millis, source_ref};
 use crate::convert::customer;
@@ -43,7 +43,7 @@ impl CustomerStateService for Customers {
         &self,
         request: Request<v1::GetCustomerStateRequest>,
     ) -> Result<Response<v1::GetCustomerStateResponse>, Status> {
-        let (_, deadline) = caller(&request)?;
+        let deadline = deadline(&request)?;
         Ok(Response::new(self.0.get(request.into_inner(), deadline).await?))
     }
 
@@ -117,13 +117,14 @@ impl Api {
         }
     }
 
-    /// The state of a customer that was found.
+    /// The state of a customer that was found: the same few customers are asked for again and again.
     fn state_of(&self, found: &Found<CustomerView>) -> v1::CustomerState {
-        let mut state = self.state(&found.slot);
+        let mut state = customer::kept_state(&found.slot, &self.backend.published().freshness(), self.now());
         state.split_into = found.split_into.iter().map(|id| format!("customers/{id}")).collect();
         state
     }
 
+    /// The state of a customer on a walk over many.
     fn state(&self, slot: &Slot<CustomerView>) -> v1::CustomerState {
         customer::state(slot, &self.backend.published().freshness(), self.now())
     }
@@ -274,7 +275,7 @@ fn past_view(lookup: &Lookup, view: Arc<CustomerView>) -> Found<CustomerView> {
         Lookup::Record(_) => false,
     };
     let changed_at = view.composite.log_pos;
-    Found { slot: Slot { view, version: changed_at.0, changed_at }, is_redirected, split_into: Vec::new() }
+    Found { slot: Slot::new(view, changed_at.0, changed_at), is_redirected, split_into: Vec::new() }
 }
 
 /// A bookmark interval from a request.

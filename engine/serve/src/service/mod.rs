@@ -117,10 +117,20 @@ impl Api {
 
 /// Who sent a request, and until when it has to be answered. The gate put both there.
 pub(crate) fn caller<T>(request: &Request<T>) -> Result<(Principal, Deadline), Status> {
-    let principal = request.extensions().get::<Principal>().cloned();
-    let principal = principal.ok_or_else(|| Status::from(Refusal::new(Reason::Unauthenticated)))?;
+    Ok((principal(request)?.clone(), deadline(request)?))
+}
+
+/// Until when a request has to be answered.
+pub(crate) fn deadline<T>(request: &Request<T>) -> Result<Deadline, Status> {
+    principal(request)?;
     let deadline = request.extensions().get::<Deadline>().copied();
-    Ok((principal, deadline.unwrap_or_else(|| Deadline::after(DEADLINE_DEFAULT))))
+    Ok(deadline.unwrap_or_else(|| Deadline::after(DEADLINE_DEFAULT)))
+}
+
+/// Who sent a request: nothing is answered that did not pass the gate.
+fn principal<T>(request: &Request<T>) -> Result<&Principal, Status> {
+    let principal = request.extensions().get::<Principal>();
+    principal.ok_or_else(|| Refusal::new(Reason::Unauthenticated).into())
 }
 
 /// Refuses a batch that is too large.
@@ -157,8 +167,8 @@ macro_rules! served {
     };
 }
 
-/// All services.
-pub fn routes(api: Arc<Api>) -> Routes {
+/// All services, beside those that `routes` has already.
+pub fn routes(api: Arc<Api>, routes: Routes) -> Routes {
     use v1::admin_service_server::AdminServiceServer;
     use v1::alert_service_server::AlertServiceServer;
     use v1::correlation_service_server::CorrelationServiceServer;
@@ -169,7 +179,6 @@ pub fn routes(api: Arc<Api>) -> Routes {
     use v1::ingest_service_server::IngestServiceServer;
     use v1::kpi_service_server::KpiServiceServer;
 
-    let routes = Routes::default();
     let routes = served!(routes, CustomerStateServiceServer, customers::Customers(api.clone()));
     let routes = served!(routes, IdentityServiceServer, identity::Identities(api.clone()));
     let routes = served!(routes, HandoffServiceServer, handoffs::Handoffs(api.clone()));

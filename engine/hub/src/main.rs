@@ -9,6 +9,7 @@ use hub::commands::{Cli, Failure};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    end_quietly_with_the_reader();
     let cli = Cli::parse();
     match hub::commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -19,4 +20,17 @@ fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// A reader such as `head` that closes the pipe has what it wanted: that is no failure of ours. The
+/// standard library panics on it, and only a hook can tell that panic from others without `unsafe`.
+fn end_quietly_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>().map(String::as_str).unwrap_or_default();
+        if said.starts_with("failed printing to stdout") && said.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
 }

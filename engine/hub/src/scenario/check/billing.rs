@@ -13,7 +13,8 @@ pub fn correlations(expected: &[ExpectCorrelation], scene: &Scene<'_>, found: &m
         let key = entity(&wanted.of)?;
         let what = format!("correlation of {key}");
         let customer = scene.customer(&key);
-        let of_subject = customer.iter().flat_map(|c| c.derived.correlations.iter()).filter(|known| known.subject == key);
+        let of_subject =
+            customer.iter().flat_map(|c| c.derived.correlations.iter()).filter(|known| known.subject == key);
         let is_asked = |known: &&Correlation| {
             wanted
                 .anomaly
@@ -55,7 +56,8 @@ pub fn anomalies(expected: &[ExpectAnomaly], scene: &Scene<'_>, found: &mut Diff
         let key = entity(&wanted.of)?;
         let what = format!("{} of {key}", wanted.kind);
         let customer = scene.customer(&key);
-        let mut of_invoice = customer.iter().flat_map(|c| c.derived.anomalies.iter()).filter(|known| known.invoice == key);
+        let mut of_invoice =
+            customer.iter().flat_map(|c| c.derived.anomalies.iter()).filter(|known| known.invoice == key);
         let known = of_invoice.find(|known| known.kind.name().eq_ignore_ascii_case(&wanted.kind));
         let told = known.map(|known| format!("{:?} where {:?} was expected", known.actual, known.expected));
         if found.is_there(&what, !wanted.none, known.is_some(), told.unwrap_or_default())

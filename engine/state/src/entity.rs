@@ -16,6 +16,8 @@ pub struct Entity {
     /// Its name.
     pub key: EntityKey,
     rows: SmallVec<[SourceRow; 1]>,
+    /// Asked for by every rule of every evaluation, so it is read off the rows once.
+    is_alive: bool,
     findings: Noted,
 }
 
@@ -36,7 +38,13 @@ impl Entity {
     /// A name without content.
     #[must_use]
     pub fn named(key: EntityKey) -> Self {
-        Entity { key, rows: SmallVec::new(), findings: Noted::default() }
+        Entity::of_rows(key, SmallVec::new())
+    }
+
+    fn of_rows(key: EntityKey, rows: SmallVec<[SourceRow; 1]>) -> Self {
+        let carrier = rows.iter().find(|row| row.has(Field::Status)).or(rows.first());
+        let is_alive = carrier.is_some_and(SourceRow::is_alive);
+        Entity { key, rows, is_alive, findings: Noted::default() }
     }
 
     /// The entity after `fact`; none if the fact changes nothing.
@@ -52,7 +60,7 @@ impl Entity {
                     Ok(place) => rows[place] = row,
                     Err(place) => rows.insert(place, row),
                 }
-                Some(Entity { key: self.key.clone(), rows, findings: Noted::default() })
+                Some(Entity::of_rows(self.key.clone(), rows))
             }
         }
     }
@@ -79,10 +87,7 @@ impl Entity {
     /// With one row, which is the rule, it is that row's life.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        match self.rows.iter().find(|row| row.has(Field::Status)).or(self.rows.first()) {
-            Some(row) => row.is_alive(),
-            None => false,
-        }
+        self.is_alive
     }
 
     /// Whether something is known to have changed that has not been read yet, with its delivery.
@@ -170,7 +175,7 @@ impl Entity {
         for _ in 0..count {
             rows.push(SourceRow::from_bytes(cursor.bytes()?)?);
         }
-        Ok(Entity { key, rows, findings: Noted::default() })
+        Ok(Entity::of_rows(key, rows))
     }
 }
 

@@ -198,16 +198,12 @@ pub fn changed_paths(before: &CustomerView, after: &CustomerView) -> u32 {
     let derived_differs = !Arc::ptr_eq(&before.derived, &after.derived);
     let (before, after) = (&before.composite, &after.composite);
     for (bit, (_, kinds)) in PATHS.iter().enumerate() {
-        let is_same = kinds.iter().all(|kind| {
-            let (mut old, mut new) = (before.of_kind(*kind), after.of_kind(*kind));
-            loop {
-                match (old.next(), new.next()) {
-                    (None, None) => return true,
-                    (Some(old), Some(new)) if Arc::ptr_eq(old, new) => {}
-                    (Some(_), _) | (None, Some(_)) => return false,
-                }
-            }
-        });
+        let is_same = before.members.len() == after.members.len()
+            && before.members.iter().zip(&after.members).all(|(old, new)| {
+                old.key == new.key
+                    && (Arc::ptr_eq(&old.tree, &new.tree)
+                        || kinds.iter().all(|kind| is_same_run(old.tree.of_kind(*kind), new.tree.of_kind(*kind))))
+            });
         if !is_same {
             paths |= 1 << bit;
         }
@@ -216,6 +212,11 @@ pub fn changed_paths(before: &CustomerView, after: &CustomerView) -> u32 {
         paths |= DERIVED_PATHS.iter().enumerate().map(|(place, _)| 1 << (PATHS.len() + place)).sum::<u32>();
     }
     paths
+}
+
+/// Whether both runs are the same records in the same state. Records never change in place.
+fn is_same_run(old: &[Arc<Entity>], new: &[Arc<Entity>]) -> bool {
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| Arc::ptr_eq(old, new))
 }
 
 /// The names of the fields in `paths`.

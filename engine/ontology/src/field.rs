@@ -547,12 +547,6 @@ impl Field {
             | Field::Approver => Class::Internal,
         }
     }
-
-    /// Whether the history of the field is kept: its values are read in version order later.
-    #[must_use]
-    pub fn is_tracked(self) -> bool {
-        matches!(self, Field::Status | Field::OwnerTeam | Field::Priority | Field::Plan)
-    }
 }
 
 #[cfg(test)]

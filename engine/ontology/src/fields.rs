@@ -4,7 +4,7 @@
 //! fields is then one allocation of about the size of its text, reading a field is a short scan,
 //! and a stored row needs no parsing.
 
-use crate::codec::{Corrupt, Cursor, put_bytes, put_i64, put_u64};
+use crate::codec::{Corrupt, Cursor, put_bytes, put_i64};
 use crate::field::Field;
 use crate::time::Millis;
 use crate::vocabulary::{Coded, Vocabulary};
@@ -404,12 +404,6 @@ impl ListBuilder {
     pub fn value(&self) -> ValueRef<'_> {
         ValueRef::List(&self.0)
     }
-}
-
-/// Appends a length-prefixed run of fields.
-pub fn put_fields(out: &mut Vec<u8>, fields: &Fields) {
-    put_u64(out, fields.as_bytes().len() as u64);
-    out.extend_from_slice(fields.as_bytes());
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use std::sync::mpsc::SyncSender;
 
 use bytes::Bytes;
 use connectors::SharedClock;
-use ontology::{Fact, Fields, LogPos, Millis};
+use ontology::{Fact, LogPos, Millis};
 use pipeline::{Effects, Engine, EngineSettings};
 use storage::{NewQuarantined, Priority, Store};
 use tokio::sync::{mpsc, oneshot};
@@ -205,10 +205,4 @@ fn named(
     work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
 ) -> anyhow::Result<std::thread::JoinHandle<anyhow::Result<()>>> {
     Ok(std::thread::Builder::new().name(name.to_owned()).spawn(work)?)
-}
-
-/// Nothing said: the fields of facts that only move a mark.
-#[must_use]
-pub fn no_fields() -> Fields {
-    Fields::default()
 }

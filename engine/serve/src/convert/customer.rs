@@ -234,7 +234,7 @@ pub fn state(slot: &Slot<CustomerView>, known: &state::Freshness, now: Millis) -
     v1::CustomerState { freshness: freshness(known, now), ..lasting(slot, now).state }
 }
 
-/// As [`state`], but what lasts is kept with the view for the next answer.
+/// As [`state()`], but what lasts is kept with the view for the next answer.
 #[must_use]
 pub fn kept_state(slot: &Slot<CustomerView>, known: &state::Freshness, now: Millis) -> v1::CustomerState {
     let lasting = slot.kept.at(now, || lasting(slot, now));

@@ -87,11 +87,18 @@ impl Engine {
                 self.now = self.now.max(now);
             }
         }
-        effects.position = self.position;
-        effects.now = self.now;
-        effects.freshness = self.sources.freshness();
-        effects.next_wake = self.timers.next();
-        effects
+        self.where_it_stands(effects)
+    }
+
+    /// Adds to what a step did where the engine stands after it.
+    fn where_it_stands(&self, effects: Effects) -> Effects {
+        Effects {
+            position: self.position,
+            now: self.now,
+            freshness: self.sources.freshness(),
+            next_wake: self.timers.next(),
+            ..effects
+        }
     }
 
     /// Position up to which everything is applied.
@@ -210,11 +217,7 @@ impl Engine {
         effects.memberships.append(&mut cut.regrouped.memberships);
         self.evaluate_and_transit(cut.touched, &[], transition, &mut effects);
         effects.views.retain(|view| !cut.vanished.contains(view.id()));
-        effects.position = self.position;
-        effects.now = self.now;
-        effects.freshness = self.sources.freshness();
-        effects.next_wake = self.timers.next();
-        effects
+        self.where_it_stands(effects)
     }
 
     /// A customer as it stands, in the form in which views are published, publishing nothing.

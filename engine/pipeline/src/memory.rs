@@ -60,7 +60,8 @@ enum Dirty {
 pub struct Memory {
     transfers: BTreeMap<EntityKey, Arc<TransferMemory>>,
     opened: BTreeMap<ObjectId, Opened>,
-    by_party: BTreeMap<EntityKey, BTreeSet<ObjectId>>,
+    /// Ids of what is open, below a party record or, under none, on a source.
+    open: BTreeMap<Option<EntityKey>, BTreeSet<ObjectId>>,
     tasks: BTreeMap<ObjectId, Vec<Issued>>,
     waiting: BTreeSet<EntityKey>,
     without_rate: BTreeSet<EntityKey>,
@@ -98,22 +99,27 @@ impl Memory {
 
     /// Adds the ids of what is open below a party record.
     pub fn open_of(&self, party: &EntityKey, open: &mut BTreeSet<ObjectId>) {
-        open.extend(self.by_party.get(party).into_iter().flatten().cloned());
+        open.extend(self.open.get(&Some(party.clone())).into_iter().flatten().cloned());
+    }
+
+    /// Ids of what is open on sources, in order.
+    pub fn open_of_sources(&self) -> impl Iterator<Item = &ObjectId> {
+        self.open.get(&None).into_iter().flatten()
     }
 
     /// Replaces what was notified under an id.
     pub fn set_opened(&mut self, id: &ObjectId, new: Opened) {
         let old = self.opened.insert(id.clone(), new.clone());
-        if let Some(party) = old.and_then(|old| old.party)
-            && let Some(ids) = self.by_party.get_mut(&party)
+        if let Some(party) = old.map(|old| old.party)
+            && let Some(ids) = self.open.get_mut(&party)
         {
             ids.remove(id);
             if ids.is_empty() {
-                self.by_party.remove(&party);
+                self.open.remove(&party);
             }
         }
-        if let Some(party) = new.party.filter(|_| new.is_open) {
-            self.by_party.entry(party).or_default().insert(id.clone());
+        if new.is_open {
+            self.open.entry(new.party).or_default().insert(id.clone());
         }
         self.dirty.insert(Dirty::Opened(id.clone()));
     }

@@ -105,9 +105,7 @@ impl Transition {
     pub fn sources(&mut self, memory: &mut Memory, sources: &Sources, context: &Context<'_>) -> Vec<Alert> {
         let alerts = sync_failures(sources, context);
         let open: BTreeSet<&ObjectId> = alerts.iter().map(|alert| &alert.id).collect();
-        let is_over =
-            |(id, opened): &(&ObjectId, &Opened)| opened.is_open && opened.party.is_none() && !open.contains(*id);
-        let over: Vec<ObjectId> = memory.opened().filter(is_over).map(|(id, _)| id.clone()).collect();
+        let over: Vec<ObjectId> = memory.open_of_sources().filter(|id| !open.contains(*id)).cloned().collect();
         for id in over {
             self.close(memory, &id);
         }

@@ -9,6 +9,7 @@ use ontology::Millis;
 use sha2::{Digest as _, Sha256};
 
 use crate::codec::{Decoder, Encoder};
+use crate::raw::Payloads;
 use crate::{Error, Position, Result};
 
 /// SHA-256 over a block's contents and the digest of the block before it.
@@ -37,29 +38,36 @@ pub struct NewBlock {
     ingested_at: Millis,
     count: u32,
     facts: Vec<u8>,
-    raws: Vec<u8>,
+    payloads: Payloads,
 }
 
 impl NewBlock {
     /// An empty block ingested at this instant.
     #[must_use]
     pub fn new(ingested_at: Millis) -> Self {
-        NewBlock { ingested_at, count: 0, facts: Vec::new(), raws: Vec::new() }
+        NewBlock { ingested_at, count: 0, facts: Vec::new(), payloads: Payloads::default() }
     }
 
     /// Adds one encoded fact and gives its index within the block.
     pub fn push(&mut self, fact: &[u8]) -> u32 {
-        let index = self.count;
-        append_bytes(&mut self.facts, fact);
+        self.push_with(|out| out.extend_from_slice(fact))
+    }
+
+    /// Adds a fact that `encode` appends, and gives its index within the block.
+    pub fn push_with(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> u32 {
+        let begin = self.facts.len();
+        self.facts.extend_from_slice(&[0; 4]);
+        encode(&mut self.facts);
+        let len =
+            u32::try_from(self.facts.len() - begin - 4).expect("a fact is far below 4 GiB: connectors bound bodies");
+        self.facts[begin..begin + 4].copy_from_slice(&len.to_le_bytes());
         self.count += 1;
-        index
+        self.count - 1
     }
 
     /// Adds the native payload from which `count` facts came, the first of them at `index`.
     pub fn push_raw(&mut self, index: u32, count: u32, payload: &[u8]) {
-        self.raws.extend_from_slice(&index.to_le_bytes());
-        self.raws.extend_from_slice(&count.to_le_bytes());
-        append_bytes(&mut self.raws, payload);
+        self.payloads.push(index, count, payload);
     }
 
     /// Number of facts.
@@ -71,7 +79,7 @@ impl NewBlock {
     /// Bytes of facts and payloads, for bounding a group commit.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.facts.len() + self.raws.len()
+        self.facts.len() + self.payloads.len()
     }
 
     /// When the facts came in.
@@ -80,16 +88,16 @@ impl NewBlock {
         self.ingested_at
     }
 
-    /// The payloads in the layout that [`crate::raw`] reads.
-    pub(crate) fn raws(&self) -> &[u8] {
-        &self.raws
+    /// The payloads.
+    pub(crate) fn payloads(&self) -> &Payloads {
+        &self.payloads
     }
 
     pub(crate) fn check(&self) -> Result<()> {
         if self.count == 0 {
             return Err(Error::Invalid { what: "a block", why: "it holds no fact" });
         }
-        for size in [self.facts.len(), self.raws.len()] {
+        for size in [self.facts.len(), self.payloads.len()] {
             if size > BLOCK_BYTES_MAX {
                 return Err(Error::TooLarge { what: "a block", size, size_max: BLOCK_BYTES_MAX });
             }
@@ -106,12 +114,6 @@ impl NewBlock {
         out.raw(previous).raw(&digest).raw(&self.facts);
         (out.0, digest)
     }
-}
-
-fn append_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    let len = u32::try_from(bytes.len()).expect("a fact or payload is far below 4 GiB: connectors bound bodies");
-    out.extend_from_slice(&len.to_le_bytes());
-    out.extend_from_slice(bytes);
 }
 
 fn digest_of(first: Position, count: u32, ingested_at: Millis, previous: &Digest, facts: &[u8]) -> Digest {

@@ -70,7 +70,7 @@ impl State {
             let first = self.last.next();
             let (stored, digest) = block.seal(first, &self.digest);
             self.blocks.insert(first, Bytes::from(stored));
-            if let Some(packed) = raw::pack(&block, first) {
+            if let Some(packed) = block.payloads().pack(first) {
                 self.raws.insert(first, (block.ingested_at(), packed));
             }
             self.last = self.last.plus(u64::from(block.count()));

@@ -1,12 +1,12 @@
 //! Native payloads beside the log: kept for a while, so that history can be read again under a
-//! better mapping. All payloads of a block are one compressed value, which packs far better than
-//! one value per payload.
+//! better mapping. All payloads of a block are one value, compressed in chunks: many small payloads
+//! share one, which packs far better than each alone, and a large one is packed where it lies.
 
 use ontology::Millis;
 use sha2::{Digest as _, Sha256};
 
 use crate::codec::{Decoder, Encoder};
-use crate::{BLOCK_BYTES_MAX, NewBlock, Position};
+use crate::{BLOCK_BYTES_MAX, Position};
 
 const MAGIC: [u8; 4] = *b"OHR1";
 const DIGEST_BYTES: usize = 16;
@@ -22,20 +22,76 @@ pub struct Raw {
     pub payload: Vec<u8>,
 }
 
-/// The stored form of a block's payloads; `None` when it has none.
-pub(crate) fn pack(block: &NewBlock, first: Position) -> Option<Vec<u8>> {
-    let body = block.raws();
-    if body.is_empty() {
-        return None;
-    }
-    let packed = lz4_flex::compress(body);
-    let mut out = Encoder::with_capacity(packed.len() + 32);
-    let len = u32::try_from(body.len()).expect("checked against BLOCK_BYTES_MAX");
-    out.raw(&MAGIC).u64(first.0).u32(len).raw(&digest_of(first, len, &packed)).raw(&packed);
-    Some(out.0)
+/// Bytes of small payloads that are packed together: little enough to stay in a processor's cache.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// The payloads of a block on their way into the log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Payloads {
+    /// Per payload: index of its first fact, number of facts, length; 32 bits each.
+    entries: Vec<u8>,
+    /// Bytes of all payloads.
+    len: usize,
+    /// Small payloads that wait for others.
+    waiting: Vec<u8>,
+    /// Chunks, each behind its length, itself behind the length of what was packed.
+    chunks: Vec<u8>,
 }
 
-/// Reads what [`pack`] wrote.
+impl Payloads {
+    pub(crate) fn push(&mut self, index: u32, count: u32, payload: &[u8]) {
+        let len = u32::try_from(payload.len()).expect("a payload is far below 4 GiB: connectors bound bodies");
+        for part in [index, count, len] {
+            self.entries.extend_from_slice(&part.to_le_bytes());
+        }
+        self.len += payload.len();
+        if payload.len() < CHUNK_BYTES {
+            self.waiting.extend_from_slice(payload);
+        }
+        if payload.len() >= CHUNK_BYTES || self.waiting.len() >= CHUNK_BYTES {
+            put_chunk(&mut self.chunks, &self.waiting);
+            self.waiting.clear();
+        }
+        if payload.len() >= CHUNK_BYTES {
+            put_chunk(&mut self.chunks, payload);
+        }
+    }
+
+    /// Bytes of all payloads as they came in.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The stored form; `None` when there are no payloads.
+    pub(crate) fn pack(&self, first: Position) -> Option<Vec<u8>> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        let mut body = Encoder::with_capacity(self.entries.len() + self.chunks.len() + CHUNK_BYTES);
+        body.bytes(&self.entries).raw(&self.chunks);
+        put_chunk(&mut body.0, &self.waiting);
+        let len = u32::try_from(self.len).expect("checked against BLOCK_BYTES_MAX");
+        let mut out = Encoder::with_capacity(body.0.len() + 32);
+        out.raw(&MAGIC).u64(first.0).u32(len).raw(&digest_of(first, len, &body.0)).raw(&body.0);
+        Some(out.0)
+    }
+}
+
+fn put_chunk(out: &mut Vec<u8>, plain: &[u8]) {
+    if plain.is_empty() {
+        return;
+    }
+    let length = |len: usize| u32::try_from(len).expect("a payload is far below 4 GiB: connectors bound bodies");
+    let begin = out.len();
+    out.extend_from_slice(&length(plain.len()).to_le_bytes());
+    out.resize(begin + 8 + lz4_flex::block::get_maximum_output_size(plain.len()), 0);
+    let packed =
+        lz4_flex::block::compress_into(plain, &mut out[begin + 8..]).expect("there is room for the worst case");
+    out[begin + 4..begin + 8].copy_from_slice(&length(packed).to_le_bytes());
+    out.truncate(begin + 8 + packed);
+}
+
+/// Reads what [`Payloads::pack`] wrote.
 pub(crate) fn unpack(stored: &[u8]) -> Result<Vec<Raw>, &'static str> {
     let mut head = Decoder(stored);
     let (magic, first, len, digest) = unpack_head(&mut head).ok_or("its head is incomplete")?;
@@ -47,13 +103,28 @@ pub(crate) fn unpack(stored: &[u8]) -> Result<Vec<Raw>, &'static str> {
     }
     let len =
         usize::try_from(len).ok().filter(|len| *len <= BLOCK_BYTES_MAX).ok_or("its stated length is too large")?;
-    let body = lz4_flex::decompress(head.0, len).map_err(|_| "it does not decompress")?;
-    let mut rest = Decoder(&body);
+    let mut entries = Decoder(head.bytes().ok_or("its list of payloads is cut short")?);
+    let body = unpack_chunks(head, len)?;
+    let mut rest = body.as_slice();
     let mut raws = Vec::new();
-    while !rest.is_empty() {
-        raws.push(unpack_one(&mut rest, first).ok_or("a payload is cut short")?);
+    while !entries.is_empty() {
+        raws.push(unpack_one(&mut entries, &mut rest, first).ok_or("a payload is cut short")?);
     }
     Ok(raws)
+}
+
+/// All payloads one after another: `len` bytes.
+fn unpack_chunks(mut chunks: Decoder<'_>, len: usize) -> Result<Vec<u8>, &'static str> {
+    let mut body = Vec::with_capacity(len);
+    while !chunks.is_empty() {
+        let plain = chunks.u32().and_then(|plain| usize::try_from(plain).ok()).ok_or("a chunk is cut short")?;
+        let packed = chunks.bytes().ok_or("a chunk is cut short")?;
+        if plain > len - body.len() {
+            return Err("its chunks are longer than stated");
+        }
+        body.extend(lz4_flex::decompress(packed, plain).map_err(|_| "it does not decompress")?);
+    }
+    if body.len() == len { Ok(body) } else { Err("its chunks are shorter than stated") }
 }
 
 /// The key of a block's payloads: by position, with the ingest time, so that expiry reads keys only.
@@ -73,11 +144,12 @@ fn unpack_head(head: &mut Decoder<'_>) -> Option<([u8; 4], Position, u32, [u8; D
     Some((head.array()?, Position(head.u64()?), head.u32()?, head.array()?))
 }
 
-fn unpack_one(rest: &mut Decoder<'_>, first: Position) -> Option<Raw> {
-    let index = rest.u32()?;
-    let count = rest.u32()?;
-    let payload = rest.bytes()?.to_vec();
-    Some(Raw { first: first.plus(u64::from(index)), count, payload })
+fn unpack_one(entries: &mut Decoder<'_>, rest: &mut &[u8], first: Position) -> Option<Raw> {
+    let index = entries.u32()?;
+    let count = entries.u32()?;
+    let (payload, after) = rest.split_at_checked(usize::try_from(entries.u32()?).ok()?)?;
+    *rest = after;
+    Some(Raw { first: first.plus(u64::from(index)), count, payload: payload.to_vec() })
 }
 
 fn digest_of(first: Position, len: u32, packed: &[u8]) -> [u8; DIGEST_BYTES] {
@@ -95,10 +167,25 @@ mod tests {
     use super::*;
 
     fn packed() -> Vec<u8> {
-        let mut block = NewBlock::new(Millis(0));
-        block.push_raw(0, 2, b"first payload, first payload, first payload");
-        block.push_raw(2, 0, b"");
-        pack(&block, Position(10)).unwrap()
+        let mut payloads = Payloads::default();
+        payloads.push(0, 2, b"first payload, first payload, first payload");
+        payloads.push(2, 0, b"");
+        payloads.pack(Position(10)).unwrap()
+    }
+
+    #[test]
+    fn payloads_read_back_around_the_size_that_is_packed_alone() {
+        let payload = |len: usize| (0..len).map(|at| (at % 251) as u8).collect::<Vec<u8>>();
+        let sizes = [10, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 0, 3, CHUNK_BYTES / 2, CHUNK_BYTES / 2, 7];
+        let mut payloads = Payloads::default();
+        for (index, size) in (0..).zip(sizes) {
+            payloads.push(index, 1, &payload(size));
+        }
+        let raws = unpack(&payloads.pack(Position(1)).unwrap()).unwrap();
+        assert_eq!(raws.len(), sizes.len());
+        for (raw, size) in raws.iter().zip(sizes) {
+            assert_eq!(raw.payload, payload(size));
+        }
     }
 
     #[test]
@@ -121,7 +208,7 @@ mod tests {
 
     #[test]
     fn no_payloads_take_no_space() {
-        assert_eq!(pack(&NewBlock::new(Millis(0)), Position(1)), None);
+        assert_eq!(Payloads::default().pack(Position(1)), None);
     }
 
     #[test]

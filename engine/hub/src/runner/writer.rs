@@ -15,7 +15,7 @@ use super::core::{Input, Wake};
 /// How long the writer sleeps at the most before it looks at the clock again.
 const LOOK_AT_CLOCK: Duration = Duration::from_millis(10);
 /// Bytes of facts and payloads after which a block is closed.
-const BLOCK_BYTES: usize = 8 << 20;
+const BLOCK_BYTES: usize = 32 << 20;
 
 pub(super) struct Writer {
     pub(super) store: Arc<dyn Store>,
@@ -69,13 +69,10 @@ impl Writer {
         let mut facts = Vec::new();
         let mut replies = Vec::new();
         let mut priority = Priority::Source;
-        let mut scratch = Vec::with_capacity(1_024);
         while let Some(job) = jobs.next_if(|job| facts.is_empty() || facts.len() + job.facts.len() <= self.batch_max) {
             let first = block.count();
             for fact in &job.facts {
-                scratch.clear();
-                fact.encode(&mut scratch);
-                block.push(&scratch);
+                block.push_with(|out| fact.encode(out));
             }
             if !job.facts.is_empty() && !job.raw.is_empty() {
                 block.push_raw(first, block.count() - first, &job.raw);

@@ -179,7 +179,7 @@ impl Inner {
             let first = next.last.next();
             let (stored, digest) = block.seal(first, &next.digest);
             write.insert(&tables.log, first.0.to_be_bytes(), stored);
-            if let Some(packed) = raw::pack(block, first) {
+            if let Some(packed) = block.payloads().pack(first) {
                 write.insert(&tables.raw, raw::key(first, block.ingested_at()), packed);
             }
             next.last = next.last.plus(u64::from(block.count()));

@@ -43,6 +43,8 @@ impl Default for Settings {
 /// Side inputs that belong to no customer.
 #[derive(Debug, Clone, Default)]
 pub struct Reference {
+    /// Rises with every change of the others: what was concluded at another revision may be wrong.
+    pub revision: u64,
     /// Exchange rates in millionths, by (from, to, ISO day).
     pub rates: BTreeMap<(String, String, String), i64>,
     /// Team of each agent or owner id.

@@ -29,6 +29,8 @@ pub struct Derived {
     pub findings: Vec<Finding>,
     /// The next instant at which time alone may change any of this.
     pub wake_at: Option<Millis>,
+    /// Revision of the side inputs that all of it was concluded with.
+    pub(crate) reference_revision: u64,
     /// What of the above follows from billing records alone, for the next evaluation.
     pub(crate) billing: Billing,
 }

@@ -1,5 +1,7 @@
 //! The one door to everything that is concluded about a customer.
 
+use std::sync::Arc;
+
 use ontology::Millis;
 use state::Composite;
 
@@ -11,7 +13,7 @@ use crate::{alerts, correlate, findings, reconcile};
 /// customer with nothing to compare costs a look at which kinds of record there are.
 #[must_use]
 pub fn evaluate(composite: &Composite, context: &Context<'_>) -> Derived {
-    evaluate_after(None, composite, context)
+    conclude(None, composite, context)
 }
 
 /// An earlier evaluation of the same customer.
@@ -20,18 +22,47 @@ pub struct Before<'a> {
     /// The customer then.
     pub composite: &'a Composite,
     /// What was concluded.
-    pub derived: &'a Derived,
+    pub derived: &'a Arc<Derived>,
     /// The instant that it was concluded for.
     pub now: Millis,
 }
 
-/// The same as [`evaluate`], for less where an earlier evaluation is at hand: what follows from
-/// billing records is taken over if none of them has changed.
+impl Before<'_> {
+    /// Whether the customer has the same records of one kind as then.
+    pub(crate) fn has_same(&self, composite: &Composite, kind: ontology::EntityKind) -> bool {
+        let pairs = self.composite.members.iter().zip(&composite.members);
+        pairs.into_iter().all(|(was, is)| was.tree.has_same(&is.tree, kind))
+    }
+
+    /// Whether what was concluded then can say anything about now: the same members by the same
+    /// links, and the same side inputs.
+    fn is_comparable(&self, composite: &Composite, context: &Context<'_>) -> bool {
+        self.derived.reference_revision == context.reference.revision
+            && self.composite.members.len() == composite.members.len()
+            && self.composite.members.iter().zip(&composite.members).all(|(was, is)| was.is_same_link(is))
+    }
+}
+
+/// The same as [`evaluate`], for less where an earlier evaluation is at hand. Most facts are about
+/// calls and payments, which nothing here is concluded from: then the answer is the earlier one,
+/// the same object. What follows from billing records is taken over if none of them has changed.
 #[must_use]
-pub fn evaluate_after(before: Option<Before<'_>>, composite: &Composite, context: &Context<'_>) -> Derived {
-    let mut derived = Derived::default();
+pub fn evaluate_after(before: Option<Before<'_>>, composite: &Composite, context: &Context<'_>) -> Arc<Derived> {
+    let before = before.filter(|before| before.is_comparable(composite, context));
+    let billing = before.filter(|before| correlate::still_holds(before, composite, context));
+    if let Some(before) = billing.filter(|before| reconcile::still_holds(before, composite, context))
+        && findings::are_same(before.composite, composite)
+    {
+        return before.derived.clone();
+    }
+    Arc::new(conclude(billing, composite, context))
+}
+
+/// Concludes, taking over what follows from billing records where `billing` holds it.
+fn conclude(billing: Option<Before<'_>>, composite: &Composite, context: &Context<'_>) -> Derived {
+    let mut derived = Derived { reference_revision: context.reference.revision, ..Derived::default() };
     findings::collect(composite, &mut derived);
-    match before.filter(|before| correlate::still_holds(before, composite, context)) {
+    match billing {
         Some(before) => correlate::take_over(before.derived, &mut derived),
         None => correlate::evaluate(composite, context, &mut derived),
     }

@@ -2,30 +2,34 @@
 
 /// An ISO 4217 currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Currency([u8; 3]);
+pub struct Currency {
+    code: [u8; 3],
+    decimals: u8,
+}
 
 impl Currency {
     /// US dollar.
-    pub const USD: Currency = Currency(*b"USD");
+    pub const USD: Currency = Currency { code: *b"USD", decimals: 2 };
 
     /// Reads an alphabetic code such as `EUR`; none if ISO 4217 does not list it.
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {
         let bytes: [u8; 3] = code.as_bytes().try_into().ok()?;
-        iso_currency::Currency::from_code(code).map(|_| Currency(bytes))
+        let exponent = iso_currency::Currency::from_code(code)?.exponent();
+        let decimals = exponent.and_then(|exponent| u8::try_from(exponent).ok()).unwrap_or(2);
+        Some(Currency { code: bytes, decimals })
     }
 
     /// The alphabetic code.
     #[must_use]
     pub fn code(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("a currency code was parsed from ASCII")
+        std::str::from_utf8(&self.code).expect("a currency code was parsed from ASCII")
     }
 
     /// How many decimal places one minor unit has: 2 for USD, 0 for JPY, 3 for KWD.
     #[must_use]
     pub fn decimals(&self) -> u8 {
-        let exponent = iso_currency::Currency::from_code(self.code()).and_then(|c| c.exponent());
-        exponent.and_then(|e| u8::try_from(e).ok()).unwrap_or(2)
+        self.decimals
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Evaluated {
     pub derived: Arc<Derived>,
     /// Its transfers, each with the context that it would be given now.
     pub transfers: Vec<(Arc<Entity>, Arc<Assessment>)>,
+    /// Whether nothing is concluded that was not concluded before: then nothing opens or closes.
+    pub is_settled: bool,
 }
 
 /// What all evaluations of a batch share.
@@ -64,7 +66,7 @@ impl Scene<'_> {
             inputs[place % shards].push((place, subject));
         }
         let mut workers = vec![(); shards];
-        let done = run(&mut workers, inputs, |_, (), input| {
+        let done = run(&mut workers, inputs, Vec::len, |_, (), input| {
             input.iter().map(|(place, subject)| (*place, self.evaluate(subject))).collect::<Vec<_>>()
         });
         let mut done: Vec<(usize, Evaluated)> = done.into_iter().flatten().collect();
@@ -76,14 +78,14 @@ impl Scene<'_> {
     #[must_use]
     pub fn evaluate(&self, subject: &Subject) -> Evaluated {
         let composite = self.assemble(subject);
-        let before = self.views.and_then(|views| views.get(&subject.id)).map(|view| Before {
-            composite: &view.composite,
-            derived: &view.derived,
-            now: view.evaluated_at,
-        });
-        let derived = Arc::new(evaluate_after(before, &composite, &self.context));
+        let known = self.views.and_then(|views| views.get(&subject.id));
+        let before =
+            known.map(|view| Before { composite: &view.composite, derived: &view.derived, now: view.evaluated_at });
+        let derived = evaluate_after(before, &composite, &self.context);
         let transfers = self.assess_transfers(&composite, &derived);
-        Evaluated { composite, derived, transfers }
+        let is_settled = transfers.is_empty()
+            && known.is_some_and(|view| view.transfers.is_empty() && Arc::ptr_eq(&view.derived, &derived));
+        Evaluated { composite, derived, transfers, is_settled }
     }
 
     /// Puts a customer together from its members' trees.

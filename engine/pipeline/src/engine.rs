@@ -14,7 +14,7 @@ use crate::effects::{Applied, Effects, Input};
 use crate::identity::{Identity, Regrouped};
 use crate::marker::{Marker, Markers};
 use crate::memory::Memory;
-use crate::record::{Message, RecordShard, Touched};
+use crate::record::{RecordShard, Touched, Work};
 use crate::settings::EngineSettings;
 use crate::shard::{run, shard_of};
 use crate::sources::Sources;
@@ -41,7 +41,7 @@ pub struct Engine {
 /// What the stages before evaluation found.
 #[derive(Default)]
 struct Cut {
-    touched: BTreeSet<Subject>,
+    touched: Vec<Subject>,
     regrouped: Regrouped,
     roots: Vec<(EntityKey, Option<EntityKey>)>,
     /// Customers of parties that nothing names any more. They are looked at a last time, to close
@@ -59,7 +59,7 @@ impl Engine {
     pub fn new(settings: EngineSettings, model: Model) -> Self {
         let shards = settings.shards.max(1);
         Engine {
-            records: (0..shards).map(|_| RecordShard::default()).collect(),
+            records: (0..shards).map(|place| RecordShard::new(place, shards)).collect(),
             identity: Identity::new(model),
             reference: Reference::default(),
             sources: Sources::default(),
@@ -210,7 +210,7 @@ impl Engine {
             self.markers.receive(Marker { shard, position, ingested_at: self.now });
         }
         self.position = position;
-        let mut cut = self.settle(first);
+        let mut cut = self.settle(Vec::new(), first);
         let mut transition = Transition::new(self.now);
         self.watch_sources(&mut transition, &mut effects);
         effects.roots.append(&mut cut.roots);
@@ -223,7 +223,7 @@ impl Engine {
     /// A customer as it stands, in the form in which views are published, publishing nothing.
     #[must_use]
     pub fn view(&self, subject: &Subject, now: Millis) -> CustomerView {
-        let Evaluated { composite, derived, transfers } = self.evaluate(subject, now);
+        let Evaluated { composite, derived, transfers, is_settled: _ } = self.evaluate(subject, now);
         let transfers = transfers
             .into_iter()
             .filter_map(|(transfer, assessment)| {
@@ -250,7 +250,7 @@ impl Engine {
     fn fire_before(&mut self, until: Millis, effects: &mut Effects) {
         while let Some((at, due)) = self.timers.take_before(until) {
             self.now = self.now.max(at);
-            let mut touched = BTreeSet::new();
+            let mut touched = Vec::new();
             let mut is_about_sources = false;
             for thing in due {
                 match thing {
@@ -275,14 +275,10 @@ impl Engine {
         let Some(last) = facts.last() else { return };
         let position = last.log_pos;
         let freshness_before = self.sources.freshness();
-        let mut messages = Vec::with_capacity(facts.len());
-        for fact in facts {
-            self.sources.observe(&fact);
-            if fact.op != ontology::Op::Heartbeat {
-                messages.push(Message::Fact(fact));
-            }
-        }
-        let mut cut = self.settle(Touched { messages, ..Touched::default() });
+        let mut facts = facts;
+        facts.iter().for_each(|fact| self.sources.observe(fact));
+        facts.retain(|fact| fact.op != ontology::Op::Heartbeat);
+        let mut cut = self.settle(facts, Touched::default());
         for shard in 0..self.records.len() {
             self.markers.receive(Marker { shard, position, ingested_at });
         }
@@ -305,15 +301,19 @@ impl Engine {
     }
 
     /// Record stage in rounds until there is nothing left to say, then identity.
-    fn settle(&mut self, mut touched: Touched) -> Cut {
-        while !touched.messages.is_empty() {
-            let shards = self.records.len();
-            let mut inputs: Vec<Vec<Message>> = (0..shards).map(|_| Vec::new()).collect();
+    fn settle(&mut self, facts: Vec<Fact>, mut touched: Touched) -> Cut {
+        let mut work = share_out(facts, self.records.len());
+        loop {
             for message in touched.messages.drain(..) {
-                inputs[shard_of(message.key(), shards)].push(message);
+                work[shard_of(message.key(), self.records.len())].messages.push(message);
             }
-            for round in run(&mut self.records, inputs, |_, shard, input| shard.step(input)) {
-                touched.append(round);
+            if work.iter().all(Work::is_empty) {
+                break;
+            }
+            let next = self.records.iter().map(|_| Work::default()).collect();
+            let round = std::mem::replace(&mut work, next);
+            for done in run(&mut self.records, round, Work::len, |_, shard, work| shard.step(work)) {
+                touched.append(done);
             }
         }
         let has_gaps = !touched.gaps.is_empty();
@@ -342,7 +342,7 @@ impl Engine {
             if is_new {
                 cut.regrouped.memberships.push((party.clone(), id.clone()));
             }
-            cut.touched.insert(Subject { id, party });
+            cut.touched.push(Subject { id, party });
         }
         for party in &cut.regrouped.touched {
             cut.touched.extend(self.subject(party));
@@ -392,13 +392,13 @@ impl Engine {
 
     fn evaluate_and_transit(
         &mut self,
-        touched: BTreeSet<Subject>,
+        touched: Vec<Subject>,
         retired: &[CustomerId],
         mut transition: Transition,
         effects: &mut Effects,
     ) {
-        let touched: Vec<Subject> =
-            one_each(touched).into_iter().filter(|subject| !retired.contains(&subject.id)).collect();
+        let mut touched = one_each(touched);
+        touched.retain(|subject| !retired.contains(&subject.id));
         let evaluated = self.scene(self.now, self.sources.freshness()).evaluate_all(touched);
         let context = Context { settings: &self.settings.insight, reference: &self.reference, now: self.now };
         let views = transition.customers(&mut self.memory, &mut self.timers, evaluated, &context);
@@ -438,15 +438,22 @@ impl Engine {
     }
 }
 
-/// One subject per customer: which of its records stands for it does not matter.
-fn one_each(subjects: BTreeSet<Subject>) -> BTreeSet<Subject> {
-    let mut last = None;
+/// Gives every shard the facts about its own entities.
+fn share_out(facts: Vec<Fact>, shards: usize) -> Vec<Work> {
+    if shards == 1 {
+        return vec![Work { facts, messages: Vec::new() }];
+    }
+    let mut work: Vec<Work> = (0..shards).map(|_| Work::default()).collect();
+    for fact in facts {
+        work[shard_of(&fact.entity, shards)].facts.push(fact);
+    }
+    work
+}
+
+/// One subject per customer, in the order of ids: which of its records stands for it does not
+/// matter.
+fn one_each(mut subjects: Vec<Subject>) -> Vec<Subject> {
+    subjects.sort_unstable();
+    subjects.dedup_by(|next, kept| next.id == kept.id);
     subjects
-        .into_iter()
-        .filter(|subject| {
-            let is_first = last.as_ref() != Some(&subject.id);
-            last = Some(subject.id.clone());
-            is_first
-        })
-        .collect()
 }

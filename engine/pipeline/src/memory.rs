@@ -178,6 +178,7 @@ impl Memory {
         let known = reference.decisions.get(&subject);
         if known.is_none_or(|known| known.key == decision.key || rank(known) < rank(&decision)) {
             reference.decisions.insert(subject, decision);
+            reference.revision += 1;
         }
         party
     }
@@ -279,6 +280,7 @@ fn decode_opened(cursor: &mut Cursor<'_>) -> Result<Opened, Corrupt> {
 
 /// Takes a changed rate, agent or article into the side inputs.
 pub fn refer(reference: &mut Reference, entity: &Arc<Entity>) {
+    reference.revision += 1;
     match entity.key.kind {
         EntityKind::ExchangeRate => {
             let rate = ExchangeRate::read(&**entity);

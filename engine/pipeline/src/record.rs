@@ -2,7 +2,8 @@
 //!
 //! A shard owns the entities and the party trees whose keys hash to it. An entity's root is a
 //! function of the parents that it names and of their roots; shards tell each other about roots by
-//! messages, in rounds, until there is nothing left to say.
+//! messages, in rounds, until there is nothing left to say. What concerns a tree of the same shard is
+//! done on the spot.
 
 use std::sync::Arc;
 
@@ -13,12 +14,34 @@ use state::parents::parents_of;
 use state::{Entity, PartyTree};
 
 use crate::effects::Applied;
+use crate::shard::shard_of;
 
-/// What one shard has to do.
+/// What one shard has to do in one round.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// Facts about entities of this shard, in log order.
+    pub facts: Vec<Fact>,
+    /// What the round before said to this shard.
+    pub messages: Vec<Message>,
+}
+
+impl Work {
+    /// How many things there are to do.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.facts.len() + self.messages.len()
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What one shard tells another.
 #[derive(Debug)]
 pub enum Message {
-    /// Apply a fact to an entity of this shard.
-    Fact(Fact),
     /// `child` names `parent`, which is of this shard, as a parent.
     Attach {
         /// Entity of this shard.
@@ -63,7 +86,6 @@ impl Message {
     #[must_use]
     pub fn key(&self) -> &EntityKey {
         match self {
-            Message::Fact(fact) => &fact.entity,
             Message::Attach { parent, .. } | Message::Detach { parent, .. } => parent,
             Message::Root { child, .. } => child,
             Message::Put { party, .. } | Message::Take { party, .. } => party,
@@ -127,18 +149,23 @@ impl Slot {
         Slot { entity: Arc::new(Entity::named(key.clone())), links: None }
     }
 
-    /// The party record that the entity leads to: the first of its named parents that has one.
+    /// The party record that the entity leads to.
     fn root(&self) -> Option<EntityKey> {
         let key = &self.entity.key;
         if key.kind.is_party() {
             return Some(key.clone());
         }
-        parents_of(key.kind, &*self.entity).into_iter().find_map(|parent| {
+        self.root_of(&parents_of(key.kind, &*self.entity)).cloned()
+    }
+
+    /// The party record that the first of these parents leads to that has one.
+    fn root_of<'a>(&'a self, parents: &'a [EntityKey]) -> Option<&'a EntityKey> {
+        parents.iter().find_map(|parent| {
             if parent.kind.is_party() {
                 return Some(parent);
             }
             let links = self.links.as_ref()?;
-            links.parents.iter().find(|(known, _)| *known == parent)?.1.clone()
+            links.parents.iter().find(|(known, _)| known == parent)?.1.as_ref()
         })
     }
 
@@ -147,39 +174,81 @@ impl Slot {
     }
 }
 
+/// Party trees by the record that they hang below.
+#[derive(Debug)]
+struct Trees {
+    /// Which shard this is, and how many there are.
+    place: (usize, usize),
+    trees: HashMap<EntityKey, Arc<PartyTree>>,
+}
+
+impl Trees {
+    /// Puts an entity into the tree of a party record, or has the record's own shard do so.
+    fn put(&mut self, party: EntityKey, entity: Arc<Entity>, touched: &mut Touched) {
+        if !self.has(&party) {
+            touched.messages.push(Message::Put { party, entity });
+            return;
+        }
+        Arc::make_mut(self.trees.entry_ref(&party).or_default()).put(entity);
+        touched.parties.push(party);
+    }
+
+    /// Takes an entity out of the tree of a party record, or has the record's own shard do so.
+    fn take(&mut self, party: EntityKey, key: &EntityKey, touched: &mut Touched) {
+        if !self.has(&party) {
+            touched.messages.push(Message::Take { party, key: key.clone() });
+            return;
+        }
+        let Some(tree) = self.trees.get_mut(&party) else { return };
+        let tree = Arc::make_mut(tree);
+        tree.take(key);
+        // A party that nothing names any more is as if it had never been named.
+        if tree.is_empty() {
+            self.trees.remove(&party);
+        }
+        touched.parties.push(party);
+    }
+
+    fn has(&self, party: &EntityKey) -> bool {
+        let (place, shards) = self.place;
+        shard_of(party, shards) == place
+    }
+}
+
 /// One shard of the record stage.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RecordShard {
     slots: HashMap<EntityKey, Slot>,
-    trees: HashMap<EntityKey, Arc<PartyTree>>,
+    trees: Trees,
     gaps: HashSet<EntityKey>,
     dirty: Vec<EntityKey>,
 }
 
 impl RecordShard {
-    /// Works through the messages of one round.
-    pub fn step(&mut self, messages: Vec<Message>) -> Touched {
+    /// The shard at `place` of `shards`, without content.
+    #[must_use]
+    pub fn new(place: usize, shards: usize) -> Self {
+        RecordShard {
+            slots: HashMap::new(),
+            trees: Trees { place: (place, shards), trees: HashMap::new() },
+            gaps: HashSet::new(),
+            dirty: Vec::new(),
+        }
+    }
+
+    /// Works through one round.
+    pub fn step(&mut self, work: Work) -> Touched {
         let mut touched = Touched::default();
-        for message in messages {
+        for fact in &work.facts {
+            self.apply(fact, &mut touched);
+        }
+        for message in work.messages {
             match message {
-                Message::Fact(fact) => self.apply(&fact, &mut touched),
                 Message::Attach { parent, child } => self.attach(parent, child, &mut touched),
                 Message::Detach { parent, child } => self.detach(&parent, &child),
                 Message::Root { child, parent, root } => self.reroot(&child, &parent, root, &mut touched),
-                Message::Put { party, entity } => {
-                    let tree = self.trees.entry_ref(&party).or_default();
-                    Arc::make_mut(tree).put(entity);
-                    touched.parties.push(party);
-                }
-                Message::Take { party, key } => {
-                    let Some(tree) = self.trees.get_mut(&party) else { continue };
-                    Arc::make_mut(tree).take(&key);
-                    // A party that nothing names any more is as if it had never been named.
-                    if tree.entities().is_empty() {
-                        self.trees.remove(&party);
-                    }
-                    touched.parties.push(party);
-                }
+                Message::Put { party, entity } => self.trees.put(party, entity, &mut touched),
+                Message::Take { party, key } => self.trees.take(party, &key, &mut touched),
             }
         }
         touched
@@ -188,12 +257,12 @@ impl RecordShard {
     /// The tree below a party record.
     #[must_use]
     pub fn tree(&self, party: &EntityKey) -> Option<&Arc<PartyTree>> {
-        self.trees.get(party)
+        self.trees.trees.get(party)
     }
 
     /// The party records that something hangs below, in no order.
     pub fn parties(&self) -> impl Iterator<Item = &EntityKey> {
-        self.trees.keys()
+        self.trees.trees.keys()
     }
 
     /// An entity.
@@ -239,7 +308,8 @@ impl RecordShard {
         if let (Some(_), Some(row)) = (entity.open_gap(), entity.rows().first()) {
             self.note_gap(&entity, row.key().system, &mut touched);
         }
-        self.settle(Arc::new(entity), &mut touched);
+        let slot = self.slots.entry_ref(&entity.key).or_insert_with(|| Slot::named(&entity.key));
+        place(slot, Arc::new(entity), &mut self.trees, &mut touched);
         touched
     }
 
@@ -256,10 +326,11 @@ impl RecordShard {
             event_time: fact.event_time(),
             read_at: fact.read_at,
         });
+        let entity = Arc::new(entity);
+        place(slot, entity.clone(), &mut self.trees, touched);
         if fact.op == Op::Gap || self.gaps.contains(&fact.entity) {
             self.note_gap(&entity, fact.system, touched);
         }
-        self.settle(Arc::new(entity), touched);
     }
 
     fn note_gap(&mut self, entity: &Entity, system: System, touched: &mut Touched) {
@@ -270,35 +341,6 @@ impl RecordShard {
             self.gaps.remove(&entity.key);
         }
         touched.gaps.push((entity.key.clone(), system, since));
-    }
-
-    /// Puts the new state of an entity in place and tells whom it concerns.
-    fn settle(&mut self, entity: Arc<Entity>, touched: &mut Touched) {
-        let key = &entity.key;
-        let slot = self.slots.entry_ref(key).or_insert_with(|| Slot::named(key));
-        if is_side(key.kind) {
-            slot.entity = entity.clone();
-            touched.side.push(entity);
-            return;
-        }
-        if key.kind.is_party() {
-            if slot.entity.rows().is_empty() {
-                touched.roots.push((key.clone(), Some(key.clone())));
-            }
-            slot.entity = entity.clone();
-            touched.party_records.push(entity.clone());
-            touched.messages.push(Message::Put { party: key.clone(), entity });
-            return;
-        }
-        let old_parents = parents_of(key.kind, &*slot.entity);
-        let old_root = slot.root();
-        slot.entity = entity.clone();
-        let new_parents = parents_of(key.kind, &*entity);
-        if old_parents != new_parents {
-            relink(slot, &old_parents, &new_parents, touched);
-        }
-        let new_root = slot.root();
-        announce(slot, old_root, new_root, true, touched);
     }
 
     fn attach(&mut self, parent: EntityKey, child: EntityKey, touched: &mut Touched) {
@@ -325,7 +367,51 @@ impl RecordShard {
         let Some(known) = links.parents.iter_mut().find(|(known, _)| known == parent) else { return };
         known.1 = root;
         let new_root = slot.root();
-        announce(slot, old_root, new_root, false, touched);
+        if old_root != new_root {
+            move_to(slot, old_root, new_root.clone(), &mut self.trees, touched);
+            if let Some(party) = new_root {
+                self.trees.put(party, slot.entity.clone(), touched);
+            }
+        }
+    }
+}
+
+/// Puts the new state of an entity in place and tells whom it concerns.
+fn place(slot: &mut Slot, entity: Arc<Entity>, trees: &mut Trees, touched: &mut Touched) {
+    // Looked for here, once per state of a record, so that trees know who is well.
+    entity.findings_or(insight::findings::of);
+    let key = &entity.key;
+    if is_side(key.kind) {
+        slot.entity = entity.clone();
+        touched.side.push(entity);
+        return;
+    }
+    if key.kind.is_party() {
+        if slot.entity.rows().is_empty() {
+            touched.roots.push((key.clone(), Some(key.clone())));
+        }
+        slot.entity = entity.clone();
+        touched.party_records.push(entity.clone());
+        trees.put(key.clone(), entity, touched);
+        return;
+    }
+    let old_parents = parents_of(key.kind, &*slot.entity);
+    let new_parents = parents_of(key.kind, &*entity);
+    slot.entity = entity.clone();
+    if old_parents == new_parents {
+        if let Some(party) = slot.root_of(&new_parents).cloned() {
+            trees.put(party, entity, touched);
+        }
+        return;
+    }
+    let old_root = slot.root_of(&old_parents).cloned();
+    relink(slot, &old_parents, &new_parents, touched);
+    let new_root = slot.root_of(&new_parents).cloned();
+    if old_root != new_root {
+        move_to(slot, old_root, new_root.clone(), trees, touched);
+    }
+    if let Some(party) = new_root {
+        trees.put(party, entity, touched);
     }
 }
 
@@ -352,26 +438,20 @@ fn relink(slot: &mut Slot, old: &[EntityKey], new: &[EntityKey], touched: &mut T
     }
 }
 
-/// Moves an entity from tree to tree and tells its children where they now hang.
-fn announce(
+/// Takes an entity out of the tree where it hung and tells its children where they now hang.
+fn move_to(
     slot: &Slot,
     old_root: Option<EntityKey>,
     new_root: Option<EntityKey>,
-    is_changed: bool,
+    trees: &mut Trees,
     touched: &mut Touched,
 ) {
     let key = &slot.entity.key;
-    let is_moved = old_root != new_root;
-    if is_moved {
-        touched.roots.push((key.clone(), new_root.clone()));
-        for child in slot.children() {
-            touched.messages.push(Message::Root { child: child.clone(), parent: key.clone(), root: new_root.clone() });
-        }
-        if let Some(party) = old_root {
-            touched.messages.push(Message::Take { party, key: key.clone() });
-        }
+    for child in slot.children() {
+        touched.messages.push(Message::Root { child: child.clone(), parent: key.clone(), root: new_root.clone() });
     }
-    if let Some(party) = new_root.filter(|_| is_moved || is_changed) {
-        touched.messages.push(Message::Put { party, entity: slot.entity.clone() });
+    touched.roots.push((key.clone(), new_root));
+    if let Some(party) = old_root {
+        trees.take(party, key, touched);
     }
 }

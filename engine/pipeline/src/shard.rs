@@ -17,14 +17,15 @@ pub fn shard_of(key: &EntityKey, shards: usize) -> usize {
 /// Below this many inputs a thread costs more than it saves.
 const INPUTS_PER_THREAD_MIN: usize = 64;
 
-/// Runs `work` once per shard with that shard's inputs, on threads where it pays, and returns the
-/// results in shard order.
+/// Runs `work` once per shard with that shard's input, on threads where it pays by what `len_of`
+/// says of the inputs, and returns the results in shard order.
 pub fn run<S: Send, I: Send, O: Send>(
     shards: &mut [S],
-    inputs: Vec<Vec<I>>,
-    work: impl Fn(usize, &mut S, Vec<I>) -> O + Sync,
+    inputs: Vec<I>,
+    len_of: impl Fn(&I) -> usize,
+    work: impl Fn(usize, &mut S, I) -> O + Sync,
 ) -> Vec<O> {
-    let total: usize = inputs.iter().map(Vec::len).sum();
+    let total: usize = inputs.iter().map(len_of).sum();
     if shards.len() == 1 || total < INPUTS_PER_THREAD_MIN * 2 {
         return shards.iter_mut().zip(inputs).enumerate().map(|(i, (shard, input))| work(i, shard, input)).collect();
     }
@@ -59,7 +60,7 @@ mod tests {
         for inputs in [1, 500] {
             let mut shards = [10, 20, 30];
             let given = (0..3).map(|_| vec![1; inputs]).collect();
-            let sums = run(&mut shards, given, |i, shard, input: Vec<i32>| (i, *shard, input.len()));
+            let sums = run(&mut shards, given, Vec::len, |i, shard, input: Vec<i32>| (i, *shard, input.len()));
             assert_eq!(sums, [(0, 10, inputs), (1, 20, inputs), (2, 30, inputs)]);
         }
     }

@@ -51,6 +51,10 @@ impl Transition {
         let mut after: BTreeMap<ObjectId, (CustomerId, EntityKey, Opening)> = BTreeMap::new();
         let mut views = Vec::with_capacity(evaluated.len());
         for customer in evaluated {
+            if customer.is_settled {
+                views.push(Arc::new(CustomerView::settled(customer.composite, customer.derived, self.now)));
+                continue;
+            }
             for member in &customer.composite.members {
                 memory.open_of(&member.key, &mut before);
             }
@@ -81,7 +85,7 @@ impl Transition {
         party: &EntityKey,
         context: &Context<'_>,
     ) -> CustomerView {
-        let Evaluated { composite, derived, transfers } = evaluated;
+        let Evaluated { composite, derived, transfers, is_settled: _ } = evaluated;
         let mut wake_at = derived.wake_at;
         let mut views = Vec::with_capacity(transfers.len());
         for transfer in transfers {

@@ -36,6 +36,12 @@ pub struct CustomerView {
 }
 
 impl CustomerView {
+    /// A customer without transfers.
+    #[must_use]
+    pub fn settled(composite: Composite, derived: Arc<Derived>, evaluated_at: Millis) -> Self {
+        CustomerView { composite, derived, transfers: Vec::new(), handoff_alerts: Vec::new(), evaluated_at }
+    }
+
     /// The customer.
     #[must_use]
     pub fn id(&self) -> &CustomerId {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use compact_str::CompactString;
-use dashmap::DashMap;
+use dashmap::DashMap as ConcurrentMap;
+use dashmap::Entry;
+use foldhash::fast::RandomState;
 use insight::alerts::Alert;
 use ontology::{CustomerId, EntityKey, LogPos, Millis};
 use state::Freshness;
@@ -24,6 +26,8 @@ pub trait View: Send + Sync + 'static {
     fn id(&self) -> &CustomerId;
     /// Objects that can be found by their own id.
     fn objects(&self) -> Vec<Object>;
+    /// Whether both pictures are known to have the very same objects.
+    fn has_same_objects(&self, before: &Self) -> bool;
     /// Which top-level fields of the customer's state differ, one bit each; 0 if not known.
     fn changed_paths(&self, before: &Self) -> u32;
 }
@@ -113,6 +117,9 @@ pub struct Found<V> {
     pub split_into: Vec<CustomerId>,
 }
 
+/// Keys are names that sources chose, so the hash is seeded anew in every process.
+type DashMap<K, V> = ConcurrentMap<K, V, RandomState>;
+
 /// All published views.
 #[derive(Debug)]
 pub struct Published<V: View> {
@@ -139,12 +146,12 @@ impl<V: View> Published<V> {
     pub fn new(position: LogPos) -> Self {
         let feed = || Arc::new(Feed::new(position, Feed::RING_MAX, Feed::PENDING_MAX));
         Published {
-            views: DashMap::new(),
-            members: DashMap::new(),
-            roots: DashMap::new(),
-            aliases: DashMap::new(),
-            splits: DashMap::new(),
-            objects: DashMap::new(),
+            views: DashMap::default(),
+            members: DashMap::default(),
+            roots: DashMap::default(),
+            aliases: DashMap::default(),
+            splits: DashMap::default(),
+            objects: DashMap::default(),
             freshness: ArcSwap::from_pointee(Freshness::default()),
             source_alerts: ArcSwap::default(),
             position: position_channel::Sender::new(position),
@@ -197,18 +204,34 @@ impl<V: View> Published<V> {
     /// Puts a view in the place of the one before, and collects the objects that differ.
     fn replace(&self, view: Arc<V>, position: LogPos, changed: &mut Vec<Object>) -> Change {
         let id = view.id().clone();
-        let before = self.views.get(&id).map(|slot| slot.clone());
+        let mut paths = 0;
+        match self.views.entry(id.clone()) {
+            Entry::Occupied(mut entry) => {
+                let before = entry.get();
+                if !view.has_same_objects(&before.view) {
+                    self.tell_objects(&view, before.view.objects(), changed);
+                }
+                paths = view.changed_paths(&before.view);
+                let version = before.version + 1;
+                entry.insert(Slot::new(view, version, position));
+            }
+            Entry::Vacant(entry) => {
+                self.tell_objects(&view, Vec::new(), changed);
+                entry.insert(Slot::new(view, 1, position));
+            }
+        }
+        Change { key: id.0, paths, causes: Vec::new() }
+    }
+
+    /// Makes the objects of a view findable, and collects those that were not among `old` or are
+    /// not there any more.
+    fn tell_objects(&self, view: &V, old: Vec<Object>, changed: &mut Vec<Object>) {
         let new = view.objects();
-        let old = before.as_ref().map(|slot| slot.view.objects()).unwrap_or_default();
         for object in &new {
-            self.objects.insert((object.collection, object.id.clone()), id.clone());
+            self.objects.insert((object.collection, object.id.clone()), view.id().clone());
         }
         changed.extend(new.iter().filter(|object| !old.contains(object)).cloned());
         changed.extend(old.into_iter().filter(|object| !new.iter().any(|kept| kept.id == object.id)));
-        let paths = before.as_ref().map_or(0, |slot| view.changed_paths(&slot.view));
-        let version = before.map_or(1, |slot| slot.version + 1);
-        self.views.insert(id.clone(), Slot::new(view, version, position));
-        Change { key: id.0, paths, causes: Vec::new() }
     }
 
     /// The position up to which reads reflect the facts.

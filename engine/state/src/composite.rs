@@ -24,6 +24,14 @@ pub struct Member {
     pub tree: Arc<PartyTree>,
 }
 
+impl Member {
+    /// Whether both are the same record, held by the same link.
+    #[must_use]
+    pub fn is_same_link(&self, other: &Member) -> bool {
+        self.key == other.key && self.confidence == other.confidence
+    }
+}
+
 /// A party record that may belong to the customer but is not linked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Possible {
@@ -59,6 +67,11 @@ impl Composite {
     /// All entities, dead ones too.
     pub fn entities(&self) -> impl Iterator<Item = &Arc<Entity>> {
         self.members.iter().flat_map(|member| member.tree.entities())
+    }
+
+    /// All entities that may have findings, dead ones too.
+    pub fn noted(&self) -> impl Iterator<Item = &Arc<Entity>> {
+        self.members.iter().flat_map(|member| member.tree.noted())
     }
 
     /// The living entity with this key.

@@ -125,6 +125,12 @@ impl Entity {
         self.findings.0.get_or_init(|| find(self).into_boxed_slice())
     }
 
+    /// Whether the entity has findings, or nobody has looked for them yet.
+    #[must_use]
+    pub fn may_have_findings(&self) -> bool {
+        self.findings.0.get().is_none_or(|findings| !findings.is_empty())
+    }
+
     /// History of one tracked field.
     #[must_use]
     pub fn history(&self, field: Field) -> History {

@@ -11,9 +11,12 @@ use super::Publish;
 use super::snapshots::Snapshots;
 
 /// Facts after which a snapshot is due.
-const FACTS_PER_SNAPSHOT: usize = 50_000;
-/// Engine time after which one is due when there is anything to write.
-const SNAPSHOT_EVERY_MS: i64 = 1_000;
+const FACTS_PER_SNAPSHOT: usize = 250_000;
+/// Engine time after which one is due when there are facts to write: a restart reads at the most so
+/// much of the log again.
+const SNAPSHOT_EVERY_MS: i64 = 10_000;
+/// The same while actions wait: they leave the hub only once a snapshot holds them.
+const ACTIONS_WAIT_MS: i64 = 1_000;
 
 /// A question to the engine.
 pub type Ask = Box<dyn FnOnce(&mut Engine) + Send>;
@@ -87,7 +90,7 @@ impl Core {
             (self.publish)(effects);
             crate::crash::point("engine.after_publish");
             let is_unsaved = unsaved > 0 || self.snapshots.has_actions();
-            let save_at = saved_at + SNAPSHOT_EVERY_MS;
+            let save_at = saved_at + if self.snapshots.has_actions() { ACTIONS_WAIT_MS } else { SNAPSHOT_EVERY_MS };
             let is_due = unsaved >= FACTS_PER_SNAPSHOT || (is_unsaved && self.engine.now() >= save_at);
             if is_due && self.snapshots.is_idle() {
                 self.snapshots.write(self.engine.take_snapshot())?;

@@ -30,8 +30,9 @@ pub(crate) use snapshots::write as write_snapshot;
 
 /// Jobs that may wait for the log writer.
 const JOBS_WAITING_MAX: usize = 1_024;
-/// Group commits that may wait for the engine.
-const INPUTS_WAITING_MAX: usize = 64;
+/// Group commits that may wait for the engine. Few: while it is busy the next one grows, and each
+/// customer that it touches is evaluated once for all of it.
+const INPUTS_WAITING_MAX: usize = 2;
 
 /// What one caller wants in the log, as one atom.
 pub struct Job {

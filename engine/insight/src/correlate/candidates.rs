@@ -1,8 +1,5 @@
 //! What speaks for an order as the cause of a billing event (spec 7.2).
 
-use std::sync::Arc;
-
-use jiff::civil::Date;
 use ontology::entity::ServiceOrder;
 use ontology::status::{DispatchOutcome, ServiceOrderStatus, ServiceOrderType};
 use ontology::{EntityKind, Field, FieldReader, Money};
@@ -10,7 +7,7 @@ use smallvec::SmallVec;
 use state::Entity;
 use state::composite::Micros;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Order};
 use super::subjects::{Direction, Subject};
 use super::{Candidate, SUGGESTED_MIN, Signal, Verdict};
 use crate::words;
@@ -23,46 +20,45 @@ const AFTER_MAX_DAYS: i64 = 5;
 /// The orders that score high enough to be shown, best first; ties by nearness, then by id. Their
 /// verdicts are still to be given.
 pub(super) fn rank(subject: &Subject<'_>, ledger: &Ledger<'_>) -> Vec<Candidate> {
-    let dated = ledger.orders.iter().zip(&ledger.order_days);
-    let scored = dated.filter_map(|(order, day)| score(order, *day, subject, ledger));
-    let mut candidates: Vec<Candidate> = scored.filter(|candidate| candidate.score >= SUGGESTED_MIN).collect();
+    let mut candidates: Vec<Candidate> =
+        ledger.orders.iter().filter_map(|order| score(order, subject, ledger)).collect();
     let distance = |candidate: &Candidate| candidate.gap_days.map_or(i32::MAX, i32::saturating_abs);
     candidates
         .sort_by(|a, b| b.score.cmp(&a.score).then(distance(a).cmp(&distance(b))).then_with(|| a.order.cmp(&b.order)));
     candidates
 }
 
-fn score(order: &Arc<Entity>, day: Option<Date>, subject: &Subject<'_>, ledger: &Ledger<'_>) -> Option<Candidate> {
-    let is_explicit = subject.names(&order.key.id);
+fn score(order: &Order<'_>, subject: &Subject<'_>, ledger: &Ledger<'_>) -> Option<Candidate> {
+    let is_explicit = subject.names(order.id());
     // Calendar days from the order's date to the invoice's.
-    let gap_days = day.zip(subject.billed_on).map(|(effective, billed)| words::days_between(effective, billed));
+    let gap_days = order.day.zip(subject.billed_on).map(|(effective, billed)| words::days_between(effective, billed));
     let is_near = gap_days.is_some_and(|days| (-AFTER_MAX_DAYS..=BEFORE_MAX_DAYS).contains(&days));
     if !is_explicit && !is_near {
         return None;
     }
-    let fields = ServiceOrder::read(order.as_ref());
     let mut weights: SmallVec<[(Signal, f64); 4]> = SmallVec::new();
     if is_explicit {
         weights.push((Signal::ExplicitReference, 0.95));
     }
-    if subject.shares_case(order) {
+    if subject.shares_case(order.entity) {
         weights.push((Signal::BridgedByCase, 0.60));
     }
-    if !is_explicit && fields.asset_id.is_some_and(|asset| is_billed_asset(asset, subject, ledger)) {
+    if !is_explicit && order.fields.asset_id.is_some_and(|asset| is_billed_asset(asset, subject, ledger)) {
         weights.push((Signal::SameAsset, 0.60));
     }
-    if explains(order, &fields, subject, ledger) {
+    if explains(order, subject, ledger) {
         weights.push((Signal::TypeExplains, 0.60));
     }
-    weights.extend(amount_weight(order, &fields, subject, ledger));
+    weights.extend(amount_weight(order, subject, ledger));
     if let Some(days) = gap_days {
         let nearness = 0.40 * (1.0 - small(days.abs()) / small(BEFORE_MAX_DAYS)).max(0.0);
         weights.push((Signal::Nearness, nearness));
     }
-    let link_confidence = ledger.composite.link_confidence(&subject.entity.key, &order.key);
-    Some(Candidate {
-        order: order.key.clone(),
-        score: combine(&weights, link_confidence),
+    let link_confidence = ledger.link_confidence(&subject.entity.key, &order.entity.key);
+    let score = combine(&weights, link_confidence);
+    (score >= SUGGESTED_MIN).then(|| Candidate {
+        order: order.entity.key.clone(),
+        score,
         factors: weights.iter().map(|(signal, weight)| (*signal, micros(*weight))).collect(),
         gap_days: gap_days.and_then(|days| i32::try_from(days).ok()),
         verdict: Verdict::Uncorrelated,
@@ -89,14 +85,15 @@ fn small(days: i64) -> f64 {
 /// Whether the invoice bills for work on this equipment under another order.
 fn is_billed_asset(asset: &str, subject: &Subject<'_>, ledger: &Ledger<'_>) -> bool {
     let mut named = subject.named_orders().filter_map(|id| ledger.order(id));
-    named.any(|order| order.text(Field::AssetId) == Some(asset))
+    named.any(|order| order.fields.asset_id == Some(asset))
 }
 
 /// Whether work like this makes bills go that way, or, if the customer says that nothing was
 /// delivered, whether that is so.
-fn explains(order: &Entity, fields: &ServiceOrder<'_>, subject: &Subject<'_>, ledger: &Ledger<'_>) -> bool {
+fn explains(order: &Order<'_>, subject: &Subject<'_>, ledger: &Ledger<'_>) -> bool {
+    let fields = &order.fields;
     match subject.direction {
-        Direction::Undelivered => is_undone(fields) || is_visit_unfixed(order, ledger),
+        Direction::Undelivered => is_undone(fields) || is_visit_unfixed(order.entity, ledger),
         Direction::Up => fields.type_name.known().is_some_and(|word| raises(word, fields.billable == Some(true))),
         Direction::Down => fields.type_name.known().is_some_and(lowers),
     }
@@ -145,15 +142,10 @@ fn lowers(order_type: ServiceOrderType) -> bool {
 
 /// Weight of the amount against the order's estimate: of its own lines if it has some, else of what
 /// is out of the ordinary.
-fn amount_weight(
-    order: &Entity,
-    fields: &ServiceOrder<'_>,
-    subject: &Subject<'_>,
-    ledger: &Ledger<'_>,
-) -> Option<(Signal, f64)> {
-    let estimate = words::money(fields.estimate, fields.currency).filter(|estimate| estimate.minor > 0)?;
+fn amount_weight(order: &Order<'_>, subject: &Subject<'_>, ledger: &Ledger<'_>) -> Option<(Signal, f64)> {
+    let estimate = order.estimate.filter(|estimate| estimate.minor > 0)?;
     let bill = subject.bill?;
-    let own = bill.lines_for(&order.key.id).try_fold(None, |sum: Option<i64>, line| {
+    let own = bill.lines_for(order.id()).try_fold(None, |sum: Option<i64>, line| {
         let converted = ledger.convert(line.amount, estimate.currency, bill)?;
         Some(Some(sum.unwrap_or(0).saturating_add(converted.minor)))
     })?;

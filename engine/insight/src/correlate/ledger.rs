@@ -4,11 +4,12 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use ontology::entity::{CreditNote, Dispute, Invoice, InvoiceLine};
+use ontology::entity::{CreditNote, Dispute, Invoice, InvoiceLine, ServiceOrder};
 use ontology::money::div_half_even;
 use ontology::status::{CreditNoteStatus, InvoiceStatus};
-use ontology::{Coded, Currency, EntityKey, EntityKind, Field, FieldReader, Millis, Money};
+use ontology::{Coded, Currency, EntityKey, EntityKind, Field, FieldReader, Money};
 use smallvec::SmallVec;
+use state::composite::Micros;
 use state::{Composite, Entity};
 
 use crate::context::Context;
@@ -100,6 +101,31 @@ fn is_tax(line_type: &str) -> bool {
     line_type.eq_ignore_ascii_case("TAX")
 }
 
+/// A service order, read once for all subjects that it may explain.
+#[derive(Debug)]
+pub(super) struct Order<'a> {
+    pub entity: &'a Arc<Entity>,
+    pub fields: ServiceOrder<'a>,
+    /// The day on which it takes effect.
+    pub day: Option<Date>,
+    /// What it was to cost, in its own currency.
+    pub estimate: Option<Money>,
+}
+
+impl<'a> Order<'a> {
+    fn read(entity: &'a Arc<Entity>, context: &Context<'_>) -> Self {
+        let fields = ServiceOrder::read(entity.as_ref());
+        // It takes effect when it is completed, else when it is planned for.
+        let effective_at = fields.completed_at.or(fields.scheduled_at);
+        let day = effective_at.map(|at| words::civil_date(at, &context.settings.business_tz));
+        Order { entity, fields, day, estimate: words::money(fields.estimate, fields.currency) }
+    }
+
+    pub fn id(&self) -> &'a str {
+        self.entity.key.id.as_str()
+    }
+}
+
 /// What was billed for one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Billed {
@@ -121,9 +147,7 @@ pub(super) struct Ledger<'a> {
     /// In the order of members and ids.
     pub bills: Vec<Bill<'a>>,
     /// Living service orders, in the order of members and ids.
-    pub orders: Vec<&'a Arc<Entity>>,
-    /// The day on which each of them takes effect.
-    pub order_days: Vec<Option<Date>>,
+    pub orders: Vec<Order<'a>>,
     /// Living cases that list what they are about.
     pub naming_cases: Vec<&'a Arc<Entity>>,
     /// Living disputes that name an invoice, with its id.
@@ -135,24 +159,13 @@ pub(super) struct Ledger<'a> {
 impl<'a> Ledger<'a> {
     pub fn open(composite: &'a Composite, context: &'a Context<'a>) -> Self {
         let bills = composite.of_kind(EntityKind::Invoice).map(Bill::read).collect();
-        let orders: Vec<&Arc<Entity>> = composite.of_kind(EntityKind::ServiceOrder).collect();
-        let day_of =
-            |order: &&Arc<Entity>| Some(words::civil_date(Self::effective_at(order)?, &context.settings.business_tz));
-        let order_days = orders.iter().map(day_of).collect();
+        let orders = composite.of_kind(EntityKind::ServiceOrder).map(|order| Order::read(order, context)).collect();
         let cases = composite.of_kind(EntityKind::Case);
         let naming_cases = cases.filter(|case| case.get(Field::RelatedRefs).items().next().is_some()).collect();
         let disputes = composite.of_kind(EntityKind::Dispute);
         let disputes = disputes.filter_map(|dispute| Some((dispute.text(Field::InvoiceRef)?, dispute))).collect();
-        let mut ledger = Ledger {
-            composite,
-            context,
-            bills,
-            orders,
-            order_days,
-            naming_cases,
-            disputes,
-            asked_for_rate: Cell::new(false),
-        };
+        let mut ledger =
+            Ledger { composite, context, bills, orders, naming_cases, disputes, asked_for_rate: Cell::new(false) };
         ledger.add_line_rows();
         ledger.add_credits();
         ledger
@@ -162,8 +175,16 @@ impl<'a> Ledger<'a> {
         self.bills.iter().find(|bill| bill.id() == id)
     }
 
-    pub fn order(&self, id: &str) -> Option<&'a Arc<Entity>> {
-        self.orders.iter().copied().find(|order| order.key.id == id)
+    pub fn order(&self, id: &str) -> Option<&Order<'a>> {
+        self.orders.iter().find(|order| order.id() == id)
+    }
+
+    /// Confidence that two of the customer's records are one customer's.
+    pub fn link_confidence(&self, left: &EntityKey, right: &EntityKey) -> Micros {
+        match self.composite.members.as_slice() {
+            [_] => 1_000_000,
+            _ => self.composite.link_confidence(left, right),
+        }
     }
 
     /// Lines that arrive as rows of their own stand for those within the invoice.
@@ -233,11 +254,6 @@ impl<'a> Ledger<'a> {
         let day = words::date(bill.invoice.issued_at?, &self.context.settings.business_tz);
         let key = (amount.currency.code().to_owned(), to.code().to_owned(), day);
         amount.convert(to, *self.context.reference.rates.get(&key)?)
-    }
-
-    /// When an order took or takes effect: its completion, else its schedule.
-    pub fn effective_at(order: &Entity) -> Option<Millis> {
-        order.time(Field::CompletedAt).or_else(|| order.time(Field::ScheduledAt))
     }
 }
 

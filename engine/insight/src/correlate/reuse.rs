@@ -25,15 +25,13 @@ const KINDS: [EntityKind; 6] = [
     EntityKind::FieldDispatch,
 ];
 
-/// Whether what was concluded about billing still holds: same records, same membership, same day,
-/// and no exchange rate in it.
+/// Whether what was concluded about billing still holds for the same members and side inputs: same
+/// records, same day, and no exchange rate in it.
 pub(crate) fn still_holds(before: &Before<'_>, composite: &Composite, context: &Context<'_>) -> bool {
     let zone = &context.settings.business_tz;
+    let trees = before.composite.members.iter().zip(&composite.members);
     !before.derived.billing.depends_on_rates
-        && before.composite.members.len() == composite.members.len()
-        && before.composite.members.iter().zip(&composite.members).all(|(was, is)| {
-            was.key == is.key && was.confidence == is.confidence && is_same_billing(&was.tree, &is.tree)
-        })
+        && trees.into_iter().all(|(was, is)| is_same_billing(&was.tree, &is.tree))
         && (before.now == context.now || words::civil_date(before.now, zone) == words::civil_date(context.now, zone))
 }
 
@@ -49,17 +47,14 @@ pub(crate) fn take_over(before: &Derived, derived: &mut Derived) {
 
 fn is_same_billing(was: &Arc<PartyTree>, is: &Arc<PartyTree>) -> bool {
     Arc::ptr_eq(was, is)
-        || KINDS.into_iter().all(|kind| is_same(was.of_kind(kind), is.of_kind(kind)))
-            && has_same_naming_cases(was.of_kind(EntityKind::Case), is.of_kind(EntityKind::Case))
-}
-
-fn is_same(was: &[Arc<Entity>], is: &[Arc<Entity>]) -> bool {
-    was.len() == is.len() && was.iter().zip(is).all(|(was, is)| Arc::ptr_eq(was, is))
+        || KINDS.into_iter().all(|kind| was.has_same(is, kind))
+            && (was.has_same(is, EntityKind::Case)
+                || has_same_naming_cases(was.of_kind(EntityKind::Case), is.of_kind(EntityKind::Case)))
 }
 
 /// Whether no case that lists what it is about came, went or changed.
 fn has_same_naming_cases(was: &[Arc<Entity>], is: &[Arc<Entity>]) -> bool {
-    is_same(was, is) || (names_only_known(is, was) && names_only_known(was, is))
+    names_only_known(is, was) && names_only_known(was, is)
 }
 
 /// Whether every case that stands in `others` differently, or not at all, lists nothing.

@@ -217,9 +217,9 @@ fn grounds(subject: &Subject<'_>, candidates: &[Candidate], ledger: &Ledger<'_>)
     }
     let accepted = candidates.first();
     for order in candidates.iter().filter_map(|candidate| ledger.order(&candidate.order.id)) {
-        subjects.push(order.key.clone());
+        subjects.push(order.entity.key.clone());
         cited.push(Cited::new(
-            order,
+            order.entity,
             &[Field::Type, Field::Status, Field::CompletedAt, Field::ScheduledAt, Field::Estimate],
         ));
     }
@@ -244,13 +244,13 @@ fn sentence(subject: &Subject<'_>, candidates: &[Candidate], verdict: Verdict, l
     };
     let best = candidates.first().filter(|candidate| candidate.is_accepted())?;
     let order = ledger.order(&best.order.id)?;
-    let type_words = words::coded(order.coded::<ontology::status::ServiceOrderType>(Field::Type))?;
+    let type_words = words::coded(order.fields.type_name)?;
     let context = ledger.context;
-    let executed = words::when(order.time(Field::CompletedAt)?, context.now, &context.settings.business_tz);
+    let executed = words::when(order.fields.completed_at?, context.now, &context.settings.business_tz);
     Some(format!(
         "Invoice {what} for Account {} correlates with SAP service order {} ({type_words}) executed {executed} — {}.",
         account_id(ledger.composite)?,
-        order.key.id,
+        order.id(),
         verdict.words()?,
     ))
 }

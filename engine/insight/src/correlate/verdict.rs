@@ -1,6 +1,5 @@
 //! What orders say about a charge (spec 7.3).
 
-use ontology::entity::ServiceOrder;
 use ontology::status::ServiceOrderStatus;
 use ontology::{EntityKey, FindingSeverity};
 
@@ -47,14 +46,14 @@ fn is_blocked(key: &EntityKey, derived: &Derived) -> bool {
 
 fn verdict_of(candidate: &Candidate, subject: &Subject<'_>, ledger: &Ledger<'_>, derived: &Derived) -> Verdict {
     let Some(order) = ledger.order(&candidate.order.id) else { return Verdict::Uncorrelated };
-    let fields = ServiceOrder::read(order.as_ref());
+    let (key, fields) = (&order.entity.key, &order.fields);
     let invoice = subject.bill.map(|bill| &bill.entity.key);
     let has = |kind: AnomalyKind| {
         let mut anomalies = derived.anomalies.iter().filter(|anomaly| anomaly.kind == kind);
-        anomalies.any(|anomaly| anomaly.order.as_ref() == Some(&order.key) && Some(&anomaly.invoice) == invoice)
+        anomalies.any(|anomaly| anomaly.order.as_ref() == Some(key) && Some(&anomaly.invoice) == invoice)
     };
-    let is_billed_visit_unfixed = subject.names(&order.key.id) && is_visit_unfixed(order, ledger);
-    let is_contrary = is_undone(&fields) || has(AnomalyKind::DuplicateCharge) || is_billed_visit_unfixed;
+    let is_billed_visit_unfixed = subject.names(&key.id) && is_visit_unfixed(order.entity, ledger);
+    let is_contrary = is_undone(fields) || has(AnomalyKind::DuplicateCharge) || is_billed_visit_unfixed;
     let is_explained = candidate.factors.iter().any(|(signal, _)| *signal == Signal::TypeExplains);
     let is_completed = fields.status.known() == Some(ServiceOrderStatus::Completed);
     if has(AnomalyKind::EstimateDeviation) {

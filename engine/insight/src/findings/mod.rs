@@ -5,6 +5,8 @@ mod plausible;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use compact_str::CompactString;
 use ontology::entity::fields_of;
 use ontology::{Field, FieldReader, Finding, FindingKind, FindingSeverity, ValueRef};
@@ -57,9 +59,24 @@ pub fn severity_of(kind: FindingKind) -> FindingSeverity {
 
 /// Adds the findings of all records of a customer, in no order.
 pub(crate) fn collect(composite: &Composite, derived: &mut Derived) {
-    for entity in composite.entities() {
+    for entity in composite.noted() {
         derived.findings.extend_from_slice(entity.findings_or(of));
     }
+}
+
+/// Whether the records of both states have the same findings.
+pub(crate) fn are_same(before: &Composite, after: &Composite) -> bool {
+    let told = |composite: &Composite| -> Vec<Finding> {
+        composite.noted().flat_map(|entity| entity.findings_or(of)).cloned().collect()
+    };
+    // Records never change in place, so the same addresses are the same findings.
+    if before.noted().map(Arc::as_ptr).eq(after.noted().map(Arc::as_ptr)) {
+        return true;
+    }
+    let (mut before, mut after) = (told(before), told(after));
+    before.sort_unstable();
+    after.sort_unstable();
+    before == after
 }
 
 fn collect_of(entity: &Entity, findings: &mut Vec<Finding>) {

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use state::history::Stretch;
 use state::{Composite, Entity};
 
-use super::related::{amount_of, cases_of, compared_fields};
+use super::related::{Related, amount_of, compared_fields};
 use super::spans::{Runs, Span, noticed_at};
 use super::{DiscrepancyState, Resolution, Rule};
 use crate::context::Context;
@@ -21,11 +21,11 @@ use crate::words;
 pub(super) fn judge(
     rule: &Rule,
     counterpart: &Arc<Entity>,
-    composite: &Composite,
+    related: &Related<'_>,
     context: &Context<'_>,
     derived: &mut Derived,
 ) {
-    let Some((basis, cases)) = cases_of(counterpart, composite, &derived.correlations) else { return };
+    let Some((basis, cases)) = related.cases_of(counterpart, &derived.correlations) else { return };
     let contradicts = |status: ValueRef<'_>| (rule.contradicts)(counterpart.key.kind, status);
     let theirs = Runs::of(counterpart, contradicts);
     if theirs.spans.is_empty() {
@@ -38,7 +38,7 @@ pub(super) fn judge(
         if let Some(at) = history.wake_at {
             derived.wake(at);
         }
-        if let Some(discrepancy) = pair.discrepancy(&history, composite, context) {
+        if let Some(discrepancy) = pair.discrepancy(&history, related.composite, context) {
             if let DiscrepancyState::Waived { until: Some(until), .. } = &discrepancy.state {
                 derived.wake(*until);
             }

@@ -20,6 +20,7 @@ use state::{Composite, Entity};
 
 use crate::context::Context;
 use crate::derived::{Derived, Severity};
+use crate::evaluate::Before;
 
 pub(crate) use related::names;
 pub use spans::Span;
@@ -151,16 +152,23 @@ impl DiscrepancyState {
     }
 }
 
+/// Whether what was concluded about contradictions still holds for the same members, side inputs
+/// and conclusions about billing: those rest on every kind that rules compare but cases.
+pub(crate) fn still_holds(before: &Before<'_>, composite: &Composite, context: &Context<'_>) -> bool {
+    before.derived.wake_at.is_none_or(|at| at > context.now) && before.has_same(composite, EntityKind::Case)
+}
+
 /// Applies every rule to a customer. Correlations must have been concluded before: a relation may
 /// be inferred from one.
 pub(crate) fn evaluate(composite: &Composite, context: &Context<'_>, derived: &mut Derived) {
     if composite.members.iter().all(|member| member.tree.of_kind(EntityKind::Case).is_empty()) {
         return;
     }
+    let related = related::Related::new(composite);
     for rule in ALL {
         for kind in rule.counterparts {
             for entity in composite.members.iter().flat_map(|member| member.tree.of_kind(*kind)) {
-                life::judge(rule, entity, composite, context, derived);
+                life::judge(rule, entity, &related, context, derived);
             }
         }
     }

@@ -12,45 +12,63 @@ use crate::derived::{Basis, Correlation};
 /// Cases that a record belongs to.
 pub(super) type Cases<'a> = SmallVec<[&'a Arc<Entity>; 1]>;
 
-/// The cases of `record` on the strongest basis that gives any: a stored reference, else a common
-/// neighbour, else an accepted correlation. Weaker bases are not asked, or an invoice that an old
-/// case once named would tie every later dispute to that case.
-pub(super) fn cases_of<'a>(
-    record: &Entity,
-    composite: &'a Composite,
-    correlations: &[Correlation],
-) -> Option<(Basis, Cases<'a>)> {
-    let neighbours = neighbours(record, composite);
-    let bases = [
-        (Basis::Explicit, referring(record, composite)),
-        (Basis::Bridged, neighbours.iter().flat_map(|key| cases_of_key(key, composite)).collect()),
-        (Basis::Inferred, inferred(record, &neighbours, composite, correlations)),
-    ];
-    bases.into_iter().find(|(_, cases)| !cases.is_empty()).map(|(basis, mut cases)| {
-        cases.sort_by(|a, b| a.key.cmp(&b.key));
-        cases.dedup_by(|a, b| a.key == b.key);
-        (basis, cases)
-    })
+/// A customer with those of its cases that list what they are about: they are asked once for all
+/// records that are compared.
+pub(super) struct Related<'a> {
+    pub(super) composite: &'a Composite,
+    naming: SmallVec<[&'a Arc<Entity>; 4]>,
+}
+
+impl<'a> Related<'a> {
+    pub(super) fn new(composite: &'a Composite) -> Self {
+        let cases = composite.members.iter().flat_map(|member| member.tree.of_kind(EntityKind::Case));
+        let naming = cases.filter(|case| case.get(Field::RelatedRefs).items().next().is_some()).collect();
+        Related { composite, naming }
+    }
+
+    /// The cases of `record` on the strongest basis that gives any: a stored reference, else a
+    /// common neighbour, else an accepted correlation. Weaker bases are not asked, or an invoice
+    /// that an old case once named would tie every later dispute to that case.
+    pub(super) fn cases_of(&self, record: &Entity, correlations: &[Correlation]) -> Option<(Basis, Cases<'a>)> {
+        let found = |basis, mut cases: Cases<'a>| {
+            cases.sort_by(|a, b| a.key.cmp(&b.key));
+            cases.dedup_by(|a, b| a.key == b.key);
+            (!cases.is_empty()).then_some((basis, cases))
+        };
+        found(Basis::Explicit, self.referring(record)).or_else(|| {
+            let neighbours = neighbours(record, self.composite);
+            let bridged = || neighbours.iter().flat_map(|key| self.cases_of_key(key)).collect();
+            found(Basis::Bridged, bridged())
+                .or_else(|| found(Basis::Inferred, self.inferred(record, &neighbours, correlations)))
+        })
+    }
+
+    /// The case that the record names and the cases that name it.
+    fn referring(&self, record: &Entity) -> Cases<'a> {
+        let key = |id| EntityKey::new(EntityKind::Case, id);
+        let named = record.text(Field::CaseRef).and_then(|id| find(self.composite, &key(id)));
+        let naming = self.naming.iter().copied().filter(|case| names(case, &record.key));
+        named.into_iter().chain(naming).collect()
+    }
+
+    fn cases_of_key(&self, key: &EntityKey) -> Cases<'a> {
+        find(self.composite, key).map_or_else(SmallVec::new, |record| self.referring(record))
+    }
+
+    /// The cases of the service orders that the record, or its invoice, is accepted to follow from.
+    fn inferred(&self, record: &Entity, neighbours: &[EntityKey], correlations: &[Correlation]) -> Cases<'a> {
+        correlations
+            .iter()
+            .filter(|correlation| correlation.subject == record.key || neighbours.contains(&correlation.subject))
+            .filter_map(|correlation| correlation.accepted())
+            .flat_map(|candidate| self.cases_of_key(&candidate.order))
+            .collect()
+    }
 }
 
 /// Any entity of the customer, a deleted one too: its history still tells when it contradicted.
 fn find<'a>(composite: &'a Composite, key: &EntityKey) -> Option<&'a Arc<Entity>> {
     composite.members.iter().find_map(|member| member.tree.get(key))
-}
-
-/// The case that the record names and the cases that name it.
-fn referring<'a>(record: &Entity, composite: &'a Composite) -> Cases<'a> {
-    let named = record.text(Field::CaseRef).and_then(|id| find(composite, &EntityKey::new(EntityKind::Case, id)));
-    let naming = composite
-        .members
-        .iter()
-        .flat_map(|member| member.tree.of_kind(EntityKind::Case))
-        .filter(|case| names(case, &record.key));
-    named.into_iter().chain(naming).collect()
-}
-
-fn cases_of_key<'a>(key: &EntityKey, composite: &'a Composite) -> Cases<'a> {
-    find(composite, key).map_or_else(SmallVec::new, |record| referring(record, composite))
 }
 
 /// Whether the case lists the record among what it is about.
@@ -84,21 +102,6 @@ fn neighbours(record: &Entity, composite: &Composite) -> SmallVec<[EntityKey; 3]
         kind => debug_assert!(kind == EntityKind::ServiceOrder, "no rule compares a case with a {kind:?}"),
     }
     found
-}
-
-/// The cases of the service orders that the record, or its invoice, is accepted to follow from.
-fn inferred<'a>(
-    record: &Entity,
-    neighbours: &[EntityKey],
-    composite: &'a Composite,
-    correlations: &[Correlation],
-) -> Cases<'a> {
-    correlations
-        .iter()
-        .filter(|correlation| correlation.subject == record.key || neighbours.contains(&correlation.subject))
-        .filter_map(|correlation| correlation.accepted())
-        .flat_map(|candidate| cases_of_key(&candidate.order, composite))
-        .collect()
 }
 
 /// The amount that a record is about, with its currency or that of its invoice.

@@ -202,7 +202,7 @@ pub fn changed_paths(before: &CustomerView, after: &CustomerView) -> u32 {
             && before.members.iter().zip(&after.members).all(|(old, new)| {
                 old.key == new.key
                     && (Arc::ptr_eq(&old.tree, &new.tree)
-                        || kinds.iter().all(|kind| is_same_run(old.tree.of_kind(*kind), new.tree.of_kind(*kind))))
+                        || kinds.iter().all(|kind| old.tree.has_same(&new.tree, *kind)))
             });
         if !is_same {
             paths |= 1 << bit;
@@ -212,11 +212,6 @@ pub fn changed_paths(before: &CustomerView, after: &CustomerView) -> u32 {
         paths |= DERIVED_PATHS.iter().enumerate().map(|(place, _)| 1 << (PATHS.len() + place)).sum::<u32>();
     }
     paths
-}
-
-/// Whether both runs are the same records in the same state. Records never change in place.
-fn is_same_run(old: &[Arc<Entity>], new: &[Arc<Entity>]) -> bool {
-    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| Arc::ptr_eq(old, new))
 }
 
 /// The names of the fields in `paths`.

@@ -27,16 +27,11 @@ pub fn entity_of(key: &EntityKey, rows: &[Row<'_>]) -> Entity {
 
 fn row_bytes(key: &EntityKey, row: &Row<'_>) -> Vec<u8> {
     let mut deliveries = Deliveries::default();
-    let mut cells = Vec::new();
-    for cell in row.cells() {
-        cells.push(cell.field.code());
-        cells.push(deliveries.place_of(cell.from) | if cell.is_conflict { 0x80 } else { 0 });
-        cell.value.encode(&mut cells);
-    }
+    let cells = cells_bytes(row, &mut deliveries);
     let marks =
         [row.revived(), row.deleted(), row.gap()].map(|fact| fact.map_or(NOWHERE, |fact| deliveries.place_of(fact)));
-    let mut out = Vec::new();
-    put_bytes(&mut out, &cells);
+    let mut out = u32::try_from(cells.len()).expect("a row of a test is short").to_le_bytes().to_vec();
+    out.extend(cells);
     out.push(row.key.system.code());
     put_bytes(&mut out, row.key.object.as_bytes());
     put_bytes(&mut out, row.key.record_id.as_bytes());
@@ -59,6 +54,19 @@ fn row_bytes(key: &EntityKey, row: &Row<'_>) -> Vec<u8> {
         }
     }
     out
+}
+
+/// Count and width of ends, then fields, then ends, then what the fields hold.
+fn cells_bytes<'a>(row: &Row<'a>, deliveries: &mut Deliveries<'a>) -> Vec<u8> {
+    let (mut fields, mut ends, mut entries) = (Vec::new(), Vec::new(), Vec::new());
+    for cell in row.cells() {
+        fields.push(cell.field.code());
+        entries.push(deliveries.place_of(cell.from) | if cell.is_conflict { 0x80 } else { 0 });
+        cell.value.encode(&mut entries);
+        ends.extend(u16::try_from(entries.len()).expect("a row of a test is short").to_le_bytes());
+    }
+    let count = u8::try_from(fields.len()).expect("fields have codes below 256, each once");
+    [vec![count, 2], fields, ends, entries].concat()
 }
 
 /// Deliveries that a row rests on, each once.

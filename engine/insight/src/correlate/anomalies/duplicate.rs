@@ -12,7 +12,7 @@ pub(super) const RULE: AnomalyRule = AnomalyRule { kinds: &[AnomalyKind::Duplica
 
 fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
     for order in &ledger.orders {
-        let id = order.key.id.as_str();
+        let id = order.id();
         let naming = ledger.bills.iter().filter(|bill| bill.is_standing() && bill.lines_for(id).next().is_some());
         let mut bills: Vec<&Bill<'_>> = naming.collect();
         bills.sort_by_key(|bill| (bill.invoice.issued_at, bill.id()));

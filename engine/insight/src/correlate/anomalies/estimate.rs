@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use ontology::entity::ServiceOrder;
 use ontology::{EntityKey, Field, FindingKind, Money};
-use state::Entity;
 
 use super::{AnomalyRule, Measured, anomaly};
 use crate::correlate::AnomalyKind;
-use crate::correlate::ledger::{Bill, Billed, Ledger};
+use crate::correlate::ledger::{Bill, Billed, Ledger, Order};
 use crate::derived::Derived;
 use crate::findings::finding;
 use crate::words;
@@ -19,9 +18,9 @@ pub(super) const RULE: AnomalyRule = AnomalyRule { kinds: &[AnomalyKind::Estimat
 
 fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
     for order in &ledger.orders {
-        let fields = ServiceOrder::read(order.as_ref());
-        let Some(estimate) = estimate_of(&fields, order, ledger) else { continue };
-        let billed = match ledger.billed_for(&order.key.id, estimate.currency) {
+        let key = &order.entity.key;
+        let Some(estimate) = estimate_of(order, ledger) else { continue };
+        let billed = match ledger.billed_for(&key.id, estimate.currency) {
             Billed::Nothing => continue,
             Billed::NoRate { bill } => {
                 let bill = &ledger.bills[bill];
@@ -31,14 +30,14 @@ fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
             }
             Billed::Amount(billed) => billed,
         };
-        let only_overrun = is_milestone(&fields) && !has_final_bill(&order.key, ledger);
+        let only_overrun = is_milestone(&order.fields) && !has_final_bill(key, ledger);
         if !deviates(billed.minor, estimate.minor) || (only_overrun && billed.minor < estimate.minor) {
             continue;
         }
-        let Some((bill, others)) = bills_for(&order.key, ledger) else { continue };
+        let Some((bill, others)) = bills_for(key, ledger) else { continue };
         let measured = Measured { expected: Some(estimate), actual: Some(billed) };
-        let mut found = anomaly(AnomalyKind::EstimateDeviation, bill, Some(&order.key.id), &others, measured, ledger);
-        found.sentence = Some(sentence(bill, order, &fields, billed, estimate));
+        let mut found = anomaly(AnomalyKind::EstimateDeviation, bill, Some(&key.id), &others, measured, ledger);
+        found.sentence = Some(sentence(bill, order, billed, estimate));
         Arc::make_mut(&mut derived.anomalies).push(found);
     }
 }
@@ -49,10 +48,13 @@ fn deviates(billed: i64, estimate: i64) -> bool {
 }
 
 /// The order's estimate; an order without a currency has that of the invoices that name it.
-fn estimate_of(fields: &ServiceOrder<'_>, order: &Entity, ledger: &Ledger<'_>) -> Option<Money> {
-    let naming = || ledger.bills.iter().find(|bill| bill.lines_for(&order.key.id).next().is_some());
-    let currency = fields.currency.or_else(|| naming().and_then(|bill| bill.invoice.currency));
-    words::money(fields.estimate, currency).filter(|estimate| estimate.minor >= 0)
+fn estimate_of(order: &Order<'_>, ledger: &Ledger<'_>) -> Option<Money> {
+    let naming = || ledger.bills.iter().find(|bill| bill.lines_for(order.id()).next().is_some());
+    let estimate = match order.fields.currency {
+        Some(_) => order.estimate,
+        None => words::money(order.fields.estimate, naming().and_then(|bill| bill.invoice.currency)),
+    };
+    estimate.filter(|estimate| estimate.minor >= 0)
 }
 
 fn is_milestone(fields: &ServiceOrder<'_>) -> bool {
@@ -73,13 +75,13 @@ fn bills_for<'l, 'a>(order: &EntityKey, ledger: &'l Ledger<'a>) -> Option<(&'l B
     Some((newest, bills))
 }
 
-fn sentence(bill: &Bill<'_>, order: &Entity, fields: &ServiceOrder<'_>, billed: Money, estimate: Money) -> String {
-    let type_words = words::coded(fields.type_name).map(|words| format!(" ({words})")).unwrap_or_default();
+fn sentence(bill: &Bill<'_>, order: &Order<'_>, billed: Money, estimate: Money) -> String {
+    let type_words = words::coded(order.fields.type_name).map(|words| format!(" ({words})")).unwrap_or_default();
     format!(
         "Oracle invoice #{} bills {} for SAP service order {}{type_words} against an estimate of {} — flagging for billing review.",
         bill.id(),
         billed.display(),
-        order.key.id,
+        order.id(),
         estimate.display(),
     )
 }

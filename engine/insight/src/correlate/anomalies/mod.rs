@@ -54,9 +54,9 @@ fn anomaly(
     let mut cited = vec![Cited::new(bill.entity, COMPARED)];
     let mut link_confidence = 1_000_000;
     if let Some(order) = order {
-        subjects.push(order.key.clone());
-        cited.push(Cited::new(order, &[Field::Status, Field::Type, Field::Estimate]));
-        link_confidence = ledger.composite.link_confidence(&bill.entity.key, &order.key);
+        subjects.push(order.entity.key.clone());
+        cited.push(Cited::new(order.entity, &[Field::Status, Field::Type, Field::Estimate]));
+        link_confidence = ledger.link_confidence(&bill.entity.key, &order.entity.key);
     }
     cited.extend(others.iter().map(|other| Cited::new(other.entity, COMPARED)));
     let ids: Vec<String> = subjects.iter().map(EntityKey::to_string).collect();
@@ -64,7 +64,7 @@ fn anomaly(
         id: ObjectId::new(kind.name(), &ids),
         kind,
         invoice: bill.entity.key.clone(),
-        order: order.map(|order| order.key.clone()),
+        order: order.map(|order| order.entity.key.clone()),
         expected: measured.expected,
         actual: measured.actual,
         at: bill.invoice.issued_at,

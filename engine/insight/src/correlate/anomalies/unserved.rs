@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use ontology::entity::ServiceOrder;
 use ontology::status::ServiceOrderStatus;
 
 use super::{AnomalyRule, Measured, anomaly};
@@ -15,7 +14,7 @@ pub(super) const RULE: AnomalyRule = AnomalyRule { kinds: &[AnomalyKind::ChargeW
 
 fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
     for order in &ledger.orders {
-        let ended = match ServiceOrder::read(order.as_ref()).status.known() {
+        let ended = match order.fields.status.known() {
             Some(ServiceOrderStatus::Cancelled) => "cancelled",
             Some(ServiceOrderStatus::Failed) => "failed",
             Some(
@@ -26,7 +25,7 @@ fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
             )
             | None => continue,
         };
-        let id = order.key.id.as_str();
+        let id = order.id();
         for bill in ledger.bills.iter().filter(|bill| bill.is_billed()) {
             let is_charged = bill.lines_for(id).any(|line| line.amount.minor > line.credited_minor);
             if !is_charged {

@@ -21,9 +21,9 @@ use crate::runner::Handle;
 /// Lines of one delivery: what a poll of a busy source brings.
 const DELIVERY_LINES: usize = 1_000;
 /// Deliveries on their way to the log at once.
-const DELIVERIES_WAITING_MAX: usize = 32;
+const DELIVERIES_WAITING_MAX: usize = 64;
 /// Largest number of facts in one block.
-const BATCH_MAX: usize = 16_384;
+const BATCH_MAX: usize = 65_536;
 
 /// How long the engine may take to come up with the log.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -100,7 +100,7 @@ pub struct PlainSection {
 pub struct EngineSection {
     /// Shards of each stage; any number gives the same answers; default `1`.
     pub shards: usize,
-    /// Largest number of facts in one block; default `16384`.
+    /// Largest number of facts in one block; default `65536`.
     pub batch_max: usize,
     /// IANA name of the zone that calendar words are read in; default `UTC`.
     pub business_tz: Option<String>,
@@ -120,7 +120,7 @@ impl Default for EngineSection {
     fn default() -> Self {
         EngineSection {
             shards: 1,
-            batch_max: 16_384,
+            batch_max: 65_536,
             business_tz: None,
             grace: None,
             hold: None,

@@ -85,7 +85,7 @@ impl Stage {
             api: serve::server::Options { addr: options.api, ..serve::server::Options::local() },
             doors: options.doors,
             receiver: Receiver::Journal,
-            batch_max: 16_384,
+            batch_max: 65_536,
             unmonitored: Vec::new(),
         };
         let mut app = App::start(store, app_options).await?;

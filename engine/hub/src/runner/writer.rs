@@ -15,7 +15,7 @@ use super::core::{Input, Wake};
 /// How long the writer sleeps at the most before it looks at the clock again.
 const LOOK_AT_CLOCK: Duration = Duration::from_millis(10);
 /// Bytes of facts and payloads after which a block is closed.
-const BLOCK_BYTES: usize = 32 << 20;
+const BLOCK_BYTES: usize = 64 << 20;
 
 pub(super) struct Writer {
     pub(super) store: Arc<dyn Store>,

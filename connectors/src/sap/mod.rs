@@ -1,6 +1,9 @@
 //! SAP: IDoc documents posted over HTTP, list queries over OData.
 
 pub mod decode;
+pub mod flat;
+pub mod path;
+pub mod segments;
 pub mod transport;
 
 pub use decode::SapDecoder;

@@ -37,7 +37,10 @@ async fn status(request: reqwest::RequestBuilder) -> u16 {
 
 async fn oracle_url(edge: &Edge) -> String {
     let config = oracle::OracleConfig { token: Secret::new("token"), partition: "erp".to_owned() };
-    format!("{}/oracle/changes", serve(oracle::transport::router(edge.context.clone(), config)).await)
+    format!(
+        "{}/oracle/changes",
+        serve(oracle::transport::router(edge.context.clone(), config, oracle::Relist::none())).await
+    )
 }
 
 #[tokio::test]
@@ -135,7 +138,8 @@ async fn a_file_is_read_from_its_position() {
     std::fs::write(&path, format!("{ROW}\nbroken\n{ROW}\n{}", &ROW[..20])).unwrap();
     let config = FileConfig { path: path.clone(), interval: Duration::from_millis(5), is_followed: true };
     let stop = CancellationToken::new();
-    let reading = tokio::spawn(follow(edge.context.clone(), config.clone(), None, stop.clone()));
+    let reading =
+        tokio::spawn(follow(edge.context.clone(), config.clone(), None, oracle::Relist::none(), stop.clone()));
     edge.log.until("two rows", |log| log.facts().len() == 2).await;
     let whole = (ROW.len() * 2 + 9) as u64;
     assert_eq!(edge.log.position(&position_name(&path)), Some(whole.to_be_bytes().to_vec()));
@@ -147,6 +151,6 @@ async fn a_file_is_read_from_its_position() {
 
     let position = edge.log.position(&position_name(&path));
     let config = FileConfig { is_followed: false, ..config };
-    follow(edge.context.clone(), config, position, CancellationToken::new()).await.unwrap();
+    follow(edge.context.clone(), config, position, oracle::Relist::none(), CancellationToken::new()).await.unwrap();
     assert_eq!(edge.log.facts().len(), 3, "nothing is read twice");
 }

@@ -120,8 +120,8 @@ async fn webhooks_must_be_signed_and_fresh() {
 #[tokio::test]
 async fn documents_are_taken_from_the_sap_user() {
     let edge = edge(System::Sap);
-    let config = sap::SapConfig { user: "sap".to_owned(), password: Secret::new("pw"), partition: "idoc".to_owned() };
-    let url = format!("{}/sap/idoc", serve(sap::transport::router(edge.context.clone(), config)).await);
+    let config = sap::SapConfig::new("sap", Secret::new("pw"), "idoc");
+    let url = format!("{}/sap/idoc", serve(sap::transport::router(edge.context.clone(), config, None)).await);
     let body = "<Z><IDOC><EDI_DC40><DOCNUM>1</DOCNUM><SERIAL>20260310150000</SERIAL></EDI_DC40>\
                 <Z1FLDDSP><DISPID>D-1</DISPID></Z1FLDDSP></IDOC></Z>";
     assert_eq!(status(edge.client.post(&url).basic_auth("sap", Some("no")).body(body)).await, 401);

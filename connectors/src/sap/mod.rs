@@ -5,6 +5,7 @@ pub mod address;
 pub mod decode;
 pub mod event;
 pub mod flat;
+pub mod folder;
 pub mod list;
 pub mod path;
 pub mod refetch;
@@ -17,6 +18,7 @@ mod odata;
 
 pub use address::{Changed, SapAccess, SapSet};
 pub use decode::SapDecoder;
+pub use folder::SapFolderConfig;
 pub use list::SapListConfig;
 pub use refetch::RefetchConfig;
 pub use transport::SapConfig;

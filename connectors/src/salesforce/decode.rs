@@ -15,11 +15,11 @@ use prost::Message as _;
 use super::bitmap::{SchemaField, named};
 use super::event::{Avro, EventSchema};
 use super::eventbus::{ConsumerEvent, SchemaInfo};
-use super::long_id;
-use crate::contract::{Decoded, Delivery, Reject, RejectCode};
+use super::{CLIENT, long_id};
+use crate::contract::{Decoded, Delivery, Reject, RejectCode, Resync};
 use crate::json::Json;
 use crate::mapping::{Mapping, Mode, ObjectMap};
-use crate::value::{Columns, Native, parse_instant};
+use crate::value::{Columns, Native};
 
 /// Events with the schemas that wrote them: a delivery that can be decoded again by itself.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -43,17 +43,17 @@ pub struct SalesforceDecoder {
 /// Most schemas that are kept ready.
 const SCHEMAS_MAX: usize = 1_000;
 
-type Failure = (RejectCode, String);
+pub(super) type Failure = (RejectCode, String);
 
 /// What all records of one event share.
-struct Change<'a> {
-    event_id: &'a str,
-    object: &'a ObjectMap,
-    op: Op,
-    version: Version,
-    changed_at: Millis,
-    observed_at: Millis,
-    read_at: Option<Millis>,
+pub(super) struct Change<'a> {
+    pub event_id: &'a str,
+    pub object: &'a ObjectMap,
+    pub op: Op,
+    pub version: Version,
+    pub changed_at: Millis,
+    pub observed_at: Millis,
+    pub read_at: Option<Millis>,
 }
 
 impl SalesforceDecoder {
@@ -63,9 +63,10 @@ impl SalesforceDecoder {
         SalesforceDecoder { mapping, schemas: Arc::default() }
     }
 
-    /// Names of the mapped objects, as a full read goes through them.
-    pub fn objects(&self) -> impl Iterator<Item = &str> {
-        self.mapping.objects.iter().map(|o| o.name.as_str())
+    /// The mapping.
+    #[must_use]
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
     }
 
     /// Turns one delivery into facts: a [`Batch`] of events, or JSON with fetched records.
@@ -137,12 +138,16 @@ impl SalesforceDecoder {
             read_at: None,
         };
         let ids = header.get("recordIds").map(Avro::texts).unwrap_or_default();
+        // The id of an overflow is a dummy, or none at all.
+        if change_type == "GAP_OVERFLOW" || ids.iter().any(|id| id.ends_with('*')) {
+            out.resyncs.push(Resync { object: object.name.clone(), version: Some(change.version) });
+            return Ok(());
+        }
         if ids.is_empty() {
             return Err(missing("recordIds"));
         }
-        if change_type == "GAP_OVERFLOW" || ids.iter().any(|id| id.ends_with('*')) {
-            out.resyncs.push(object.name.clone());
-            return Ok(());
+        if header.get("changeOrigin").and_then(Avro::text).is_some_and(is_own) {
+            out.own += 1;
         }
         self.changed(&change, &record, header, &schema.shape, &ids, out)
     }
@@ -191,14 +196,14 @@ impl SalesforceDecoder {
         Ok(())
     }
 
-    fn fields(&self, object: &ObjectMap, row: &impl Columns, mode: Mode) -> Result<(Fields, bool), Failure> {
+    pub(super) fn fields(&self, object: &ObjectMap, row: &impl Columns, mode: Mode) -> Result<(Fields, bool), Failure> {
         let mut fields = FieldsBuilder::default();
         let applied = self.mapping.apply(object, row, mode, &mut fields);
         let applied = applied.map_err(|breach| (RejectCode::ContractBreach, breach.to_string()))?;
         Ok((fields.build(), applied.needs_refetch))
     }
 
-    fn fact(&self, change: &Change<'_>, event_id: CompactString, id: &str, fields: Fields) -> Fact {
+    pub(super) fn fact(&self, change: &Change<'_>, event_id: CompactString, id: &str, fields: Fields) -> Fact {
         Fact {
             event_id,
             system: System::Salesforce,
@@ -218,66 +223,6 @@ impl SalesforceDecoder {
             fields,
         }
     }
-
-    /// Records that were read over REST: one at the version of a gap, or a page of a full read.
-    fn fetched(&self, delivery: &Delivery<'_>) -> Decoded {
-        let json = match Json::parse(delivery.raw) {
-            Ok(json) => json,
-            Err(error) => return Decoded::rejected(RejectCode::Malformed, error.to_string(), delivery.raw),
-        };
-        let mut out = Decoded::default();
-        let object = json.get("object").and_then(Json::text).and_then(|name| self.mapping.object(name));
-        let (Some(object), Some(read_at)) = (object, json.get("read_at").and_then(Json::integer).map(Millis)) else {
-            return Decoded::rejected(RejectCode::NoIdentity, "records of no known object", delivery.raw);
-        };
-        let gap = json.get("version").map(|v| v.elements().iter().filter_map(Json::integer).collect::<Vec<_>>());
-        let page = json.get("records").map_or(std::slice::from_ref(&json), Json::elements);
-        for record in page {
-            let id = json.get("id").or_else(|| record.get("Id")).and_then(Json::text);
-            let record = if gap.is_some() { json.get("record").unwrap_or(&Json::Null) } else { record };
-            if let Err((code, detail)) =
-                self.read_record(object, id, record, gap.as_deref(), (read_at, delivery.observed_at), &mut out)
-            {
-                out.rejects.push(Reject::new(code, detail, 0..delivery.raw.len()));
-            }
-        }
-        out
-    }
-
-    fn read_record(
-        &self,
-        object: &ObjectMap,
-        id: Option<&str>,
-        record: &Json<'_>,
-        gap: Option<&[i64]>,
-        (read_at, observed_at): (Millis, Millis),
-        out: &mut Decoded,
-    ) -> Result<(), Failure> {
-        let id = long_id(id.ok_or_else(|| no_identity(format!("{}: a record without Id", object.name)))?);
-        let part = |n: i64| u64::try_from(n).unwrap_or(0);
-        let version = match gap {
-            Some([time, commit, sequence]) => Version::new(part(*time), part(*commit), part(*sequence)),
-            Some(_) => return Err(no_identity(format!("{}: a gap without version", object.name))),
-            None => {
-                let modified = record.get("SystemModstamp").and_then(Json::text);
-                let modified = modified.and_then(|text| parse_instant(text, &jiff::tz::TimeZone::UTC));
-                let modified =
-                    modified.ok_or_else(|| no_identity(format!("{}: a record without SystemModstamp", object.name)))?;
-                Version::new(part(modified.0), 0, 0)
-            }
-        };
-        // A record that is gone when it is read was deleted after the gap.
-        let op = if *record == Json::Null { Op::Delete } else { Op::Image };
-        let changed_at = Millis(i64::try_from(version.major).unwrap_or(i64::MAX));
-        let change = Change { event_id: "", object, op, version, changed_at, observed_at, read_at: Some(read_at) };
-        let fields = match op {
-            Op::Image => self.fields(object, &RestRow(record), Mode::Image)?.0,
-            Op::Patch | Op::Delete | Op::Undelete | Op::Gap | Op::Heartbeat => Fields::default(),
-        };
-        let event_id = format_compact!("read/{}/{id}/{}", object.name, change.version);
-        out.facts.push(self.fact(&change, event_id, &id, fields));
-        Ok(())
-    }
 }
 
 /// One event with its schema, so that quarantine can decode it after any time.
@@ -287,7 +232,14 @@ fn alone(event: &ConsumerEvent, schemas: &[SchemaInfo]) -> Vec<u8> {
     Batch { events: vec![event.clone()], schemas }.encode_to_vec()
 }
 
-fn no_identity(detail: impl Into<String>) -> Failure {
+/// Whether a change came through the hub's own client.
+fn is_own(change_origin: &str) -> bool {
+    // Some origins end in a slash: `...;client=SfdcInternalAPI/`.
+    let client = change_origin.split(';').find_map(|part| part.strip_prefix("client="));
+    client.is_some_and(|client| client.trim_end_matches('/') == CLIENT)
+}
+
+pub(super) fn no_identity(detail: impl Into<String>) -> Failure {
     (RejectCode::NoIdentity, detail.into())
 }
 
@@ -367,7 +319,7 @@ fn native(value: &Avro) -> Native<'_> {
 }
 
 /// A record of the REST API; members of compounds stand within them or beside them.
-struct RestRow<'a>(&'a Json<'a>);
+pub(super) struct RestRow<'a>(pub &'a Json<'a>);
 
 impl Columns for RestRow<'_> {
     fn column(&self, column: &str) -> Option<Native<'_>> {

@@ -13,7 +13,7 @@ use connectors::salesforce::rest::RestConfig;
 use connectors::{oracle, salesforce, sap, wxcc};
 use fixtures::player::{Doors, Player, Vendors};
 use fixtures::world::{Size, World};
-use ontology::{Op, System, ValueRef};
+use ontology::{Millis, Op, System, ValueRef};
 use support::{MemoryLog, Story, context, serve};
 use tokio_util::sync::CancellationToken;
 
@@ -92,6 +92,7 @@ fn start_list_jobs(vendors: &Vendors, log: &MemoryLog, story: &Story, stop: &Can
         wxcc::WxccSearchConfig {
             interval,
             lag_ms: 0,
+            first_ms: 200 * Millis::DAY_MS,
             with_transcripts: true,
             ..wxcc::WxccSearchConfig::new(
                 &vendors.wxcc.http_url(),
@@ -100,7 +101,7 @@ fn start_list_jobs(vendors: &Vendors, log: &MemoryLog, story: &Story, stop: &Can
                 "search",
             )
         },
-        Some(0_i64.to_be_bytes().to_vec()),
+        None,
         stop.clone(),
     ));
     tokio::spawn(sap::list::list(

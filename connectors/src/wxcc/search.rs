@@ -43,6 +43,9 @@ const ACTIVE_MS: i64 = Millis::DAY_MS;
 /// How far the daily pass reaches back: variables of a contact may change for two days.
 const DEEP_MS: i64 = 2 * Millis::DAY_MS;
 
+/// How far back Search knows contacts: 36 months.
+const REACH_MS: i64 = 36 * 30 * Millis::DAY_MS;
+
 /// Most records of one query, by the vendor's rules.
 pub const RECORDS_MAX: usize = 100_000;
 
@@ -166,7 +169,7 @@ impl<S: Sink> ListJob for Searcher<S> {
         let is_deep = self.deep_at.is_none_or(|at| now.since(at) >= Millis::DAY_MS);
         let overlapping = self.known_until - OVERLAP_MS;
         let from = if is_deep { overlapping.min(now - DEEP_MS) } else { overlapping };
-        for (from, to) in windows(from, now) {
+        for (from, to) in windows(from.max(now - REACH_MS), now) {
             let created = self.whole(Ask { from, to, by: By::Created }).await?;
             let ended = self.whole(Ask { from, to, by: By::Ended }).await?;
             if to == now {

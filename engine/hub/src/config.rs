@@ -6,6 +6,7 @@
 mod connectors;
 mod env;
 mod file;
+mod oracle;
 mod sap;
 mod secret;
 mod suggest;
@@ -23,8 +24,9 @@ use serve::server::{Options as ApiOptions, Tls};
 
 use crate::actions::Receiver;
 
-pub use connectors::{ConnectorsConfig, OracleSetup};
+pub use connectors::ConnectorsConfig;
 pub use file::{ApiSection, ConfigFile, EngineSection, PlainSection, TokenSection};
+pub use oracle::OracleSetup;
 pub use sap::SapSetup;
 pub use secret::SecretRef;
 pub use wxcc::WxccSetup;

@@ -1,11 +1,9 @@
 //! The sources of a configuration, checked: a source is connected when its section is there.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use connectors::edge::credentials::Secret;
-use connectors::oracle::{OracleConfig, OracleListConfig, OrdsConfig};
 use connectors::salesforce::allowance::AllowanceConfig;
 use connectors::salesforce::audit::AuditConfig;
 use connectors::salesforce::auth::{Grant, JwtKey};
@@ -14,7 +12,8 @@ use connectors::salesforce::transport::{BUS_URL, SalesforceConfig};
 use connectors::{Connectors, Mapping};
 use ontology::{System, Vocabulary as _};
 
-use super::file::{ConnectorsSection, JwtSection, OracleListSection, OracleSection, SalesforceSection, Span};
+use super::file::{ConnectorsSection, JwtSection, SalesforceSection, Span};
+use super::oracle::{self, OracleSetup};
 use super::sap::{self, SapSetup};
 use super::wxcc::{self, WxccSetup};
 use super::zendesk::{self, ZendeskSetup};
@@ -22,8 +21,6 @@ use super::{Error, SecretRef};
 
 /// Time between runs of a list job.
 pub(super) const LIST_EVERY: Duration = Duration::from_secs(60);
-/// Time between whole readings of Oracle's tables.
-const READ_ALL_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// For whom Salesforce's assertions are, but in sandboxes.
 const AUDIENCE: &str = "https://login.salesforce.com";
 /// Signing secrets of webhooks that may be live at once.
@@ -46,15 +43,6 @@ pub struct ConnectorsConfig {
     pub sap: Option<SapSetup>,
     /// Zendesk.
     pub zendesk: Option<ZendeskSetup>,
-}
-
-/// Oracle's door and its list job.
-#[derive(Debug)]
-pub struct OracleSetup {
-    /// The door.
-    pub door: OracleConfig,
-    /// The list job.
-    pub list: Option<OracleListConfig>,
 }
 
 impl ConnectorsConfig {
@@ -83,7 +71,7 @@ pub(super) fn resolve(section: ConnectorsSection) -> Result<ConnectorsConfig, Er
     let connectors = Connectors::new(mappings);
     Ok(ConnectorsConfig {
         salesforce: section.salesforce.map(salesforce).transpose()?,
-        oracle: section.oracle.map(|section| oracle(section, &connectors)).transpose()?,
+        oracle: section.oracle.map(|section| oracle::resolve(section, &connectors)).transpose()?,
         wxcc: section.wxcc.map(wxcc::resolve).transpose()?,
         sap: section.sap.map(sap::resolve).transpose()?,
         zendesk: section.zendesk.map(zendesk::resolve).transpose()?,
@@ -159,38 +147,6 @@ fn grant(at: &Section, secret: Option<SecretRef>, jwt: Option<JwtSection>) -> Re
             Ok(Grant::JwtBearer { username: at.need("user", jwt.user)?, audience, key })
         }
     }
-}
-
-fn oracle(section: OracleSection, connectors: &Connectors) -> Result<OracleSetup, Error> {
-    let at = Section("connectors.oracle");
-    let partition = section.partition.unwrap_or_else(|| "erp".to_owned());
-    let list = section.list.map(|list| oracle_list(list, &partition, connectors)).transpose()?;
-    Ok(OracleSetup { door: OracleConfig { token: at.secret("token", section.token)?, partition }, list })
-}
-
-fn oracle_list(
-    section: OracleListSection,
-    partition: &str,
-    connectors: &Connectors,
-) -> Result<OracleListConfig, Error> {
-    let at = Section("connectors.oracle.list");
-    let mapped = || {
-        let mapping = connectors.mapping(System::Oracle).expect("every source has a mapping");
-        let tables: BTreeSet<String> = mapping.objects.iter().map(|object| object.name.clone()).collect();
-        tables.into_iter().collect()
-    };
-    Ok(OracleListConfig {
-        ords: OrdsConfig {
-            base_url: at.need("base_url", section.base_url)?,
-            client_id: at.need("client_id", section.client_id)?,
-            client_secret: at.secret("client_secret", section.client_secret)?,
-        },
-        tables: section.tables.unwrap_or_else(mapped),
-        partition: partition.to_owned(),
-        interval: section.interval.map_or(LIST_EVERY, Span::timer),
-        is_full_read_first: section.read_all_first.unwrap_or(true),
-        full_interval: Some(section.read_all_every.map_or(READ_ALL_EVERY, Span::timer)),
-    })
 }
 
 /// A section by the name that stands in the file.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::SecretRef;
+use super::oracle::OracleSection;
 use super::sap::SapSection;
 use super::wxcc::WxccSection;
 use super::zendesk::ZendeskSection;
@@ -192,38 +193,6 @@ pub struct JwtSection {
     pub key: Option<SecretRef>,
     /// Audience; default `https://login.salesforce.com`, for sandboxes `https://test.salesforce.com`.
     pub audience: Option<String>,
-}
-
-/// Oracle: pushed change envelopes, and the list job over its REST views.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OracleSection {
-    /// Bearer token that senders carry.
-    pub token: Option<SecretRef>,
-    /// Name of the capture; default `erp`.
-    pub partition: Option<String>,
-    /// The list job.
-    pub list: Option<OracleListSection>,
-}
-
-/// The list job over Oracle's REST views.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OracleListSection {
-    /// Base address.
-    pub base_url: Option<String>,
-    /// Client id.
-    pub client_id: Option<String>,
-    /// Client secret.
-    pub client_secret: Option<SecretRef>,
-    /// Tables to ask for; default all that the mapping reads.
-    pub tables: Option<Vec<String>>,
-    /// Time between runs; default `60s`.
-    pub interval: Option<Span>,
-    /// Read all tables whole before anything else; default `true`.
-    pub read_all_first: Option<bool>,
-    /// Time between whole readings of all tables, which find deleted rows; default `24h`.
-    pub read_all_every: Option<Span>,
 }
 
 /// Where actions go.

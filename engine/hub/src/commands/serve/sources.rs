@@ -20,7 +20,7 @@ pub(super) async fn connect(app: &mut App, config: ConnectorsConfig, address: So
     let stop = app.stopping();
     let mut doors = Vec::new();
     if let Some(setup) = oracle {
-        doors.push(connect_oracle(app, setup, stop.clone())?);
+        doors.extend(connect_oracle(app, setup, &stop)?);
     }
     if let Some(setup) = wxcc {
         doors.push(connect_wxcc(app, setup, stop.clone())?);
@@ -63,14 +63,32 @@ fn stored_positions(app: &App) -> impl Fn(&str) -> Option<Vec<u8>> + 'static {
     }
 }
 
-fn connect_oracle(app: &mut App, setup: OracleSetup, stop: CancellationToken) -> Result<Router, Failure> {
-    let context = app.context(System::Oracle, &setup.door.partition);
+/// Every path that Oracle's changes come by; the door, if there is one.
+fn connect_oracle(app: &mut App, setup: OracleSetup, stop: &CancellationToken) -> Result<Option<Router>, Failure> {
+    let context = app.context(System::Oracle, &setup.partition);
     let stored = stored_positions(app);
     let relist =
         setup.list.as_ref().map_or_else(oracle::Relist::none, |list| oracle::Relist::of(&list.tables, &stored));
-    let door = oracle::transport::router(context.clone(), setup.door, relist.clone());
+    if let Some(config) = setup.kafka {
+        let position = position(app, oracle::kafka::POSITION)?;
+        app.spawn(oracle::kafka::run(context.clone(), config, position, relist.clone(), stop.clone()));
+    }
+    if let Some(config) = setup.queue {
+        let context = app.context(System::Oracle, &config.partition);
+        app.spawn(oracle::queue::run(context, config, relist.clone(), stop.clone()));
+    }
+    if let Some(config) = setup.file {
+        let position = position(app, &oracle::file::position_name(&config.path))?;
+        let following = oracle::file::follow(context.clone(), config, position, relist.clone(), stop.clone());
+        app.spawn(async move {
+            if let Err(error) = following.await {
+                tracing::error!(%error, "follow the file of change envelopes");
+            }
+        });
+    }
+    let door = setup.door.map(|door| oracle::transport::router(context.clone(), door, relist.clone()));
     if let Some(config) = setup.list {
-        app.spawn(oracle::transport::list(context, config, stored, relist, stop));
+        app.spawn(oracle::transport::list(context, config, stored, relist, stop.clone()));
     }
     Ok(door)
 }

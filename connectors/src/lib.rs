@@ -9,6 +9,7 @@ pub mod edge;
 pub mod json;
 pub mod mapping;
 pub mod oracle;
+pub mod outbound;
 pub mod salesforce;
 pub mod sap;
 pub mod value;

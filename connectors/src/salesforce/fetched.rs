@@ -21,7 +21,8 @@ use compact_str::format_compact;
 use ontology::{Fields, Millis, Op, Version};
 use serde_json::value::RawValue;
 
-use super::decode::{Change, Failure, RestRow, SalesforceDecoder, no_identity};
+use super::change::RestRow;
+use super::decode::{Change, Failure, SalesforceDecoder, no_identity};
 use super::long_id;
 use super::refetch::Refetch;
 use crate::contract::{Decoded, Delivery, Reject, RejectCode};
@@ -87,12 +88,8 @@ struct Reading<'a> {
 }
 
 impl SalesforceDecoder {
-    /// Facts of a delivery of records.
-    pub(super) fn fetched(&self, delivery: &Delivery<'_>) -> Decoded {
-        let json = match Json::parse(delivery.raw) {
-            Ok(json) => json,
-            Err(error) => return Decoded::rejected(RejectCode::Malformed, error.to_string(), delivery.raw),
-        };
+    /// Facts of a delivery of records, which is `json`.
+    pub(super) fn fetched(&self, delivery: &Delivery<'_>, json: &Json<'_>) -> Decoded {
         let object = json.get("object").and_then(Json::text).and_then(|name| self.mapping().object(name));
         let (Some(object), Some(read_at)) = (object, json.get("read_at").and_then(Json::integer).map(Millis)) else {
             return Decoded::rejected(RejectCode::NoIdentity, "records of no known object", delivery.raw);

@@ -5,6 +5,7 @@ pub mod answer;
 pub mod audit;
 pub mod auth;
 pub mod bitmap;
+mod change;
 pub mod decode;
 pub mod event;
 pub mod fetched;

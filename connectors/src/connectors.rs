@@ -1,6 +1,7 @@
 //! All decoders in one place, for transports and for replays out of quarantine.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use ontology::System;
 
@@ -10,14 +11,17 @@ use crate::oracle::OracleDecoder;
 use crate::salesforce::SalesforceDecoder;
 use crate::sap::SapDecoder;
 use crate::wxcc::WxccDecoder;
+use crate::zendesk::ZendeskDecoder;
 
 /// The decoders of every system, each by its mapping.
 #[derive(Debug, Clone)]
 pub struct Connectors {
+    mappings: Arc<[Mapping]>,
     salesforce: SalesforceDecoder,
     oracle: OracleDecoder,
     wxcc: WxccDecoder,
     sap: SapDecoder,
+    zendesk: ZendeskDecoder,
 }
 
 impl Default for Connectors {
@@ -27,25 +31,43 @@ impl Default for Connectors {
 }
 
 impl Connectors {
+    /// The systems that there is a connector for.
+    pub const SYSTEMS: [System; 5] = [System::Salesforce, System::Oracle, System::Wxcc, System::Sap, System::Zendesk];
+
     /// Decoders by the mappings that are shipped.
     #[must_use]
     pub fn shipped() -> Self {
-        Connectors::new(System::SOURCES.into_iter().filter_map(Mapping::shipped).collect())
+        Connectors::new(Vec::new())
     }
 
     /// Decoders by `mappings`; a system that none is for keeps the shipped one.
     #[must_use]
     pub fn new(mappings: Vec<Mapping>) -> Self {
+        let mappings: Arc<[Mapping]> = Self::SYSTEMS
+            .into_iter()
+            .filter_map(|system| {
+                let own = mappings.iter().find(|mapping| mapping.system == system).cloned();
+                own.or_else(|| Mapping::shipped(system))
+            })
+            .collect();
         let find = |system: System| {
-            let own = mappings.iter().find(|m| m.system == system).cloned();
-            own.or_else(|| Mapping::shipped(system)).expect("every source has a shipped mapping")
+            let found = mappings.iter().find(|mapping| mapping.system == system).cloned();
+            found.expect("every source has a shipped mapping")
         };
         Connectors {
             salesforce: SalesforceDecoder::new(find(System::Salesforce)),
             oracle: OracleDecoder::new(find(System::Oracle)),
             wxcc: WxccDecoder::new(find(System::Wxcc)),
             sap: SapDecoder::new(find(System::Sap)),
+            zendesk: ZendeskDecoder::new(find(System::Zendesk)),
+            mappings,
         }
+    }
+
+    /// The mapping that a system is read by; none for one without a connector.
+    #[must_use]
+    pub fn mapping(&self, system: System) -> Option<&Mapping> {
+        self.mappings.iter().find(|mapping| mapping.system == system)
     }
 
     /// The Salesforce decoder, whose transport also asks it which objects there are.
@@ -68,7 +90,8 @@ impl Connectors {
             System::Oracle => self.oracle.decode(delivery),
             System::Wxcc => self.wxcc.decode(delivery),
             System::Sap => self.sap.decode(delivery),
-            System::Engine | System::Human | System::Zendesk => {
+            System::Zendesk => self.zendesk.decode(delivery),
+            System::Engine | System::Human => {
                 Decoded::rejected(RejectCode::NoIdentity, "a system without connector", delivery.raw)
             }
         }));

@@ -9,7 +9,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ontology::{Fact, Millis, System};
+use compact_str::CompactString;
+use futures::future::BoxFuture;
+use ontology::{EntityKey, Fact, Millis, System, Version};
 
 /// Largest body that is read, in bytes; more is quarantined as `oversized`.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
@@ -88,7 +90,15 @@ pub struct Reject {
 impl Reject {
     /// A reject of the bytes in `range`.
     pub fn new(code: RejectCode, detail: impl Into<String>, range: Range<usize>) -> Self {
-        Reject { code, detail: detail.into(), range, standalone: None }
+        /// A name out of a payload may be of any length, a reason may not.
+        const DETAIL_BYTES_MAX: usize = 300;
+        let mut detail = detail.into();
+        if detail.len() > DETAIL_BYTES_MAX {
+            let end = (0..=DETAIL_BYTES_MAX).rev().find(|end| detail.is_char_boundary(*end)).unwrap_or(0);
+            detail.truncate(end);
+            detail.push_str(" ...");
+        }
+        Reject { code, detail, range, standalone: None }
     }
 }
 
@@ -102,8 +112,20 @@ pub struct Decoded {
     /// Entries that are no business of the hub (tombstones, unmapped objects): counted, not lost,
     /// since the raw bytes are kept.
     pub ignored: usize,
+    /// Entries that tell of a change that the hub itself made: facts like any other, counted so that
+    /// nobody takes an echo for news.
+    pub own: usize,
     /// Objects that the source no longer vouches for: all their records are to be read.
-    pub resyncs: Vec<String>,
+    pub resyncs: Vec<Resync>,
+}
+
+/// An object of which all records are to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resync {
+    /// The object.
+    pub object: String,
+    /// The version that the source gave to the change that nobody can tell the content of.
+    pub version: Option<Version>,
 }
 
 impl Decoded {
@@ -156,7 +178,10 @@ impl Submission {
             .rejects
             .into_iter()
             .map(|r| {
-                let raw = r.standalone.unwrap_or_else(|| raw.slice(r.range));
+                // Of a range that is none the whole is kept: nothing is lost by a decoder's mistake.
+                let whole = || raw.clone();
+                let part = |range: Range<usize>| raw.get(range).map(|part| raw.slice_ref(part));
+                let raw = r.standalone.unwrap_or_else(|| part(r.range).unwrap_or_else(whole));
                 Rejected { code: r.code, detail: r.detail, raw }
             })
             .collect();
@@ -204,6 +229,52 @@ pub enum SinkError {
 pub trait Sink: Clone + Send + Sync + 'static {
     /// Resolves when the submission is durable.
     fn submit(&self, submission: Submission) -> impl Future<Output = Result<Accepted, SinkError>> + Send;
+}
+
+/// A record of a source as the hub holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownRecord {
+    /// Its id in the source.
+    pub record_id: CompactString,
+    /// What it is a row of.
+    pub entity: EntityKey,
+    /// The newest version that anything was said of it.
+    pub version: Version,
+}
+
+/// A change that a source told of without content, and that nothing has caught up with yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownGap {
+    /// The object, as the connector called it.
+    pub object: CompactString,
+    /// The record's id in the source.
+    pub record_id: CompactString,
+    /// The version of the change.
+    pub version: Version,
+}
+
+/// What the hub holds of its sources. A connector asks before it compares a source's list with it,
+/// and after a restart, when what it had still to read is only known to the log.
+pub trait Known: Send + Sync + 'static {
+    /// The records of one object of a source that are not deleted, in order of their ids.
+    fn records(&self, system: System, object: &str) -> BoxFuture<'_, Vec<KnownRecord>>;
+
+    /// The changes of a source that are still to be read, in order of object and id.
+    fn open_gaps(&self, system: System) -> BoxFuture<'_, Vec<KnownGap>>;
+}
+
+/// A hub that holds nothing yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NothingKnown;
+
+impl Known for NothingKnown {
+    fn records(&self, _: System, _: &str) -> BoxFuture<'_, Vec<KnownRecord>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn open_gaps(&self, _: System) -> BoxFuture<'_, Vec<KnownGap>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
 }
 
 /// The time that facts are stamped with. Scenarios and the demo run on story time.

@@ -145,7 +145,7 @@ impl Decimal {
 }
 
 /// A big-endian two's complement integer; none if it is empty or wider than 128 bits.
-fn twos_complement(bytes: &[u8]) -> Option<i128> {
+pub(crate) fn twos_complement(bytes: &[u8]) -> Option<i128> {
     let (first, _) = bytes.split_first()?;
     let fill = if first & 0x80 == 0 { 0x00 } else { 0xff };
     let excess = bytes.len().saturating_sub(16);

@@ -55,7 +55,21 @@ impl Element {
 
     /// Reads a document to its root element.
     pub fn parse(raw: &[u8]) -> Result<Element, XmlError> {
-        let text = text_of_encoding(raw)?;
+        let mut roots = Element::parse_all(raw)?;
+        match (roots.pop(), roots.is_empty()) {
+            (Some(root), true) => Ok(root),
+            (Some(_) | None, _) => Err(XmlError { what: "a document has one root", at: raw.len() }),
+        }
+    }
+
+    /// Reads a text that may be several documents one behind the other; at least one.
+    pub fn parse_all(raw: &[u8]) -> Result<Vec<Element>, XmlError> {
+        let (text, places) = text_of_encoding(raw)?;
+        // Characters that XML does not have: a reader may pass them, the next one refuses them.
+        let is_no_text = |byte: u8| matches!(byte, 0..=8 | 11 | 12 | 14..=31);
+        if let Some(at) = text.bytes().position(is_no_text) {
+            return Err(XmlError { what: "a character that no text has", at });
+        }
         let mut builder = Builder { stack: vec![Element::default()], count: 0 };
         let mut reader = Reader::from_str(&text);
         loop {
@@ -66,7 +80,16 @@ impl Element {
                 Err(_) => return Err(XmlError { what: "text is not well-formed", at: start }),
             }
         }
-        builder.root(text.len())
+        let mut roots = builder.roots(text.len())?;
+        if let Some(places) = places.table(&text) {
+            roots.iter_mut().for_each(|root| root.renumber(&places));
+        }
+        Ok(roots)
+    }
+
+    fn renumber(&mut self, places: &[usize]) {
+        self.range = places[self.range.start]..places[self.range.end];
+        self.children.iter_mut().for_each(|child| child.renumber(places));
     }
 }
 
@@ -74,15 +97,62 @@ fn position(reader: &Reader<&[u8]>) -> usize {
     usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX)
 }
 
-/// UTF-8, or ISO 8859-1 where the declaration says so.
-fn text_of_encoding(raw: &[u8]) -> Result<Cow<'_, str>, XmlError> {
-    let error = match std::str::from_utf8(raw) {
-        Ok(text) => return Ok(Cow::Borrowed(text)),
-        Err(error) => error,
+/// How places in the text relate to the bytes that came.
+enum Places {
+    /// As many bytes further on.
+    Behind(usize),
+    /// Each character was one byte.
+    Bytes,
+    /// Each character was one unit of two bytes, or two of them, behind a mark.
+    Units,
+}
+
+impl Places {
+    /// The place in the delivery of every place in the text; none where they are the same.
+    fn table(&self, text: &str) -> Option<Vec<usize>> {
+        let (mut place, width): (usize, fn(char) -> usize) = match self {
+            Places::Behind(0) => return None,
+            Places::Behind(offset) => (*offset, char::len_utf8),
+            Places::Bytes => (0, |_| 1),
+            Places::Units => (2, |c| c.len_utf16() * 2),
+        };
+        let mut places = vec![0; text.len() + 1];
+        for (at, c) in text.char_indices() {
+            places[at..at + c.len_utf8()].fill(place);
+            place += width(c);
+        }
+        places[text.len()] = place;
+        Some(places)
+    }
+}
+
+/// UTF-8; UTF-16 where a byte order mark says so; ISO 8859-1 where the declaration says so.
+fn text_of_encoding(raw: &[u8]) -> Result<(Cow<'_, str>, Places), XmlError> {
+    const MARK: &str = "\u{feff}";
+    let wide = |order: fn([u8; 2]) -> u16| {
+        let units = raw[2..].chunks_exact(2).map(|pair| order([pair[0], pair[1]]));
+        let text: Result<String, _> = char::decode_utf16(units).collect();
+        match text {
+            Ok(text) if raw.len().is_multiple_of(2) => Ok((Cow::Owned(text), Places::Units)),
+            Ok(_) | Err(_) => Err(XmlError { what: "text is not the utf-16 that it says it is", at: 0 }),
+        }
+    };
+    let error = match raw {
+        [0xff, 0xfe, ..] => return wide(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => return wide(u16::from_be_bytes),
+        _ => match std::str::from_utf8(raw) {
+            Ok(text) => {
+                return Ok(match text.strip_prefix(MARK) {
+                    Some(text) => (Cow::Borrowed(text), Places::Behind(MARK.len())),
+                    None => (Cow::Borrowed(text), Places::Behind(0)),
+                });
+            }
+            Err(error) => error,
+        },
     };
     let head = String::from_utf8_lossy(&raw[..raw.len().min(120)]).to_lowercase();
     if head.contains("encoding=\"iso-8859-1\"") || head.contains("encoding='iso-8859-1'") {
-        return Ok(Cow::Owned(raw.iter().map(|b| char::from(*b)).collect()));
+        return Ok((Cow::Owned(raw.iter().map(|b| char::from(*b)).collect()), Places::Bytes));
     }
     Err(XmlError { what: "text is not in the encoding it declares", at: error.valid_up_to() })
 }
@@ -156,17 +226,18 @@ impl Builder {
         Ok(())
     }
 
-    fn root(mut self, at: usize) -> Result<Element, XmlError> {
-        let mut document = self.stack.pop().ok_or(XmlError { what: "a document without a root", at })?;
+    fn roots(mut self, at: usize) -> Result<Vec<Element>, XmlError> {
+        let document = self.stack.pop().ok_or(XmlError { what: "a document without a root", at })?;
         if !self.stack.is_empty() {
             return Err(XmlError { what: "an element has no end", at });
         }
         if !document.text.trim().is_empty() {
             return Err(XmlError { what: "text outside the root", at });
         }
-        match (document.children.pop(), document.children.is_empty()) {
-            (Some(root), true) => Ok(root),
-            (Some(_) | None, _) => Err(XmlError { what: "a document has one root", at }),
+        if document.children.is_empty() {
+            Err(XmlError { what: "a document has one root", at })
+        } else {
+            Ok(document.children)
         }
     }
 }
@@ -233,5 +304,26 @@ mod tests {
         }
         assert!(Element::parse(&[0xff, 0xfe, b'<', 0, b'a', 0]).is_err(), "utf-16");
         assert!(Element::parse(b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>\xfc</a>").is_ok());
+        assert!(Element::parse(b"<a>\xfc</a>").is_err());
+    }
+
+    #[test]
+    fn wide_text_and_glued_documents_are_read() {
+        let text = "<?xml version=\"1.0\" encoding=\"utf-16\"?><a>\u{fc}\u{1f600}</a>";
+        let wide = |mark: [u8; 2], order: fn(u16) -> [u8; 2]| {
+            let units = text.encode_utf16().flat_map(order);
+            mark.into_iter().chain(units).collect::<Vec<u8>>()
+        };
+        for raw in [wide([0xff, 0xfe], u16::to_le_bytes), wide([0xfe, 0xff], u16::to_be_bytes)] {
+            assert_eq!(Element::parse(&raw).unwrap().text, "\u{fc}\u{1f600}");
+            assert!(Element::parse(&raw[..raw.len() - 1]).is_err(), "a half character");
+            assert_eq!(Element::parse(&raw).unwrap().range.end, raw.len());
+        }
+        let marked = "\u{feff}<a><b>\u{fc}</b></a>";
+        let b = Element::parse(marked.as_bytes()).unwrap().children.remove(0);
+        assert_eq!(&marked[b.range], "<b>\u{fc}</b>");
+        let glued = Element::parse_all(b"<?xml version=\"1.0\"?><a/>\n<?xml version=\"1.0\"?><b/>").unwrap();
+        assert_eq!(glued.iter().map(|root| root.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(Element::parse_all(b" ").is_err());
     }
 }

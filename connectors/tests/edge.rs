@@ -37,7 +37,10 @@ async fn status(request: reqwest::RequestBuilder) -> u16 {
 
 async fn oracle_url(edge: &Edge) -> String {
     let config = oracle::OracleConfig { token: Secret::new("token"), partition: "erp".to_owned() };
-    format!("{}/oracle/changes", serve(oracle::transport::router(edge.context.clone(), config)).await)
+    format!(
+        "{}/oracle/changes",
+        serve(oracle::transport::router(edge.context.clone(), config, oracle::Relist::none())).await
+    )
 }
 
 #[tokio::test]
@@ -117,8 +120,8 @@ async fn webhooks_must_be_signed_and_fresh() {
 #[tokio::test]
 async fn documents_are_taken_from_the_sap_user() {
     let edge = edge(System::Sap);
-    let config = sap::SapConfig { user: "sap".to_owned(), password: Secret::new("pw"), partition: "idoc".to_owned() };
-    let url = format!("{}/sap/idoc", serve(sap::transport::router(edge.context.clone(), config)).await);
+    let config = sap::SapConfig::new("sap", Secret::new("pw"), "idoc");
+    let url = format!("{}/sap/idoc", serve(sap::transport::router(edge.context.clone(), config, None)).await);
     let body = "<Z><IDOC><EDI_DC40><DOCNUM>1</DOCNUM><SERIAL>20260310150000</SERIAL></EDI_DC40>\
                 <Z1FLDDSP><DISPID>D-1</DISPID></Z1FLDDSP></IDOC></Z>";
     assert_eq!(status(edge.client.post(&url).basic_auth("sap", Some("no")).body(body)).await, 401);
@@ -135,7 +138,8 @@ async fn a_file_is_read_from_its_position() {
     std::fs::write(&path, format!("{ROW}\nbroken\n{ROW}\n{}", &ROW[..20])).unwrap();
     let config = FileConfig { path: path.clone(), interval: Duration::from_millis(5), is_followed: true };
     let stop = CancellationToken::new();
-    let reading = tokio::spawn(follow(edge.context.clone(), config.clone(), None, stop.clone()));
+    let reading =
+        tokio::spawn(follow(edge.context.clone(), config.clone(), None, oracle::Relist::none(), stop.clone()));
     edge.log.until("two rows", |log| log.facts().len() == 2).await;
     let whole = (ROW.len() * 2 + 9) as u64;
     assert_eq!(edge.log.position(&position_name(&path)), Some(whole.to_be_bytes().to_vec()));
@@ -147,6 +151,6 @@ async fn a_file_is_read_from_its_position() {
 
     let position = edge.log.position(&position_name(&path));
     let config = FileConfig { is_followed: false, ..config };
-    follow(edge.context.clone(), config, position, CancellationToken::new()).await.unwrap();
+    follow(edge.context.clone(), config, position, oracle::Relist::none(), CancellationToken::new()).await.unwrap();
     assert_eq!(edge.log.facts().len(), 3, "nothing is read twice");
 }

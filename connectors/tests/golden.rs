@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use connectors::json::Json;
 use connectors::salesforce::decode::Batch;
 use connectors::salesforce::eventbus::{ConsumerEvent, ProducerEvent, SchemaInfo};
 use connectors::{Connectors, Decoded, Delivery, Framing, Mapping};
@@ -131,20 +132,36 @@ fn change_event_samples_become_these_facts() {
     check("salesforce.txt", &found);
 }
 
+/// A log line around rows, as the set of its name would answer with them.
+fn answer(name: &str, raw: &[u8]) -> Option<Vec<u8>> {
+    let line = Json::parse(raw).unwrap();
+    let Some(Json::Array(_)) = line.get("message") else { return None };
+    let text = std::str::from_utf8(raw).unwrap();
+    let (from, to) = (text.find("\"message\":").unwrap() + 10, text.rfind(']').unwrap() + 1);
+    let set = if name.contains("service-order-header-01") { "A_ServiceOrder" } else { "A_BusinessPartner" };
+    Some(format!("{{\"set\":\"{set}\",\"d\":{{\"results\":{}}}}}", &text[from..to]).into_bytes())
+}
+
 #[test]
 fn published_samples_become_facts_or_say_why_not() {
     let folder = root().join("tests/golden/published");
-    let mapping = Mapping::parse(&std::fs::read_to_string(folder.join("mapping.toml")).unwrap()).unwrap();
-    let connectors = Connectors::new(vec![mapping]);
+    let mappings = samples(&folder, &[".toml"]);
+    let mappings = mappings.into_iter().map(|(_, text)| Mapping::parse(std::str::from_utf8(&text).unwrap()).unwrap());
+    let connectors = Connectors::new(mappings.collect());
     let mut found = String::new();
     for (name, raw) in samples(&folder, &[".json", ".jsonl", ".txt", ".xml"]) {
         let system = match name.split('-').next().unwrap() {
-            "debezium" => System::Oracle,
+            "debezium" | "goldengate" => System::Oracle,
             "jds" => System::Wxcc,
+            "pubsub" => System::Salesforce,
             _ => System::Sap,
         };
         let framing = if name.ends_with(".jsonl") { Framing::Lines } else { Framing::Document };
         write!(found, "{name}\n{}", decode(&connectors, system, &raw, framing)).unwrap();
+        if let Some(answer) = (system == System::Sap && name.ends_with(".json")).then(|| answer(&name, &raw)).flatten()
+        {
+            write!(found, "{name}, as an answer\n{}", decode(&connectors, system, &answer, framing)).unwrap();
+        }
     }
     check("published.txt", &found);
 }

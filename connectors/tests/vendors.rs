@@ -13,7 +13,7 @@ use connectors::salesforce::rest::RestConfig;
 use connectors::{oracle, salesforce, sap, wxcc};
 use fixtures::player::{Doors, Player, Vendors};
 use fixtures::world::{Size, World};
-use ontology::{Op, System, ValueRef};
+use ontology::{Millis, Op, System, ValueRef};
 use support::{MemoryLog, Story, context, serve};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,7 @@ async fn doors(log: &MemoryLog, story: &Story) -> Doors {
     let routers = oracle::transport::router(
         context(System::Oracle, log, story),
         oracle::OracleConfig { token: Secret::new("push-token"), partition: "erp".to_owned() },
+        oracle::Relist::none(),
     )
     .merge(wxcc::transport::router(
         context(System::Wxcc, log, story),
@@ -35,7 +36,8 @@ async fn doors(log: &MemoryLog, story: &Story) -> Doors {
     ))
     .merge(sap::transport::router(
         context(System::Sap, log, story),
-        sap::SapConfig { user: "sap".to_owned(), password: Secret::new("sap-password"), partition: "idoc".to_owned() },
+        sap::SapConfig::new("sap", Secret::new("sap-password"), "idoc"),
+        None,
     ));
     let base = serve(routers).await;
     Doors {
@@ -43,10 +45,7 @@ async fn doors(log: &MemoryLog, story: &Story) -> Doors {
             url: format!("{base}/oracle/changes"),
             token: "push-token".to_owned(),
         }),
-        wxcc: Some(fixtures::wxcc::WebexDoor {
-            url: format!("{base}/webhooks/wxcc"),
-            secret: WEBHOOK_SECRET.to_owned(),
-        }),
+        wxcc: Some(fixtures::wxcc::WebexDoor::new(format!("{base}/webhooks/wxcc"), WEBHOOK_SECRET)),
         sap: Some(fixtures::sap::SapDoor {
             url: format!("{base}/sap/idoc"),
             user: "sap".to_owned(),
@@ -56,17 +55,14 @@ async fn doors(log: &MemoryLog, story: &Story) -> Doors {
 }
 
 fn salesforce_config(vendors: &Vendors) -> salesforce::SalesforceConfig {
+    let secret = Secret::new("opshub-secret");
+    let rest = RestConfig::client_credentials(vendors.salesforce.http_url(), "opshub", secret);
     salesforce::SalesforceConfig {
-        rest: RestConfig {
-            login_url: vendors.salesforce.http_url(),
-            client_id: "opshub".to_owned(),
-            client_secret: Secret::new("opshub-secret"),
-        },
-        bus_url: vendors.salesforce.grpc_url(),
-        ca_pem: None,
-        topic: TOPIC.to_owned(),
         is_full_read_first: false,
         silence_max: Duration::from_secs(20),
+        audit: None,
+        allowance: None,
+        ..salesforce::SalesforceConfig::new(rest, vendors.salesforce.grpc_url())
     }
 }
 
@@ -76,37 +72,50 @@ fn start_list_jobs(vendors: &Vendors, log: &MemoryLog, story: &Story, stop: &Can
     tokio::spawn(oracle::transport::list(
         context(System::Oracle, log, story),
         oracle::OracleListConfig {
-            base_url: format!("{}/ords/ar", vendors.oracle.http_url()),
-            client_id: fixtures::oracle::CLIENT.0.to_owned(),
-            client_secret: Secret::new(fixtures::oracle::CLIENT.1),
+            ords: oracle::OrdsConfig {
+                base_url: format!("{}/ords/ar", vendors.oracle.http_url()),
+                client_id: fixtures::oracle::CLIENT.0.to_owned(),
+                client_secret: Secret::new(fixtures::oracle::CLIENT.1),
+            },
             tables: tables.into_iter().map(|o| o.name).collect(),
             partition: "erp-list".to_owned(),
             interval,
+            is_full_read_first: false,
+            full_interval: None,
         },
-        Some(b"0".to_vec()),
+        |name: &str| (name == oracle::list::POSITION).then(|| b"0".to_vec()),
+        oracle::Relist::none(),
         stop.clone(),
     ));
-    tokio::spawn(wxcc::transport::search(
+    tokio::spawn(wxcc::search::search(
         context(System::Wxcc, log, story),
         wxcc::WxccSearchConfig {
-            base_url: vendors.wxcc.http_url(),
-            org_id: fixtures::wxcc::ORG_ID.to_owned(),
-            token: Secret::new(fixtures::wxcc::TOKEN),
-            partition: "search".to_owned(),
             interval,
             lag_ms: 0,
+            first_ms: 200 * Millis::DAY_MS,
+            with_transcripts: true,
+            ..wxcc::WxccSearchConfig::new(
+                &vendors.wxcc.http_url(),
+                fixtures::wxcc::ORG_ID,
+                wxcc::WxccAuth::Token(Secret::new(fixtures::wxcc::TOKEN)),
+                "search",
+            )
         },
-        Some(0_i64.to_be_bytes().to_vec()),
+        None,
         stop.clone(),
     ));
-    tokio::spawn(sap::transport::list(
+    tokio::spawn(sap::list::list(
         context(System::Sap, log, story),
         sap::SapListConfig {
-            base_url: format!("{}/sap/opu/odata/sap/API_SERVICE_ORDER_SRV", vendors.sap.http_url()),
-            user: fixtures::sap::USER.0.to_owned(),
-            password: Secret::new(fixtures::sap::USER.1),
-            partition: "odata".to_owned(),
             interval,
+            ..sap::SapListConfig::new(
+                sap::SapAccess {
+                    base_url: format!("{}/sap/opu/odata/sap", vendors.sap.http_url()),
+                    user: fixtures::sap::USER.0.to_owned(),
+                    password: Secret::new(fixtures::sap::USER.1),
+                },
+                "odata",
+            )
         },
         Some(0_i64.to_be_bytes().to_vec()),
         stop.clone(),
@@ -122,8 +131,7 @@ async fn a_world_arrives_whole() {
     let connector = tokio::spawn(salesforce::transport::run(
         context(System::Salesforce, &log, &story),
         salesforce_config(&vendors),
-        None,
-        Vec::new(),
+        salesforce::Positions::default(),
         stop.clone(),
     ));
 
@@ -176,7 +184,8 @@ async fn a_stream_survives_restarts_new_tokens_and_a_lost_position() {
         let context = context(System::Salesforce, log, &story);
         let status = context.status.clone();
         let config = salesforce_config(&vendors);
-        (tokio::spawn(salesforce::transport::run(context, config, position, Vec::new(), stop.clone())), status)
+        let positions = salesforce::Positions { stream: position, ..salesforce::Positions::default() };
+        (tokio::spawn(salesforce::transport::run(context, config, positions, stop.clone())), status)
     };
     publish(&world, &vendors, 0..40);
     story.set(1);

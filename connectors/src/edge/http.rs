@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use ontology::Millis;
 
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -62,6 +63,14 @@ pub async fn call(request: reqwest::RequestBuilder) -> Result<(reqwest::header::
     Ok((response.headers().clone(), body.freeze()))
 }
 
+/// The server's own time in an answer, to the second below.
+#[must_use]
+pub fn server_time(headers: &reqwest::header::HeaderMap) -> Option<Millis> {
+    let text = headers.get(reqwest::header::DATE)?.to_str().ok()?;
+    let instant = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(Millis(instant.as_millisecond()))
+}
+
 /// `text` as it may stand in the query of an address.
 #[must_use]
 pub fn escaped(text: &str) -> String {
@@ -88,6 +97,12 @@ impl Seen {
     /// Most ids of one generation; two generations are kept.
     const IDS_MAX: usize = 50_000;
 
+    /// Whether `id` was seen lately.
+    #[must_use]
+    pub fn has(&self, id: &str) -> bool {
+        self.newer.contains(id) || self.older.contains(id)
+    }
+
     /// Whether `id` is seen for the first time in a long while.
     pub fn is_new(&mut self, id: String) -> bool {
         if self.older.contains(&id) || !self.newer.insert(id) {
@@ -108,6 +123,16 @@ mod tests {
     fn what_is_not_plain_is_escaped() {
         assert_eq!(escaped("a-Z_0.~"), "a-Z_0.~");
         assert_eq!(escaped("{\"ä\": 1}"), "%7B%22%C3%A4%22%3A%201%7D");
+    }
+
+    #[test]
+    fn a_server_tells_its_time() {
+        let mut headers = reqwest::header::HeaderMap::new();
+        assert_eq!(server_time(&headers), None);
+        headers.insert("date", reqwest::header::HeaderValue::from_static("Tue, 10 Mar 2026 15:00:00 GMT"));
+        assert_eq!(server_time(&headers), Some(Millis(1_773_154_800_000)));
+        headers.insert("date", reqwest::header::HeaderValue::from_static("today"));
+        assert_eq!(server_time(&headers), None);
     }
 
     #[test]

@@ -6,16 +6,18 @@ pub mod credentials;
 pub mod http;
 pub mod list_job;
 pub mod liveness;
+pub mod portions;
 pub mod retry;
 pub mod status;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use ontology::{Millis, System};
 
 use crate::connectors::Connectors;
-use crate::contract::{Accepted, Delivery, Framing, SharedClock, Sink, SinkError, Submission};
+use crate::contract::{Accepted, Delivery, Framing, Known, Resync, SharedClock, Sink, SinkError, Submission};
 use retry::Backoff;
 use status::StatusHandle;
 
@@ -26,6 +28,8 @@ pub struct Context<S> {
     pub connectors: Connectors,
     /// Where facts go.
     pub sink: S,
+    /// What the hub holds already.
+    pub known: Arc<dyn Known>,
     /// The time that facts are stamped with.
     pub clock: SharedClock,
     /// What operators see of this connector.
@@ -38,9 +42,14 @@ pub const METRICS: &[(&str, &str)] = &[
     ("opshub_connector_deliveries_total", "deliveries received"),
     ("opshub_connector_rejects_total", "parts of deliveries put into quarantine, by code"),
     ("opshub_connector_ignored_total", "entries that are no business of the hub"),
+    ("opshub_connector_own_changes_total", "entries that tell of a change that the hub itself made"),
     ("opshub_connector_refused_total", "requests refused at the edge, by code"),
     ("opshub_connector_errors_total", "failed calls to the source"),
     ("opshub_connector_refetches_total", "records read after a gap"),
+    ("opshub_connector_resyncs_total", "objects read whole, because their events were out of reach"),
+    ("opshub_connector_rewinds_total", "times the stream went back to deliver again what had not arrived"),
+    ("opshub_connector_allowance", "what the source allows in a day, by kind"),
+    ("opshub_connector_allowance_remaining", "what is left of it, by kind"),
 ];
 
 impl<S: Sink> Context<S> {
@@ -53,6 +62,7 @@ impl<S: Sink> Context<S> {
         metrics::counter!("opshub_connector_deliveries_total", "system" => label).increment(1);
         metrics::counter!("opshub_connector_facts_total", "system" => label).increment(decoded.facts.len() as u64);
         metrics::counter!("opshub_connector_ignored_total", "system" => label).increment(decoded.ignored as u64);
+        metrics::counter!("opshub_connector_own_changes_total", "system" => label).increment(decoded.own as u64);
         for reject in &decoded.rejects {
             let code = reject.code.name();
             metrics::counter!("opshub_connector_rejects_total", "system" => label, "code" => code).increment(1);
@@ -106,5 +116,5 @@ pub struct Decoding {
     /// What goes to the log.
     pub submission: Submission,
     /// Objects that are to be read whole.
-    pub resyncs: Vec<String>,
+    pub resyncs: Vec<Resync>,
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use ontology::{EntityKind, Field, System, Vocabulary};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 
 use super::{Condition, FieldMap, Form, Kind, Mapping, ObjectMap, words};
+use crate::sap::segments::Segments;
 use crate::value::TimeUnit;
 
 /// Why a mapping file was not taken; the text names line and column.
@@ -26,12 +28,27 @@ struct MappingFile {
     words: BTreeMap<String, BTreeMap<String, Spanned<String>>>,
     #[serde(default)]
     object: Vec<ObjectEntry>,
+    /// Layouts of segments in flat documents.
+    #[serde(default)]
+    segment: Vec<SegmentEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SegmentEntry {
+    name: Spanned<String>,
+    #[serde(default)]
+    external: Vec<String>,
+    /// Names of the fields with their widths in characters.
+    fields: Vec<(String, usize)>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ObjectEntry {
     name: Spanned<String>,
+    #[serde(default)]
+    row: Option<String>,
     entity: Spanned<String>,
     #[serde(default = "one")]
     contract: u32,
@@ -41,7 +58,11 @@ struct ObjectEntry {
     #[serde(default)]
     id_form: FormEntry,
     #[serde(default)]
+    ordered_by: Option<OneOrMore>,
+    #[serde(default)]
     delete_when: Vec<ConditionEntry>,
+    #[serde(default)]
+    patch_when: Vec<ConditionEntry>,
     fields: Vec<FieldEntry>,
 }
 
@@ -165,8 +186,26 @@ impl From<ConditionEntry> for Condition {
 
 /// Reads a mapping file.
 pub fn parse(text: &str) -> Result<Mapping, MappingError> {
-    let file: MappingFile = toml::from_str(text).map_err(|e| MappingError(e.to_string().trim_end().to_owned()))?;
-    Reader { text, words: &file.words }.mapping(file.version, &file.system, file.time_zone.as_ref(), file.object)
+    let file: MappingFile = toml::from_str(text).map_err(|error| unread(&error))?;
+    let reader = Reader { text, words: &file.words };
+    let mapping = reader.mapping(file.version, &file.system, file.time_zone.as_ref(), file.object)?;
+    let segments = reader.segments(file.segment)?;
+    Ok(Mapping { content_digest: content_digest(text), segments, ..mapping })
+}
+
+/// Why a text is no mapping file at all; without a place of its own the error is about all of it.
+fn unread(error: &toml::de::Error) -> MappingError {
+    let text = error.to_string();
+    let place = if error.span().is_some() { "" } else { "line 1, column 1: " };
+    MappingError(format!("{place}{}", text.trim_end()))
+}
+
+/// What a file says besides its version; tables are sorted by their keys, so that order and layout
+/// do not matter.
+fn content_digest(text: &str) -> String {
+    let mut table: toml::Table = toml::from_str(text).expect("it was read a moment ago");
+    table.remove("version");
+    hex::encode(Sha256::digest(table.to_string()))
 }
 
 struct Reader<'a> {
@@ -190,7 +229,15 @@ impl Reader<'_> {
         };
         let system = System::parse(system.get_ref()).ok_or_else(|| self.error(system, "an unknown system"))?;
         let objects = objects.into_iter().map(|entry| self.object(entry)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Mapping { version, system, zone, objects })
+        Ok(Mapping { version, system, zone, objects, segments: Segments::default(), content_digest: String::new() })
+    }
+
+    fn segments(&self, entries: Vec<SegmentEntry>) -> Result<Segments, MappingError> {
+        let mut segments = Segments::default();
+        for SegmentEntry { name, external, fields } in entries {
+            segments.add(name.get_ref(), &external, fields).map_err(|what| self.error(&name, &what))?;
+        }
+        Ok(segments)
     }
 
     /// An error at the place of `spanned`.
@@ -210,12 +257,15 @@ impl Reader<'_> {
         let fields = entry.fields.into_iter().map(|field| self.field(entity, field)).collect::<Result<Vec<_>, _>>()?;
         Ok(ObjectMap {
             name: entry.name.into_inner(),
+            row: entry.row,
             contract: entry.contract,
             entity,
             record: entry.record,
             id: entry.id,
             id_form: entry.id_form.into(),
+            ordered_by: entry.ordered_by.map(OneOrMore::into_list).unwrap_or_default(),
             delete_when: entry.delete_when.into_iter().map(Condition::from).collect(),
+            patch_when: entry.patch_when.into_iter().map(Condition::from).collect(),
             fields,
         })
     }

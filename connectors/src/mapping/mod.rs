@@ -6,6 +6,7 @@
 //! with line and column.
 
 mod apply;
+pub mod check;
 mod file;
 mod words;
 
@@ -14,6 +15,7 @@ use ontology::{EntityKind, Field, System};
 pub use apply::{Applied, Breach, Mode};
 pub use file::MappingError;
 
+use crate::sap::segments::Segments;
 use crate::value::{Columns, Native, TimeUnit};
 
 /// The mapping of one system.
@@ -27,6 +29,10 @@ pub struct Mapping {
     pub zone: jiff::tz::TimeZone,
     /// The objects.
     pub objects: Vec<ObjectMap>,
+    /// Layouts of segments in flat documents.
+    pub segments: Segments,
+    /// SHA-256 of what the file says besides its version, in hex: comments and blanks do not count.
+    pub content_digest: String,
 }
 
 /// How rows of one object become facts.
@@ -34,6 +40,8 @@ pub struct Mapping {
 pub struct ObjectMap {
     /// Name of the object, table, segment or event.
     pub name: String,
+    /// Name of the source row, where several native forms tell of one record.
+    pub row: Option<String>,
     /// Version of its contract.
     pub contract: u32,
     /// Entity that its rows are part of.
@@ -44,8 +52,13 @@ pub struct ObjectMap {
     pub id: Option<String>,
     /// How ids are brought to one form.
     pub id_form: Form,
+    /// Columns that order the versions of a row, where the row itself and not its transport does: an
+    /// instant or a number, then a number. One order holds for an object on whatever path it comes.
+    pub ordered_by: Vec<String>,
     /// Conditions of which any one means that the row is deleted.
     pub delete_when: Vec<Condition>,
+    /// Conditions of which any one means that the row names only what changed.
+    pub patch_when: Vec<Condition>,
     /// The fields.
     pub fields: Vec<FieldMap>,
 }
@@ -196,7 +209,8 @@ impl Mapping {
             System::Oracle => include_str!("../../mappings/oracle.toml"),
             System::Wxcc => include_str!("../../mappings/wxcc.toml"),
             System::Sap => include_str!("../../mappings/sap.toml"),
-            System::Engine | System::Human | System::Zendesk => return None,
+            System::Zendesk => include_str!("../../mappings/zendesk.toml"),
+            System::Engine | System::Human => return None,
         };
         Some(Self::parse(text).expect("shipped mappings are read by a test"))
     }
@@ -222,6 +236,17 @@ impl ObjectMap {
             None => record.clone(),
         };
         Some((record, entity))
+    }
+
+    /// Name of the source row that its facts are of.
+    #[must_use]
+    pub fn row_name(&self) -> &str {
+        self.row.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether the row names only what changed.
+    pub fn is_patch(&self, columns: &impl Columns) -> bool {
+        self.patch_when.iter().any(|condition| condition.holds(columns))
     }
 
     /// Whether the row says of itself that it is deleted.

@@ -49,6 +49,14 @@ fn every_shipped_mapping_is_read() {
 }
 
 #[test]
+fn a_digest_is_of_what_is_said_and_not_of_how() {
+    let digest = |text: &str| Mapping::parse(text).unwrap().content_digest;
+    let plain = "version = 1\nsystem = \"oracle\"\ntime_zone = \"UTC\"\n";
+    assert_eq!(digest(plain), digest("# why\nversion = 2\ntime_zone = \"UTC\"\nsystem   = \"oracle\"\n"));
+    assert_ne!(digest(plain), digest("version = 1\nsystem = \"oracle\"\n"));
+}
+
+#[test]
 fn an_error_names_its_place() {
     let check = |fields: &str, expected: &str| {
         let error = mapping(fields).unwrap_err().to_string();

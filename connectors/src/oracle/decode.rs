@@ -1,22 +1,24 @@
-//! Change envelopes to facts.
+//! What the sources of receivables send, to facts.
 //!
-//! An envelope says `before`, `after`, `source` and `op`; it may stand under `payload` with its
-//! schema beside it. Exact decimals come as `{scale, value}`, as text or as a JSON number. Rows read
-//! over REST (`items`) become images at their row SCN and lose to newer changes.
+//! Entries come as change envelopes of log-based capture, as records of a GoldenGate trail, as rows
+//! of a queue or of the list job. Each may stand in a record of a topic, `{topic, key, value}`, which
+//! names the table where the entry does not. What becomes of a row is the same for all of them.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use compact_str::{CompactString, format_compact};
-use ontology::{EntityKey, Fact, FieldsBuilder, LogPos, Millis, Op, System, Version};
+use base64::Engine as _;
+use compact_str::CompactString;
+use ontology::{Millis, Version};
 
-use crate::contract::{Decoded, Delivery, Framing, Reject, RejectCode};
+use super::change::{Deed, Place, Refusal, fact, no_identity, number, own_version, table_of};
+use super::envelope::{Shape, Verb};
+use super::goldengate::{Kind, Operation};
+use super::row::Row;
+use crate::contract::{Decoded, Delivery, Framing, Reject, RejectCode, Resync};
 use crate::json::Json;
-use crate::mapping::{Mapping, Mode, ObjectMap};
-use crate::value::{Columns, Decimal, Native, parse_instant};
-
-/// What change capture puts in place of a large object that did not change.
-const UNAVAILABLE: &str = "__debezium_unavailable_value";
+use crate::mapping::Mapping;
+use crate::value::parse_instant;
 
 /// Decodes deliveries of the Oracle connector.
 #[derive(Debug, Clone)]
@@ -24,13 +26,11 @@ pub struct OracleDecoder {
     mapping: Mapping,
 }
 
-/// Where a row change stands.
-struct Place<'a> {
-    object: &'a ObjectMap,
-    version: Version,
-    changed_at: Millis,
-    /// What makes the event unique besides the row.
-    transaction: CompactString,
+/// The record of a topic that an entry stands in.
+#[derive(Clone, Copy, Default)]
+struct Record<'a> {
+    topic: Option<&'a str>,
+    key: Option<&'a Json<'a>>,
 }
 
 impl OracleDecoder {
@@ -70,177 +70,254 @@ impl OracleDecoder {
         };
         for (within, entry) in entries {
             let place = range.start + within.start..range.start + within.end;
-            match self.entry(&entry, delivery.observed_at, out) {
-                Ok(()) => {}
-                Err((code, detail)) => out.rejects.push(Reject::new(code, detail, place)),
+            if let Err((code, detail)) = self.entry(&entry, delivery.observed_at, out) {
+                out.rejects.push(Reject::new(code, detail, place));
             }
         }
     }
 
-    fn entry(&self, entry: &Json<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), (RejectCode, String)> {
-        if let Json::Null = entry {
+    /// An entry by itself, or in the record of a topic.
+    fn entry(&self, entry: &Json<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Refusal> {
+        let Some(topic) = entry.get("topic").and_then(Json::text) else {
+            return self.value(entry, Record::default(), observed_at, out);
+        };
+        let record = Record { topic: Some(topic), key: entry.get("key") };
+        if let Some(base64) = entry.get("value_base64").and_then(Json::text) {
+            return self.bytes(base64, record, observed_at, out);
+        }
+        match entry.get("value") {
+            None => Err(no_identity(format!("{topic}: a record without value"))),
+            // A message of the queue carries its payload as text.
+            Some(Json::Text(text)) => self.nested(text.as_bytes(), record, observed_at, out),
+            Some(Json::Array(values)) => values.iter().try_for_each(|v| self.value(v, record, observed_at, out)),
+            Some(value) => self.value(value, record, observed_at, out),
+        }
+    }
+
+    /// A value that was no JSON when it was received; it is tried again, since a replay may know more.
+    fn bytes(&self, base64: &str, record: Record<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Refusal> {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(base64);
+        let bytes = bytes.map_err(|_| (RejectCode::Malformed, "a value that is not base64".to_owned()))?;
+        if bytes.first() == Some(&0) {
+            let what = "a value in the registry's Avro form: set the capture's converter to JSON";
+            return Err((RejectCode::Malformed, what.to_owned()));
+        }
+        self.nested(&bytes, record, observed_at, out)
+    }
+
+    fn nested(&self, raw: &[u8], record: Record<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Refusal> {
+        let value = Json::parse(raw).map_err(|error| (RejectCode::Malformed, error.to_string()))?;
+        // A text message of the queue wraps its text once more.
+        match value.get("text_vc").filter(|v| !matches!(v, Json::Null)).or_else(|| value.get("text_lob")) {
+            Some(Json::Text(text)) => {
+                let inner = Json::parse(text.as_bytes());
+                let inner = inner.map_err(|error| (RejectCode::Malformed, error.to_string()))?;
+                self.value(&inner, record, observed_at, out)
+            }
+            Some(_) | None => self.value(&value, record, observed_at, out),
+        }
+    }
+
+    fn value(
+        &self,
+        value: &Json<'_>,
+        record: Record<'_>,
+        observed_at: Millis,
+        out: &mut Decoded,
+    ) -> Result<(), Refusal> {
+        if let Json::Null = value {
             out.ignored += 1;
             return Ok(());
         }
-        if let (Some(table), Some(row)) = (entry.get("table").and_then(Json::text), entry.get("row")) {
-            return self.list_row(table, row, observed_at, out);
+        if let (Some(table), Some(row)) = (value.get("table").and_then(Json::text), value.get("row")) {
+            let op = value.get("op").and_then(Json::text);
+            return self.told_row(table, row, op, observed_at, out);
         }
-        let envelope = entry.get("payload").unwrap_or(entry);
-        let Some(op) = envelope.get("op").and_then(Json::text) else {
-            return self.without_op(envelope, out);
-        };
-        let source = envelope.get("source").ok_or_else(|| no_identity("an envelope without source"))?;
-        let table = source.get("table").and_then(Json::text).or_else(|| table_of_schema(entry));
+        if let Some(operation) = Operation::of(value) {
+            return self.operation(operation, observed_at, out);
+        }
+        if let Some(shape) = Shape::of(value) {
+            return self.envelope(shape, record, observed_at, out);
+        }
+        let message = value.get("payload").unwrap_or(value);
+        if is_aside(message) {
+            out.ignored += 1;
+            return Ok(());
+        }
+        match record.topic.and_then(|topic| self.mapping.object(table_of(topic))) {
+            Some(object) if !object.ordered_by.is_empty() => {
+                self.told_row(&object.name, message, None, observed_at, out)
+            }
+            Some(_) | None => Err(no_identity("neither an envelope nor a message that is known")),
+        }
+    }
+
+    fn envelope(
+        &self,
+        shape: Shape<'_>,
+        record: Record<'_>,
+        observed_at: Millis,
+        out: &mut Decoded,
+    ) -> Result<(), Refusal> {
+        let table = shape.table().or_else(|| record.topic.map(table_of));
         let table = table.ok_or_else(|| no_identity("a source without table"))?;
-        if source.get("connector").and_then(Json::text).is_some_and(|c| c != "oracle") {
+        if shape.is_foreign() {
             return Err(no_identity("an envelope of another system"));
         }
-        if op == "t" {
-            return Err((RejectCode::ContractBreach, format!("{table}: a truncate needs a person's decision")));
-        }
-        let Some(object) = self.mapping.object(table) else {
+        let (Some(object), verb) = (self.mapping.object(table), shape.verb()) else {
             out.ignored += 1;
             return Ok(());
         };
-        let (image, op) = match op {
-            "c" | "r" => ("after", Op::Image),
-            "u" => ("after", Op::Image),
-            "d" => ("before", Op::Delete),
-            _ => {
+        let deed = match verb {
+            Verb::Row(deed) => deed,
+            Verb::Truncate => {
+                out.ignored += 1;
+                out.resyncs.push(Resync { object: object.name.clone(), version: Some(shape.place(table)?.version) });
+                return Ok(());
+            }
+            Verb::Other => {
                 out.ignored += 1;
                 return Ok(());
             }
         };
-        let row = Row(envelope
-            .get(image)
-            .filter(|row| matches!(row, Json::Object(_)))
-            .ok_or_else(|| (RejectCode::ContractBreach, format!("{table}: an envelope without {image}")))?);
-        let place = Self::place(object, source)?;
-        let is_update = envelope.get("op").and_then(Json::text) == Some("u");
-        let fact = self.fact(&place, &row, op, is_update, observed_at)?;
-        out.facts.push(fact);
+        let (image, schema) = match shape.image(deed) {
+            Some(image) => (image, shape.row_schema(deed)),
+            // Without supplemental logging a delete has no row before it, but a key.
+            None => (self.key_of(deed, record).ok_or_else(|| imageless(table, deed))?, None),
+        };
+        let row = Row { image, schema, object, mapping: &self.mapping };
+        let mut place = shape.place(table)?;
+        if let Some(version) = own_version(&row) {
+            place.version = version;
+        }
+        out.facts.push(fact(&row, deed, place, observed_at)?);
+        if shape.ends_snapshot() {
+            out.resyncs.push(Resync { object: object.name.clone(), version: None });
+        }
         Ok(())
     }
 
-    /// Schema changes, transaction boundaries and heartbeats say nothing of a row.
-    fn without_op(&self, message: &Json<'_>, out: &mut Decoded) -> Result<(), (RejectCode, String)> {
-        let is_heartbeat = matches!(message, Json::Object(m) if m.len() == 1 && m[0].0 == "ts_ms");
-        let is_boundary = message.get("status").is_some() && message.get("id").is_some();
-        let is_schema_change = message.get("tableChanges").is_some() || message.get("ddl").is_some();
-        if is_heartbeat || is_boundary || is_schema_change {
-            out.ignored += 1;
-            return Ok(());
-        }
-        Err(no_identity("neither an envelope nor a message that is known"))
+    fn key_of<'a>(&self, deed: Deed, record: Record<'a>) -> Option<&'a Json<'a>> {
+        let key = record.key?;
+        let key = key.get("payload").unwrap_or(key);
+        (deed == Deed::Gone && matches!(key, Json::Object(_))).then_some(key)
     }
 
-    fn place<'a>(object: &'a ObjectMap, source: &Json<'_>) -> Result<Place<'a>, (RejectCode, String)> {
-        let table = &object.name;
-        let scn = number(source, "scn").ok_or_else(|| no_identity(format!("{table}: a source without scn")))?;
-        let commit = number(source, "commit_scn").unwrap_or(scn);
-        let ordinal = number(source, "ssn").unwrap_or(0);
-        let changed_at = source.get("ts_ms").and_then(Json::integer).map(Millis);
-        let changed_at = changed_at.ok_or_else(|| no_identity(format!("{table}: a source without ts_ms")))?;
-        let transaction = CompactString::new(source.get("txId").and_then(Json::scalar).unwrap_or_default());
-        Ok(Place { object, version: Version::new(commit, scn, ordinal), changed_at, transaction })
-    }
-
-    fn fact(
-        &self,
-        place: &Place<'_>,
-        row: &Row<'_>,
-        op: Op,
-        is_update: bool,
-        observed_at: Millis,
-    ) -> Result<Fact, (RejectCode, String)> {
-        let object = place.object;
-        let (record_id, entity_id) =
-            object.ids(row).ok_or_else(|| no_identity(format!("{}: a row without {}", object.name, object.record)))?;
-        // An update may leave columns out that did not change; then it is no image.
-        let is_whole = !is_update || object.fields.iter().flat_map(|f| &f.from).all(|c| row.column(c).is_some());
-        let (op, mode) = if op == Op::Image && !is_whole { (Op::Patch, Mode::Patch) } else { (op, Mode::Image) };
-        let mut fields = FieldsBuilder::default();
-        if op != Op::Delete {
-            self.mapping
-                .apply(object, row, mode, &mut fields)
-                .map_err(|breach| (RejectCode::ContractBreach, breach.to_string()))?;
-        }
-        let event_id =
-            format_compact!("{}/{}/{}/{}/{}", object.name, record_id, place.version, place.transaction, op_letter(op));
-        Ok(Fact {
-            event_id,
-            system: System::Oracle,
-            object: CompactString::new(&object.name),
-            record_id: record_id.into(),
-            entity: EntityKey::new(object.entity, entity_id),
-            op,
-            version: place.version.clone(),
-            changed_at: place.changed_at,
-            observed_at,
-            ingested_at: Millis::MIN,
-            log_pos: LogPos(0),
-            contract_version: object.contract,
-            mapping_version: self.mapping.version,
-            read_at: None,
-            key_slot: 0,
-            fields: fields.build(),
-        })
-    }
-
-    /// A row read from the list view: an image at its row SCN. It loses to the change that the row
-    /// SCN is of, so that what it brings does not depend on when the list was read.
-    fn list_row(
-        &self,
-        table: &str,
-        row: &Json<'_>,
-        observed_at: Millis,
-        out: &mut Decoded,
-    ) -> Result<(), (RejectCode, String)> {
+    fn operation(&self, operation: Operation<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Refusal> {
+        let table = table_of(operation.table()?);
         let Some(object) = self.mapping.object(table) else {
             out.ignored += 1;
             return Ok(());
         };
-        let scn = number(row, "ora_rowscn").ok_or_else(|| no_identity(format!("{table}: a row without ora_rowscn")))?;
-        let changed_at = row.get("last_update").and_then(Json::text);
-        let changed_at = changed_at.and_then(|text| parse_instant(text, &jiff::tz::TimeZone::UTC));
-        let place = Place {
-            object,
-            version: Version::new(scn, 0, 0),
-            changed_at: changed_at.unwrap_or(observed_at),
-            transaction: CompactString::const_new("list"),
+        let place = operation.place(&self.mapping.zone, observed_at)?;
+        let one = |image: Option<&Json<'_>>, deed: Deed| {
+            let row = Row {
+                image: image.ok_or_else(|| imageless(table, deed))?,
+                schema: None,
+                object,
+                mapping: &self.mapping,
+            };
+            let version = own_version(&row).unwrap_or_else(|| place.version.clone());
+            fact(&row, deed, Place { version, ..place.clone() }, observed_at)
         };
-        let mut fact = self.fact(&place, &Row(row), Op::Image, true, observed_at)?;
-        fact.read_at = Some(observed_at);
+        match operation.kind()? {
+            Kind::Truncate => {
+                out.ignored += 1;
+                out.resyncs.push(Resync { object: object.name.clone(), version: Some(place.version) });
+            }
+            Kind::Row(Deed::Gone) => out.facts.push(one(operation.deleted(), Deed::Gone)?),
+            Kind::Row(deed @ (Deed::Whole | Deed::Told)) => {
+                let told = one(operation.after(), deed)?;
+                // An update may have changed the key: the row of the old one is gone.
+                if let Some(before) = operation.before().and_then(|before| one(Some(before), Deed::Gone).ok())
+                    && before.record_id != told.record_id
+                {
+                    out.facts.push(before);
+                }
+                out.facts.push(told);
+            }
+            Kind::KeyChange => {
+                out.facts.push(one(operation.before(), Deed::Gone)?);
+                out.facts.push(one(operation.after(), Deed::Told)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// A row of the list job or of a queue. A listed row is an image at its row SCN: it loses to the
+    /// change that the row SCN is of, so that what it brings does not depend on when the list was
+    /// read. A row that orders itself does so on every path.
+    fn told_row(
+        &self,
+        table: &str,
+        row: &Json<'_>,
+        op: Option<&str>,
+        observed_at: Millis,
+        out: &mut Decoded,
+    ) -> Result<(), Refusal> {
+        let Some(object) = self.mapping.object(table_of(table)) else {
+            out.ignored += 1;
+            return Ok(());
+        };
+        let row = Row { image: row, schema: None, object, mapping: &self.mapping };
+        let deed = match op.map(str::to_ascii_uppercase).as_deref() {
+            None | Some("U" | "UPDATE") => Deed::Told,
+            Some("I" | "INSERT" | "C" | "R") => Deed::Whole,
+            Some("D" | "DELETE") => Deed::Gone,
+            Some(_) => return Err(no_identity(format!("{table}: a row with an op that is not known"))),
+        };
+        let version = told_version(&row)?;
+        let changed_at = last_update(&row).unwrap_or(observed_at);
+        let is_listed = op.is_none() && row.image.get("ora_rowscn").is_some();
+        let transaction = CompactString::const_new(if is_listed { "list" } else { "queue" });
+        let mut fact = fact(&row, deed, Place { version, changed_at, transaction }, observed_at)?;
+        fact.read_at = is_listed.then_some(observed_at);
         out.facts.push(fact);
         Ok(())
     }
 }
 
-/// The table in the name of an envelope's schema, `server.SCHEMA.TABLE.Envelope`.
-fn table_of_schema<'a>(entry: &'a Json<'_>) -> Option<&'a str> {
-    entry.path("schema.name")?.text()?.strip_suffix(".Envelope")?.rsplit('.').next()
+fn told_version(row: &Row<'_>) -> Result<Version, Refusal> {
+    let object = &row.object.name;
+    if let [first, ..] = row.object.ordered_by.as_slice() {
+        return own_version(row)
+            .ok_or_else(|| no_identity(format!("{object}: a row without {first}, which orders it")));
+    }
+    let scn =
+        number(row.image, "ora_rowscn").ok_or_else(|| no_identity(format!("{object}: a row without ora_rowscn")))?;
+    Ok(Version::new(scn, 0, 0))
 }
 
-fn no_identity(detail: impl Into<String>) -> (RejectCode, String) {
-    (RejectCode::NoIdentity, detail.into())
-}
-
-fn op_letter(op: Op) -> &'static str {
-    match op {
-        Op::Delete => "d",
-        Op::Image | Op::Patch | Op::Undelete | Op::Gap | Op::Heartbeat => "u",
+/// When the row says that it changed last.
+fn last_update(row: &Row<'_>) -> Option<Millis> {
+    let text = |name: &str| row.image.get_any_case(name).and_then(Json::scalar);
+    let first = row.object.ordered_by.first().map(String::as_str);
+    let text = text("last_update").or_else(|| text(first?)).or_else(|| text("LAST_UPDATE_DATE"))?;
+    match text.parse() {
+        Ok(ms) => Some(Millis(ms)),
+        Err(_) => parse_instant(text, &row.mapping.zone),
     }
 }
 
-/// An unsigned number that may be written as text.
-fn number(value: &Json<'_>, name: &str) -> Option<u64> {
-    value.get(name)?.scalar()?.trim().parse().ok()
+fn imageless(table: &str, deed: Deed) -> Refusal {
+    let side = if deed == Deed::Gone { "before" } else { "after" };
+    (RejectCode::ContractBreach, format!("{table}: an envelope without {side}"))
+}
+
+/// Schema changes, transaction boundaries and heartbeats say nothing of a row.
+fn is_aside(message: &Json<'_>) -> bool {
+    let is_heartbeat = matches!(message, Json::Object(m) if m.len() == 1 && m[0].0 == "ts_ms");
+    let is_boundary = message.get("status").is_some() && message.get("id").is_some();
+    let is_schema_change = message.get("tableChanges").is_some() || message.get("ddl").is_some();
+    is_heartbeat || is_boundary || is_schema_change
 }
 
 /// The instant of a heartbeat message, if the document is one.
 #[must_use]
 pub fn heartbeat(raw: &[u8]) -> Option<Millis> {
-    let json = Json::parse(raw).ok()?;
+    // Heartbeats are short; nothing else is read for the question alone.
+    const BYTES_MAX: usize = 4_096;
+    let json = Json::parse(Some(raw).filter(|raw| raw.len() <= BYTES_MAX)?).ok()?;
     let message = json.get("payload").unwrap_or(&json);
     match message {
         Json::Object(members) if members.len() == 1 => message.get("ts_ms")?.integer().map(Millis),
@@ -248,25 +325,39 @@ pub fn heartbeat(raw: &[u8]) -> Option<Millis> {
     }
 }
 
-/// A row image; column names are matched whatever their case, since REST gives them in lower case.
-struct Row<'a>(&'a Json<'a>);
-
-impl Columns for Row<'_> {
-    fn column(&self, column: &str) -> Option<Native<'_>> {
-        let value = self.0.get(column).or_else(|| self.0.get_any_case(column))?;
-        Some(match value {
-            Json::Null => Native::Null,
-            Json::Bool(b) => Native::Bool(*b),
-            Json::Number(digits) => Native::Number(Cow::Borrowed(digits)),
-            Json::Text(text) if text == UNAVAILABLE => return None,
-            Json::Text(text) => Native::Text(Cow::Borrowed(text)),
-            Json::Object(_) => variable_scale(value).map_or(Native::Other(Cow::Borrowed("{..}")), Native::Decimal),
-            Json::Array(_) => Native::Other(Cow::Borrowed("[..]")),
-        })
+/// The line by which a record of a topic is handed to the decoder. Values that are JSON stand as
+/// they came; others are kept byte for byte, in base64.
+#[must_use]
+pub fn record_line(topic: &str, partition: i32, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) -> String {
+    let mut line = format!("{{\"topic\":{},\"partition\":{partition},\"offset\":{offset}", quoted(topic));
+    if let Some(key) = key {
+        match as_json(key) {
+            Some(json) => line.extend([",\"key\":", &json]),
+            None => line.extend([",\"key_base64\":\"", &encoded(key), "\""]),
+        }
     }
+    match value.map(|value| (value, as_json(value))) {
+        None => line.push_str(",\"value\":null"),
+        Some((_, Some(json))) => line.extend([",\"value\":", &json]),
+        Some((value, None)) => line.extend([",\"value_base64\":\"", &encoded(value), "\""]),
+    }
+    line.push_str("}\n");
+    line
 }
 
-fn variable_scale(value: &Json<'_>) -> Option<Decimal> {
-    let scale = i32::try_from(value.get("scale")?.integer()?).ok()?;
-    Decimal::from_base64(value.get("value")?.text()?, scale)
+/// The text of a document that can stand in a line: line ends between its tokens become blanks.
+fn as_json(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    Json::parse(bytes).ok()?;
+    let text = std::str::from_utf8(bytes).ok()?;
+    let has_ends = text.contains(['\n', '\r']);
+    Some(if has_ends { Cow::Owned(text.replace(['\n', '\r'], " ")) } else { Cow::Borrowed(text) })
+}
+
+fn encoded(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// `text` as a JSON string.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }

@@ -12,6 +12,7 @@ use ontology::System;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::sync::CancellationToken;
 
+use super::relist::Relist;
 use crate::contract::{BODY_BYTES_MAX, Framing, Sink, SinkError};
 use crate::edge::Context;
 use crate::edge::status::ConnectorState;
@@ -53,6 +54,7 @@ pub async fn follow<S: Sink>(
     context: Context<S>,
     config: FileConfig,
     position: Option<Vec<u8>>,
+    relist: Relist,
     stop: CancellationToken,
 ) -> Result<(), FileError> {
     let name = position_name(&config.path);
@@ -63,7 +65,8 @@ pub async fn follow<S: Sink>(
         if let Some(lines) = chunk {
             offset += lines.len() as u64;
             let decoding = context.decode(System::Oracle, &name, &lines, Framing::Lines);
-            context.submit_until_taken(decoding.submission.at(&name, &offset.to_be_bytes())).await?;
+            let submission = relist.heed(&context, decoding).await?;
+            context.submit_until_taken(submission.at(&name, &offset.to_be_bytes())).await?;
             context.status.position(&offset.to_be_bytes());
             if !stop.is_cancelled() {
                 continue;

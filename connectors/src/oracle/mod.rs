@@ -1,8 +1,26 @@
-//! Oracle receivables: log-captured row changes, pushed over HTTP or read from files.
+//! Oracle receivables: row changes captured from the redo log, and what capture missed.
+//!
+//! Changes come by HTTP push ([`transport`]), from Kafka topics ([`kafka`]), from a queue over REST
+//! ([`queue`]) or from a file ([`file`]); the list job ([`list`]) reads over REST what none of them
+//! brought. [`decode`] reads them all.
 
+mod change;
 pub mod decode;
+#[cfg(test)]
+mod decode_tests;
+mod envelope;
 pub mod file;
+mod goldengate;
+pub mod kafka;
+pub mod list;
+mod ords;
+pub mod queue;
+pub mod relist;
+mod row;
 pub mod transport;
 
 pub use decode::OracleDecoder;
-pub use transport::{OracleConfig, OracleListConfig};
+pub use list::OracleListConfig;
+pub use ords::OrdsConfig;
+pub use relist::Relist;
+pub use transport::OracleConfig;

@@ -4,22 +4,21 @@
 //! says only that a record changed: it becomes a gap fact, and the transport fetches the record,
 //! which comes back here as JSON and becomes an image at the version of the gap.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use compact_str::{CompactString, format_compact};
 use ontology::{EntityKey, Fact, Fields, FieldsBuilder, LogPos, Millis, Op, System, Version};
 use prost::Message as _;
 
-use super::bitmap::{SchemaField, named};
-use super::event::{Avro, EventSchema};
+use super::change::{Changed, EventRow, Header, Node, entity_name};
+use super::event::EventSchema;
 use super::eventbus::{ConsumerEvent, SchemaInfo};
 use super::long_id;
-use crate::contract::{Decoded, Delivery, Reject, RejectCode};
+use crate::contract::{Decoded, Delivery, Reject, RejectCode, Resync};
 use crate::json::Json;
 use crate::mapping::{Mapping, Mode, ObjectMap};
-use crate::value::{Columns, Native, parse_instant};
+use crate::value::Columns;
 
 /// Events with the schemas that wrote them: a delivery that can be decoded again by itself.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -43,17 +42,25 @@ pub struct SalesforceDecoder {
 /// Most schemas that are kept ready.
 const SCHEMAS_MAX: usize = 1_000;
 
-type Failure = (RejectCode, String);
+pub(super) type Failure = (RejectCode, String);
 
 /// What all records of one event share.
-struct Change<'a> {
+pub(super) struct Change<'a> {
+    pub event_id: &'a str,
+    pub object: &'a ObjectMap,
+    pub op: Op,
+    pub version: Version,
+    pub changed_at: Millis,
+    pub observed_at: Millis,
+    pub read_at: Option<Millis>,
+}
+
+/// One event, in either form.
+struct Told<'a> {
     event_id: &'a str,
-    object: &'a ObjectMap,
-    op: Op,
-    version: Version,
-    changed_at: Millis,
+    header: Node<'a>,
+    body: Node<'a>,
     observed_at: Millis,
-    read_at: Option<Millis>,
 }
 
 impl SalesforceDecoder {
@@ -63,16 +70,17 @@ impl SalesforceDecoder {
         SalesforceDecoder { mapping, schemas: Arc::default() }
     }
 
-    /// Names of the mapped objects, as a full read goes through them.
-    pub fn objects(&self) -> impl Iterator<Item = &str> {
-        self.mapping.objects.iter().map(|o| o.name.as_str())
+    /// The mapping.
+    #[must_use]
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
     }
 
-    /// Turns one delivery into facts: a [`Batch`] of events, or JSON with fetched records.
+    /// Turns one delivery into facts: a [`Batch`] of events, or JSON with an event or fetched records.
     #[must_use]
     pub fn decode(&self, delivery: &Delivery<'_>) -> Decoded {
         if delivery.raw.first() == Some(&b'{') {
-            return self.fetched(delivery);
+            return self.json(delivery);
         }
         let Ok(batch) = Batch::decode(delivery.raw) else {
             return Decoded::rejected(RejectCode::Malformed, "neither events nor records", delivery.raw);
@@ -105,6 +113,7 @@ impl SalesforceDecoder {
         Ok(schema)
     }
 
+    /// An event of the bus.
     fn event(
         &self,
         event: &ConsumerEvent,
@@ -115,90 +124,114 @@ impl SalesforceDecoder {
         let producer = event.event.as_ref().ok_or_else(|| no_identity("an event without content"))?;
         let schema = self.schema(&producer.schema_id, schemas)?;
         let record = schema.read(&producer.payload).map_err(|e| (RejectCode::Malformed, e.to_string()))?;
-        let header = record.get("ChangeEventHeader").ok_or_else(|| no_identity("an event without header"))?;
-        let entity = header.get("entityName").and_then(Avro::text);
-        let entity = entity.ok_or_else(|| no_identity("a header without entityName"))?;
-        let Some(object) = self.mapping.object(entity) else {
-            out.ignored += 1;
-            return Ok(());
+        let body = Node::Avro(&record);
+        let header = body.get("ChangeEventHeader").ok_or_else(|| no_identity("an event without header"))?;
+        let changed = || Changed::by_bitmaps(header, &schema.shape);
+        self.told(Told { event_id: &producer.id, header, body, observed_at }, changed, out)
+    }
+
+    /// JSON: an event of the streaming API or one that somebody decoded before, or else records that
+    /// were read.
+    fn json(&self, delivery: &Delivery<'_>) -> Decoded {
+        let json = match Json::parse(delivery.raw) {
+            Ok(json) => json,
+            Err(error) => return Decoded::rejected(RejectCode::Malformed, error.to_string(), delivery.raw),
         };
-        let number = |name: &str| header.get(name).and_then(Avro::long).and_then(|n| u64::try_from(n).ok());
-        let missing = |name: &str| no_identity(format!("{entity}: a header without {name}"));
-        let committed = number("commitTimestamp").ok_or_else(|| missing("commitTimestamp"))?;
-        let commit = number("commitNumber").ok_or_else(|| missing("commitNumber"))?;
-        let change_type = header.get("changeType").and_then(Avro::text).unwrap_or_default();
-        let change = Change {
-            event_id: &producer.id,
-            object,
-            op: op_of(change_type),
-            version: Version::new(committed, commit, number("sequenceNumber").unwrap_or(0)),
-            changed_at: Millis(i64::try_from(committed).unwrap_or(i64::MAX)),
-            observed_at,
-            read_at: None,
+        let envelope = json.get("data").unwrap_or(&json);
+        let Some(body) = envelope.get("payload").filter(|payload| payload.get("ChangeEventHeader").is_some()) else {
+            return self.fetched(delivery, &json);
         };
-        let ids = header.get("recordIds").map(Avro::texts).unwrap_or_default();
-        if ids.is_empty() {
-            return Err(missing("recordIds"));
+        let mut out = Decoded::default();
+        if let Err((code, detail)) = self.json_event(envelope, body, delivery.observed_at, &mut out) {
+            out.rejects.push(Reject::new(code, detail, 0..delivery.raw.len()));
         }
-        if change_type == "GAP_OVERFLOW" || ids.iter().any(|id| id.ends_with('*')) {
-            out.resyncs.push(object.name.clone());
-            return Ok(());
-        }
-        self.changed(&change, &record, header, &schema.shape, &ids, out)
+        out
+    }
+
+    fn json_event(
+        &self,
+        envelope: &Json<'_>,
+        body: &Json<'_>,
+        observed_at: Millis,
+        out: &mut Decoded,
+    ) -> Result<(), Failure> {
+        let header = body.get("ChangeEventHeader").ok_or_else(|| no_identity("an event without header"))?;
+        // The streaming API gives events no id: the place in the transaction is one.
+        let event_id = match envelope.get("id").and_then(Json::text) {
+            Some(id) => CompactString::new(id),
+            None => {
+                let scalar = |name: &str| header.get(name).and_then(Json::scalar);
+                let (key, sequence) = (scalar("transactionKey"), scalar("sequenceNumber").unwrap_or("0"));
+                let key = key.ok_or_else(|| no_identity("an event without id and transactionKey"))?;
+                format_compact!("{key}/{sequence}")
+            }
+        };
+        let header = Node::Json(header);
+        let told = Told { event_id: &event_id, header, body: Node::Json(body), observed_at };
+        self.told(told, || Changed::by_names(header, body), out)
     }
 
     /// One fact per record id, and a gap where the event does not say enough.
-    fn changed(
-        &self,
-        change: &Change<'_>,
-        record: &Avro,
-        header: &Avro,
-        shape: &[SchemaField],
-        ids: &[&str],
-        out: &mut Decoded,
-    ) -> Result<(), Failure> {
-        let list = |name: &str| named(&header.get(name).map(Avro::texts).unwrap_or_default(), shape);
-        let (changed, nulled, diffs) = (list("changedFields"), list("nulledFields"), list("diffFields"));
-        let is_whole = matches!(change.op, Op::Image | Op::Undelete);
-        let mut names: HashSet<String> = changed.names.into_iter().chain(nulled.names).collect();
-        for diff in &diffs.names {
-            names.remove(diff);
+    fn told(&self, told: Told<'_>, changed: impl FnOnce() -> Changed, out: &mut Decoded) -> Result<(), Failure> {
+        let Some(object) = self.mapping.object(entity_name(told.header)?) else {
+            out.ignored += 1;
+            return Ok(());
+        };
+        let header = Header::read(told.header)?;
+        let (committed, commit, sequence) = header.version;
+        let change = Change {
+            event_id: told.event_id,
+            object,
+            op: header.op,
+            version: Version::new(committed, commit, sequence),
+            changed_at: Millis(i64::try_from(committed).unwrap_or(i64::MAX)),
+            observed_at: told.observed_at,
+            read_at: None,
+        };
+        if header.is_overflow {
+            out.resyncs.push(Resync { object: object.name.clone(), version: Some(change.version) });
+            return Ok(());
         }
-        let row = EventRow { record, names: &names, is_whole };
         let (fields, needs_read) = match change.op {
-            Op::Image | Op::Undelete | Op::Patch => {
-                let mode = if is_whole { Mode::Image } else { Mode::Patch };
-                let (fields, needs_refetch) = self.fields(change.object, &row, mode)?;
-                let is_diff = diffs.names.iter().any(|d| change.object.fields.iter().any(|f| f.from.contains(d)));
-                (fields, needs_refetch || is_diff || row.is_name_partial())
-            }
+            Op::Image | Op::Undelete | Op::Patch => self.said(&change, told.body, &changed())?,
             Op::Delete | Op::Gap | Op::Heartbeat => (Fields::default(), false),
         };
-        for id in ids {
+        out.own += usize::from(header.is_own);
+        for id in &header.ids {
             let id = long_id(id);
-            let event_id = if ids.len() == 1 {
+            let event_id = if header.ids.len() == 1 {
                 CompactString::new(change.event_id)
             } else {
                 format_compact!("{}/{id}", change.event_id)
             };
             if needs_read {
                 let gap = format_compact!("{event_id}/gap");
-                let change = Change { op: Op::Gap, version: change.version.clone(), ..*change };
+                let change = Change { op: Op::Gap, version: change.version.clone(), ..change };
                 out.facts.push(self.fact(&change, gap, &id, Fields::default()));
             }
-            out.facts.push(self.fact(change, event_id, &id, fields.clone()));
+            out.facts.push(self.fact(&change, event_id, &id, fields.clone()));
         }
         Ok(())
     }
 
-    fn fields(&self, object: &ObjectMap, row: &impl Columns, mode: Mode) -> Result<(Fields, bool), Failure> {
+    /// The fields that an event sets, and whether the record must be read beside.
+    fn said(&self, change: &Change<'_>, body: Node<'_>, changed: &Changed) -> Result<(Fields, bool), Failure> {
+        let is_whole = matches!(change.op, Op::Image | Op::Undelete);
+        let row = EventRow { body, names: &changed.names, is_whole };
+        let mode = if is_whole { Mode::Image } else { Mode::Patch };
+        let (fields, needs_read) = self.fields(change.object, &row, mode)?;
+        let is_diff = changed.diffs.iter().any(|d| change.object.fields.iter().any(|f| f.from.contains(d)));
+        Ok((fields, needs_read || is_diff || row.is_name_partial()))
+    }
+
+    pub(super) fn fields(&self, object: &ObjectMap, row: &impl Columns, mode: Mode) -> Result<(Fields, bool), Failure> {
         let mut fields = FieldsBuilder::default();
         let applied = self.mapping.apply(object, row, mode, &mut fields);
         let applied = applied.map_err(|breach| (RejectCode::ContractBreach, breach.to_string()))?;
         Ok((fields.build(), applied.needs_refetch))
     }
 
-    fn fact(&self, change: &Change<'_>, event_id: CompactString, id: &str, fields: Fields) -> Fact {
+    pub(super) fn fact(&self, change: &Change<'_>, event_id: CompactString, id: &str, fields: Fields) -> Fact {
         Fact {
             event_id,
             system: System::Salesforce,
@@ -218,66 +251,6 @@ impl SalesforceDecoder {
             fields,
         }
     }
-
-    /// Records that were read over REST: one at the version of a gap, or a page of a full read.
-    fn fetched(&self, delivery: &Delivery<'_>) -> Decoded {
-        let json = match Json::parse(delivery.raw) {
-            Ok(json) => json,
-            Err(error) => return Decoded::rejected(RejectCode::Malformed, error.to_string(), delivery.raw),
-        };
-        let mut out = Decoded::default();
-        let object = json.get("object").and_then(Json::text).and_then(|name| self.mapping.object(name));
-        let (Some(object), Some(read_at)) = (object, json.get("read_at").and_then(Json::integer).map(Millis)) else {
-            return Decoded::rejected(RejectCode::NoIdentity, "records of no known object", delivery.raw);
-        };
-        let gap = json.get("version").map(|v| v.elements().iter().filter_map(Json::integer).collect::<Vec<_>>());
-        let page = json.get("records").map_or(std::slice::from_ref(&json), Json::elements);
-        for record in page {
-            let id = json.get("id").or_else(|| record.get("Id")).and_then(Json::text);
-            let record = if gap.is_some() { json.get("record").unwrap_or(&Json::Null) } else { record };
-            if let Err((code, detail)) =
-                self.read_record(object, id, record, gap.as_deref(), (read_at, delivery.observed_at), &mut out)
-            {
-                out.rejects.push(Reject::new(code, detail, 0..delivery.raw.len()));
-            }
-        }
-        out
-    }
-
-    fn read_record(
-        &self,
-        object: &ObjectMap,
-        id: Option<&str>,
-        record: &Json<'_>,
-        gap: Option<&[i64]>,
-        (read_at, observed_at): (Millis, Millis),
-        out: &mut Decoded,
-    ) -> Result<(), Failure> {
-        let id = long_id(id.ok_or_else(|| no_identity(format!("{}: a record without Id", object.name)))?);
-        let part = |n: i64| u64::try_from(n).unwrap_or(0);
-        let version = match gap {
-            Some([time, commit, sequence]) => Version::new(part(*time), part(*commit), part(*sequence)),
-            Some(_) => return Err(no_identity(format!("{}: a gap without version", object.name))),
-            None => {
-                let modified = record.get("SystemModstamp").and_then(Json::text);
-                let modified = modified.and_then(|text| parse_instant(text, &jiff::tz::TimeZone::UTC));
-                let modified =
-                    modified.ok_or_else(|| no_identity(format!("{}: a record without SystemModstamp", object.name)))?;
-                Version::new(part(modified.0), 0, 0)
-            }
-        };
-        // A record that is gone when it is read was deleted after the gap.
-        let op = if *record == Json::Null { Op::Delete } else { Op::Image };
-        let changed_at = Millis(i64::try_from(version.major).unwrap_or(i64::MAX));
-        let change = Change { event_id: "", object, op, version, changed_at, observed_at, read_at: Some(read_at) };
-        let fields = match op {
-            Op::Image => self.fields(object, &RestRow(record), Mode::Image)?.0,
-            Op::Patch | Op::Delete | Op::Undelete | Op::Gap | Op::Heartbeat => Fields::default(),
-        };
-        let event_id = format_compact!("read/{}/{id}/{}", object.name, change.version);
-        out.facts.push(self.fact(&change, event_id, &id, fields));
-        Ok(())
-    }
 }
 
 /// One event with its schema, so that quarantine can decode it after any time.
@@ -287,104 +260,6 @@ fn alone(event: &ConsumerEvent, schemas: &[SchemaInfo]) -> Vec<u8> {
     Batch { events: vec![event.clone()], schemas }.encode_to_vec()
 }
 
-fn no_identity(detail: impl Into<String>) -> Failure {
+pub(super) fn no_identity(detail: impl Into<String>) -> Failure {
     (RejectCode::NoIdentity, detail.into())
-}
-
-/// A symbol that is not known says that something changed: the record is read.
-fn op_of(change_type: &str) -> Op {
-    match change_type {
-        "CREATE" | "SNAPSHOT" => Op::Image,
-        "UPDATE" => Op::Patch,
-        "DELETE" | "GAP_DELETE" => Op::Delete,
-        "UNDELETE" => Op::Undelete,
-        _ => Op::Gap,
-    }
-}
-
-/// The body of an event as named values.
-struct EventRow<'a> {
-    record: &'a Avro,
-    /// Names that the bitmaps give.
-    names: &'a HashSet<String>,
-    /// Whether every field is meant.
-    is_whole: bool,
-}
-
-impl EventRow<'_> {
-    fn says(&self, column: &str) -> bool {
-        if self.is_whole || self.names.contains(column) {
-            return true;
-        }
-        // A compound that is named without members changed as a whole.
-        column.split_once('.').is_some_and(|(parent, _)| {
-            let is_member = |name: &String| name.strip_prefix(parent).is_some_and(|rest| rest.starts_with('.'));
-            self.names.contains(parent) && !self.names.iter().any(is_member)
-        })
-    }
-
-    fn person(&self) -> Option<&Avro> {
-        self.record.get("Name").filter(|name| matches!(name, Avro::Record(..)))
-    }
-
-    /// A person's name changed in one part only: the whole name is not known here.
-    fn is_name_partial(&self) -> bool {
-        let (first, last) = (self.says("Name.FirstName"), self.says("Name.LastName"));
-        self.person().is_some() && first != last
-    }
-}
-
-impl Columns for EventRow<'_> {
-    fn column(&self, column: &str) -> Option<Native<'_>> {
-        if let ("Name", Some(person)) = (column, self.person()) {
-            if !(self.says("Name.FirstName") && self.says("Name.LastName")) {
-                return None;
-            }
-            let parts = ["FirstName", "LastName"].map(|part| person.get(part).and_then(Avro::text).unwrap_or_default());
-            return Some(Native::Text(Cow::Owned(parts.join(" ").trim().to_owned())));
-        }
-        if !self.says(column) {
-            return None;
-        }
-        let value = match column.split_once('.') {
-            Some((parent, member)) => self.record.get(parent)?.get(member),
-            None => self.record.get(column),
-        };
-        Some(native(value?))
-    }
-}
-
-fn native(value: &Avro) -> Native<'_> {
-    match value {
-        Avro::Null => Native::Null,
-        Avro::Bool(b) => Native::Bool(*b),
-        Avro::Long(long) => Native::Number(Cow::Owned(long.to_string())),
-        // The shortest text that reads back as the same number is what the user typed.
-        Avro::Double(double) => Native::Number(Cow::Owned(double.to_string())),
-        Avro::Text(text) => Native::Text(Cow::Borrowed(text)),
-        Avro::Bytes(_) | Avro::Array(_) | Avro::Record(..) => Native::Other(Cow::Borrowed("{..}")),
-    }
-}
-
-/// A record of the REST API; members of compounds stand within them or beside them.
-struct RestRow<'a>(&'a Json<'a>);
-
-impl Columns for RestRow<'_> {
-    fn column(&self, column: &str) -> Option<Native<'_>> {
-        let value = match column.split_once('.') {
-            Some((parent, member)) => {
-                let within = self.0.get(parent).and_then(|compound| compound.get_any_case(member));
-                let prefix = parent.strip_suffix("Address").unwrap_or_default();
-                within.or_else(|| self.0.get(&format!("{prefix}{member}")))
-            }
-            None => self.0.get(column),
-        }?;
-        Some(match value {
-            Json::Null => Native::Null,
-            Json::Bool(b) => Native::Bool(*b),
-            Json::Number(digits) => Native::Number(Cow::Borrowed(digits)),
-            Json::Text(text) => Native::Text(Cow::Borrowed(text)),
-            Json::Array(_) | Json::Object(_) => Native::Other(Cow::Borrowed("{..}")),
-        })
-    }
 }

@@ -1,14 +1,27 @@
 //! Salesforce: change events over the Pub/Sub API, records over REST.
 
+pub mod allowance;
+pub mod answer;
+pub mod audit;
+pub mod auth;
 pub mod bitmap;
+mod change;
 pub mod decode;
 pub mod event;
+pub mod fetched;
+pub mod lately;
 pub mod refetch;
 pub mod rest;
+pub mod resync;
+pub mod select;
 pub mod transport;
 
 pub use decode::SalesforceDecoder;
-pub use transport::SalesforceConfig;
+pub use transport::{Positions, SalesforceConfig};
+
+/// The name that the hub's own calls carry, and by which its own changes are known when they come
+/// back: `client=` of the call options, then of the change's origin.
+pub const CLIENT: &str = "opshub";
 
 /// The wire types of the event bus.
 pub mod eventbus {

@@ -1,58 +1,89 @@
-//! The REST side: tokens, single records after a gap, pages of a full read.
+//! The REST side: what an object is made of, its records by query, what the organisation allows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ontology::Millis;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
+use super::CLIENT;
+use super::answer::{Answer, RestError, send};
+use super::auth::{Grant, Session, login};
+use crate::contract::SharedClock;
 use crate::edge::credentials::Secret;
-use crate::edge::http::{CallError, call, client, escaped};
+use crate::edge::http::{client, escaped};
 
 /// Version of the REST API.
 const API: &str = "v62.0";
+
+/// Records in one page of a query: the most that the vendor gives.
+const PAGE_RECORDS: &str = "batchSize=2000";
 
 /// How the REST side is reached.
 #[derive(Debug, Clone)]
 pub struct RestConfig {
     /// Login address of the organisation, for example `https://acme.my.salesforce.com`.
     pub login_url: String,
-    /// Consumer key.
+    /// Consumer key of the connected app.
     pub client_id: String,
-    /// Consumer secret.
-    pub client_secret: Secret,
+    /// How the connector proves who it is.
+    pub grant: Grant,
 }
 
-/// An access token with what belongs to it.
-#[derive(Debug, Clone)]
-pub struct Session {
-    /// The token.
-    pub access_token: Secret,
-    /// Address of the organisation's instance.
-    pub instance_url: String,
-    /// Id of the organisation.
-    pub org_id: String,
+impl RestConfig {
+    /// Access by the secret of a connected app.
+    pub fn client_credentials(
+        login_url: impl Into<String>,
+        client_id: impl Into<String>,
+        client_secret: Secret,
+    ) -> Self {
+        let grant = Grant::ClientCredentials { client_secret };
+        RestConfig { login_url: login_url.into(), client_id: client_id.into(), grant }
+    }
 }
 
 /// A client that logs in when it has to. Clones share the session.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Rest {
     config: RestConfig,
     client: reqwest::Client,
+    clock: SharedClock,
     session: Arc<Mutex<Option<Session>>>,
 }
 
-#[derive(Deserialize)]
-struct TokenAnswer {
-    access_token: String,
-    instance_url: String,
+/// One page of the answer to a query.
+#[derive(Debug)]
+pub struct Page {
+    /// The records, as they were written.
+    pub records: Vec<Box<RawValue>>,
+    /// Where the next page is.
+    pub next: Option<String>,
+    /// The time at the source.
+    pub at: Millis,
 }
 
-#[derive(Deserialize)]
-struct UserAnswer {
-    organization_id: String,
+/// What the organisation allows in a day, and what is left of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Allowance {
+    /// In a day.
+    #[serde(rename = "Max")]
+    pub max: i64,
+    /// What is left.
+    #[serde(rename = "Remaining")]
+    pub remaining: i64,
+}
+
+/// The allowances that the connector draws on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Allowances {
+    /// Events delivered to subscribers; none if the organisation does not tell.
+    #[serde(rename = "DailyDeliveredPlatformEvents")]
+    pub deliveries: Option<Allowance>,
+    /// Calls to the REST side.
+    #[serde(rename = "DailyApiRequests")]
+    pub calls: Option<Allowance>,
 }
 
 #[derive(Deserialize)]
@@ -62,29 +93,34 @@ struct QueryAnswer {
     next_records_url: Option<String>,
 }
 
-/// One page of a full read.
-#[derive(Debug)]
-pub struct Page {
-    /// A delivery that the decoder reads.
-    pub raw: Bytes,
-    /// Where the next page is.
-    pub next: Option<String>,
+#[derive(Deserialize)]
+struct DescribeAnswer {
+    fields: Vec<DescribedField>,
+}
+
+#[derive(Deserialize)]
+struct DescribedField {
+    name: String,
 }
 
 impl Rest {
-    /// A client that has not logged in yet.
+    /// A client that has not logged in yet. `clock` is what assertions are dated by.
     #[must_use]
-    pub fn new(config: RestConfig) -> Self {
-        Rest { config, client: client(), session: Arc::default() }
+    pub fn new(config: RestConfig, clock: SharedClock) -> Self {
+        Rest { config, client: client(), clock, session: Arc::default() }
     }
 
     /// The session, by login if there is none.
-    pub async fn session(&self) -> Result<Session, CallError> {
+    ///
+    /// # Errors
+    /// [`RestError`] when the login fails.
+    pub async fn session(&self) -> Result<Session, RestError> {
         let mut session = self.session.lock().await;
         if let Some(session) = &*session {
             return Ok(session.clone());
         }
-        let fresh = self.login().await?;
+        let RestConfig { login_url, client_id, grant } = &self.config;
+        let fresh = login(&self.client, login_url, client_id, grant, self.clock.now()).await?;
         *session = Some(fresh.clone());
         Ok(fresh)
     }
@@ -97,75 +133,71 @@ impl Rest {
         }
     }
 
-    async fn login(&self) -> Result<Session, CallError> {
-        let request = self.client.post(format!("{}/services/oauth2/token", self.config.login_url)).form(&[
-            ("grant_type", "client_credentials"),
-            ("client_id", &self.config.client_id),
-            ("client_secret", self.config.client_secret.expose()),
-        ]);
-        let (_, body) = call(request).await?;
-        let token: TokenAnswer = serde_json::from_slice(&body).map_err(|_| CallError::Answer("a token"))?;
+    /// Reads `path` of the instance; logs in once more when the session has run out.
+    async fn get(&self, path: &str) -> Result<Answer, RestError> {
+        let session = self.session().await?;
+        match self.get_by(&session, path).await {
+            Err(error) if error.is_expired() => {
+                self.forget(&session).await;
+                let session = self.session().await?;
+                self.get_by(&session, path).await
+            }
+            result => result,
+        }
+    }
+
+    async fn get_by(&self, session: &Session, path: &str) -> Result<Answer, RestError> {
         let request = self
             .client
-            .get(format!("{}/services/oauth2/userinfo", self.config.login_url))
-            .bearer_auth(&token.access_token);
-        let (_, body) = call(request).await?;
-        let user: UserAnswer = serde_json::from_slice(&body).map_err(|_| CallError::Answer("an organisation id"))?;
-        Ok(Session {
-            access_token: Secret::new(token.access_token),
-            instance_url: token.instance_url,
-            org_id: user.organization_id,
-        })
+            .get(format!("{}{path}", session.instance_url))
+            .header("Sforce-Call-Options", format!("client={CLIENT}"))
+            .header("Sforce-Query-Options", PAGE_RECORDS)
+            .bearer_auth(session.access_token.expose());
+        send(request).await
     }
 
-    async fn get(&self, path: &str) -> Result<Bytes, CallError> {
-        let session = self.session().await?;
-        let request =
-            self.client.get(format!("{}{path}", session.instance_url)).bearer_auth(session.access_token.expose());
-        let result = call(request).await;
-        if result == Err(CallError::Unauthorised) {
-            self.forget(&session).await;
+    /// Names of the fields of `object` that this user may read.
+    ///
+    /// # Errors
+    /// [`RestError`], with [`RestError::is_no_object`] when there is no such object.
+    pub async fn fields(&self, object: &str) -> Result<BTreeSet<String>, RestError> {
+        let answer = self.get(&format!("/services/data/{API}/sobjects/{}/describe", escaped(object))).await?;
+        let described: DescribeAnswer = answer.read("the description of an object")?;
+        Ok(described.fields.into_iter().map(|field| field.name).collect())
+    }
+
+    /// The first page of a query that also answers with deleted records.
+    ///
+    /// # Errors
+    /// [`RestError`] when the call fails or is refused.
+    pub async fn query(&self, soql: &str) -> Result<Page, RestError> {
+        self.page(&format!("/services/data/{API}/queryAll?q={}", escaped(soql))).await
+    }
+
+    /// A further page, at the place that the page before named.
+    ///
+    /// # Errors
+    /// As [`Rest::query`].
+    pub async fn more(&self, next: &str) -> Result<Page, RestError> {
+        // Anything but a path would lead the token to another host.
+        if !next.starts_with('/') || next.starts_with("//") {
+            return Err(RestError::Answer("a next page that is a path"));
         }
-        result.map(|(_, body)| body)
+        self.page(next).await
     }
 
-    /// Reads one record for the gap at `version`, as a delivery that the decoder reads. A record
-    /// that is gone is a delivery too.
-    pub async fn record(
-        &self,
-        object: &str,
-        id: &str,
-        version: (u64, u64, u64),
-        read_at: Millis,
-    ) -> Result<Bytes, CallError> {
-        let result = self.get(&format!("/services/data/{API}/sobjects/{object}/{}", escaped(id))).await;
-        let record = match &result {
-            Ok(body) => std::str::from_utf8(body).map_err(|_| CallError::Answer("a record"))?,
-            Err(CallError::Status(404)) => "null",
-            Err(error) => return Err(error.clone()),
-        };
-        let id = serde_json::to_string(id).map_err(|_| CallError::Answer("an id"))?;
-        let (time, commit, sequence) = version;
-        Ok(Bytes::from(format!(
-            "{{\"object\":\"{object}\",\"id\":{id},\"version\":[{time},{commit},{sequence}],\"read_at\":{},\"record\":{record}}}",
-            read_at.0
-        )))
+    async fn page(&self, path: &str) -> Result<Page, RestError> {
+        let answer = self.get(path).await?;
+        let at = answer.at.unwrap_or_else(|| self.clock.now());
+        let QueryAnswer { records, next_records_url } = answer.read("a page of records")?;
+        Ok(Page { records, next: next_records_url, at })
     }
 
-    /// Reads a page of all records of `object`: the first, or the one at `next`.
-    pub async fn page(&self, object: &str, next: Option<&str>, read_at: Millis) -> Result<Page, CallError> {
-        let body = match next {
-            // Anything but a path would lead the token to another host.
-            Some(next) if next.starts_with('/') => self.get(next).await?,
-            Some(_) => return Err(CallError::Answer("a next page that is no path")),
-            None => {
-                let query = format!("SELECT FIELDS(ALL) FROM {object} ORDER BY SystemModstamp, Id");
-                self.get(&format!("/services/data/{API}/query?q={}", escaped(&query))).await?
-            }
-        };
-        let answer: QueryAnswer = serde_json::from_slice(&body).map_err(|_| CallError::Answer("a page of records"))?;
-        let records: Vec<&str> = answer.records.iter().map(|r| r.get()).collect();
-        let raw = format!("{{\"object\":\"{object}\",\"read_at\":{},\"records\":[{}]}}", read_at.0, records.join(","));
-        Ok(Page { raw: Bytes::from(raw), next: answer.next_records_url })
+    /// What the organisation allows in a day.
+    ///
+    /// # Errors
+    /// [`RestError`] when the call fails or is refused.
+    pub async fn allowances(&self) -> Result<Allowances, RestError> {
+        self.get(&format!("/services/data/{API}/limits")).await?.read("the limits of the organisation")
     }
 }

@@ -4,27 +4,39 @@
 //! than the log keeps up with, since each answer is stored before the next is read. The replay id of
 //! the last stored event is the position. A position that the bus no longer knows leads to reading
 //! every record again while the retained events play back: versions make the overlap harmless.
+//!
+//! Beside the stream work: the reader of single records after a gap, the reader of whole objects, the
+//! audit, and the watch over the allowances. They meet in what has come lately and in the objects that
+//! wait to be read.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ontology::System;
+use futures::FutureExt as _;
+use ontology::{Millis, Op, System};
 use prost::Message as _;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
+use super::allowance::{self, AllowanceConfig};
+use super::answer::RestError;
+use super::audit::{self, AuditConfig};
+use super::auth::Session;
 use super::decode::Batch;
 use super::eventbus::pub_sub_client::PubSubClient;
 use super::eventbus::{FetchRequest, FetchResponse, ReplayPreset, SchemaInfo, SchemaRequest};
+use super::lately::Lately;
 use super::refetch::{self, Refetch, Refetches};
-use super::rest::{Rest, RestConfig, Session};
-use crate::contract::{Framing, Sink, SinkError};
+use super::rest::{Rest, RestConfig};
+use super::resync::{self, Resyncs};
+use super::select::Records;
+use crate::contract::{Decoded, Framing, Sink, SinkError, Submission};
 use crate::edge::Context;
-use crate::edge::http::CallError;
 use crate::edge::liveness::heartbeat;
 use crate::edge::retry::Backoff;
 use crate::edge::status::ConnectorState;
@@ -32,24 +44,62 @@ use crate::edge::status::ConnectorState;
 /// Most events that one request may ask for.
 const REQUESTED_MAX: i32 = 100;
 
-/// More are asked for when fewer than this are pending.
-const PENDING_MIN: i32 = 50;
+/// Most schemas that are kept.
+const SCHEMAS_MAX: usize = 1_000;
+
+/// Longest answer that is read, in bytes: a request's worth of events is split by the bus.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// Where Salesforce serves its event bus.
+pub const BUS_URL: &str = "https://api.pubsub.salesforce.com:7443";
+
+/// The topic of all change events.
+pub const TOPIC: &str = "/data/ChangeEvents";
 
 /// How the Salesforce connector is set up.
 #[derive(Debug, Clone)]
 pub struct SalesforceConfig {
     /// The REST side and its credentials.
     pub rest: RestConfig,
-    /// Address of the event bus, for example `https://api.pubsub.salesforce.com:7443`.
+    /// Address of the event bus, for example [`BUS_URL`].
     pub bus_url: String,
-    /// Certificate authority in PEM, for an address with TLS.
+    /// Certificate authority in PEM that the bus is checked by, besides those of the machine.
     pub ca_pem: Option<String>,
-    /// Topic, for example `/data/ChangeEvents`; also the partition and the name of the position.
+    /// Topic, for example [`TOPIC`]; also the partition and the name of the position.
     pub topic: String,
     /// Whether all records are read when there is no position yet.
     pub is_full_read_first: bool,
     /// Silence after which the stream counts as dead; keepalives come within 270 s.
     pub silence_max: Duration,
+    /// When the organisation's own list of changes is compared with what came.
+    pub audit: Option<AuditConfig>,
+    /// When to warn of the organisation's limits.
+    pub allowance: Option<AllowanceConfig>,
+}
+
+impl SalesforceConfig {
+    /// Everything as it is usual: all objects on one topic, everything watched.
+    pub fn new(rest: RestConfig, bus_url: impl Into<String>) -> Self {
+        SalesforceConfig {
+            rest,
+            bus_url: bus_url.into(),
+            ca_pem: None,
+            topic: TOPIC.to_owned(),
+            is_full_read_first: true,
+            silence_max: Duration::from_secs(300),
+            audit: Some(AuditConfig::default()),
+            allowance: Some(AllowanceConfig::default()),
+        }
+    }
+}
+
+/// What was stored of the connector's places in the source.
+#[derive(Debug, Clone, Default)]
+pub struct Positions {
+    /// Under the topic's name.
+    pub stream: Option<Vec<u8>>,
+    /// Under [`audit::position_name`] of the topic.
+    pub audit: Option<Vec<u8>>,
 }
 
 /// Why one run of the subscription ended.
@@ -64,12 +114,18 @@ enum StreamError {
     /// The position is unknown to the bus or outside its retention.
     #[error("the event bus does not know the position")]
     PositionLost,
+    /// The audit misses something: deliver again from here.
+    #[error("the stream is sent back")]
+    SentBack(Vec<u8>),
+    /// An answer is larger than is read.
+    #[error("an answer of the event bus is larger than is read")]
+    TooLarge,
     /// Silence, a broken connection, an error of the bus.
     #[error("the event bus broke off: {0}")]
     Broken(String),
     /// A call to the REST side failed.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Rest(#[from] RestError),
 }
 
 impl From<Status> for StreamError {
@@ -81,8 +137,11 @@ impl From<Status> for StreamError {
             StreamError::PositionLost
         } else if status.code() == Code::Unauthenticated || has("service.auth.") {
             StreamError::Unauthenticated
+        } else if status.code() == Code::OutOfRange && has("message length too large") {
+            StreamError::TooLarge
         } else {
-            StreamError::Broken(format!("{:?}", status.code()))
+            let code: String = trailer.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').take(120).collect();
+            StreamError::Broken(format!("{:?} {code}", status.code()).trim_end().to_owned())
         }
     }
 }
@@ -93,101 +152,150 @@ struct Salesforce<S> {
     config: SalesforceConfig,
     rest: Rest,
     refetches: Refetches,
+    resyncs: Resyncs,
+    lately: Lately,
     position: Option<Vec<u8>>,
-    /// Objects whose records are all to be read.
-    resyncs: Vec<String>,
+    /// Events that a request asks for.
+    requested: i32,
+    /// A time before which the answer that was read last was not sent.
+    sent_after: Millis,
     /// Schemas that the bus gave.
     schemas: HashMap<String, SchemaInfo>,
 }
 
-/// Runs the connector until `stop`, or until the log is closed. `position` is what was stored under
-/// the topic's name; `open_gaps` are gaps that were not closed before the last stop.
+/// Runs the connector until `stop`, or until the log is closed.
 pub async fn run<S: Sink>(
     context: Context<S>,
     config: SalesforceConfig,
-    position: Option<Vec<u8>>,
-    open_gaps: Vec<Refetch>,
+    positions: Positions,
     stop: CancellationToken,
 ) {
     let (refetches, queue) = refetch::queue();
-    let rest = Rest::new(config.rest.clone());
-    let reader = refetch::run(context.clone(), rest.clone(), config.topic.clone(), queue, stop.clone());
-    let reader = tokio::spawn(reader);
-    let objects = || context.connectors.salesforce().objects().map(str::to_owned).collect();
-    let resyncs = if position.is_none() && config.is_full_read_first { objects() } else { Vec::new() };
-    let status = context.status.clone();
-    let mut connector = Salesforce { context, config, rest, refetches, position, resyncs, schemas: HashMap::new() };
+    let (resyncs, lately) = (Resyncs::default(), Lately::default());
+    let rest = Rest::new(config.rest.clone(), context.clock.clone());
+    let records = Records::new(context.clone(), rest.clone(), lately.clone(), config.topic.clone());
+    audit::take_up(&records, positions.audit.as_deref());
+    let mut connector = Salesforce {
+        rest,
+        refetches,
+        resyncs: resyncs.clone(),
+        lately,
+        position: positions.stream,
+        requested: REQUESTED_MAX,
+        sent_after: Millis::MIN,
+        schemas: HashMap::new(),
+        context,
+        config,
+    };
+    if connector.position.is_none() && connector.config.is_full_read_first {
+        connector.ask_for_everything();
+    }
+    let mut beside = JoinSet::new();
+    beside.spawn(refetch::run(records.clone(), queue, stop.clone()));
+    beside.spawn(resync::run(records.clone(), resyncs.clone(), stop.clone()));
+    if let Some(config) = connector.config.audit {
+        beside.spawn(audit::run(records.clone(), resyncs, config, positions.audit, stop.clone()));
+    }
+    if let Some(config) = connector.config.allowance {
+        beside.spawn(allowance::watch(records, config, stop.clone()));
+    }
     tokio::select! {
         () = stop.cancelled() => {}
-        () = connector.run_for_ever(open_gaps) => {}
+        () = connector.run_for_ever() => {}
     }
-    drop(connector);
-    reader.abort();
-    status.enter(ConnectorState::Stopped);
+    beside.shutdown().await;
+    connector.context.status.enter(ConnectorState::Stopped);
 }
 
 impl<S: Sink> Salesforce<S> {
-    async fn run_for_ever(&mut self, open_gaps: Vec<Refetch>) {
-        for gap in open_gaps {
-            if self.refetches.push(gap).await.is_err() {
-                return;
-            }
+    fn ask_for_everything(&self) {
+        for object in &self.context.connectors.salesforce().mapping().objects {
+            self.resyncs.ask(&object.name, None);
         }
+    }
+
+    async fn run_for_ever(&mut self) {
         let mut backoff = Backoff::default();
         loop {
             let Err(error) = self.stream(&mut backoff).await else { return };
+            if let StreamError::SentBack(position) = error {
+                self.position = Some(position).filter(|position| !position.is_empty());
+                continue;
+            }
             self.context.status.failed(&error.to_string(), self.context.clock.now());
             self.context.status.enter(ConnectorState::Retrying);
-            match error {
+            let wait = match error {
                 StreamError::Sink(_) => return,
                 StreamError::Unauthenticated => {
                     if let Ok(session) = self.rest.session().await {
                         self.rest.forget(&session).await;
                     }
+                    Duration::ZERO
                 }
                 StreamError::PositionLost => {
+                    tracing::warn!(topic = self.config.topic, "the event bus does not know the position: all is read");
                     self.position = None;
-                    self.resyncs = self.context.connectors.salesforce().objects().map(str::to_owned).collect();
+                    self.lately.forget_positions();
+                    self.ask_for_everything();
+                    Duration::ZERO
                 }
-                StreamError::Broken(_) | StreamError::Call(_) => {}
-            }
-            tokio::time::sleep(backoff.next_delay()).await;
+                StreamError::TooLarge => {
+                    self.requested = (self.requested / 4).max(1);
+                    Duration::ZERO
+                }
+                StreamError::Rest(error) => error.wait(),
+                StreamError::SentBack(_) | StreamError::Broken(_) => Duration::ZERO,
+            };
+            tokio::time::sleep(backoff.next_delay().max(wait)).await;
         }
     }
 
     /// One life of the stream.
     async fn stream(&mut self, backoff: &mut Backoff) -> Result<(), StreamError> {
         let session = self.rest.session().await?;
-        let mut client = PubSubClient::new(self.connect().await?).max_decoding_message_size(8 << 20);
+        let mut client = PubSubClient::new(self.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
         let (requests, outgoing) = mpsc::channel(4);
-        let preset = if self.position.is_some() { ReplayPreset::Custom } else { ReplayPreset::Earliest };
-        let first = FetchRequest {
-            topic_name: self.config.topic.clone(),
-            replay_preset: preset.into(),
-            replay_id: self.position.clone().unwrap_or_default(),
-            num_requested: REQUESTED_MAX,
-            auth_refresh: String::new(),
-        };
         let gone = |_| StreamError::Broken("the request stream ended".to_owned());
-        requests.send(first).await.map_err(gone)?;
+        requests.send(self.first_request()).await.map_err(gone)?;
+        let opened_at = self.context.clock.now();
+        self.lately.opened(self.position.as_deref().unwrap_or_default(), opened_at);
+        self.sent_after = opened_at;
         let request = with_session(Request::new(ReceiverStream::new(outgoing)), &session)?;
         let mut answers = client.subscribe(request).await?.into_inner();
-        self.context.status.enter(ConnectorState::Running);
-        self.read_all().await?;
+        if self.resyncs.is_done() {
+            self.context.status.enter(ConnectorState::Running);
+        }
+        let lately = self.lately.clone();
         loop {
-            let answer = self.next(&mut answers).await?;
+            let answer = tokio::select! {
+                biased;
+                position = lately.sent_back() => return Err(StreamError::SentBack(position)),
+                answer = self.next(&mut answers) => answer?,
+            };
             backoff.reset();
             let pending = answer.pending_num_requested;
             self.take(&mut client, &session, answer).await?;
-            self.read_all().await?;
-            if pending < PENDING_MIN {
+            if pending < (self.requested + 1) / 2 {
                 let more = FetchRequest {
                     topic_name: self.config.topic.clone(),
-                    num_requested: REQUESTED_MAX - pending.clamp(0, REQUESTED_MAX - 1),
+                    num_requested: self.requested - pending.clamp(0, self.requested - 1),
                     ..FetchRequest::default()
                 };
                 requests.send(more).await.map_err(gone)?;
             }
+        }
+    }
+
+    /// Where the stream begins. It never begins at the newest event: what came before would be lost
+    /// without anybody noticing.
+    fn first_request(&self) -> FetchRequest {
+        let preset = if self.position.is_some() { ReplayPreset::Custom } else { ReplayPreset::Earliest };
+        FetchRequest {
+            topic_name: self.config.topic.clone(),
+            replay_preset: preset.into(),
+            replay_id: self.position.clone().unwrap_or_default(),
+            num_requested: self.requested,
+            auth_refresh: String::new(),
         }
     }
 
@@ -198,20 +306,28 @@ impl<S: Sink> Salesforce<S> {
             .connect_timeout(Duration::from_secs(5))
             .http2_keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(10));
-        if let Some(pem) = &self.config.ca_pem {
-            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem));
+        if self.config.bus_url.starts_with("https:") {
+            let mut tls = ClientTlsConfig::new().with_native_roots();
+            if let Some(pem) = &self.config.ca_pem {
+                tls = tls.ca_certificate(Certificate::from_pem(pem));
+            }
             endpoint = endpoint.tls_config(tls).map_err(broken)?;
         }
         endpoint.connect().await.map_err(broken)
     }
 
-    async fn next(&self, answers: &mut Streaming<FetchResponse>) -> Result<FetchResponse, StreamError> {
-        match tokio::time::timeout(self.config.silence_max, answers.message()).await {
-            Err(_) => Err(StreamError::Broken("no keepalive came".to_owned())),
-            Ok(Ok(None)) => Err(StreamError::Broken("the stream ended".to_owned())),
-            Ok(Ok(Some(answer))) => Ok(answer),
-            Ok(Err(status)) => Err(status.into()),
-        }
+    /// The next answer. One that had to be waited for was sent now; one that lay ready was sent at
+    /// some time after the one before it.
+    async fn next(&mut self, answers: &mut Streaming<FetchResponse>) -> Result<FetchResponse, StreamError> {
+        let answer = match answers.message().now_or_never() {
+            Some(ready) => ready,
+            None => {
+                let answer = tokio::time::timeout(self.config.silence_max, answers.message()).await;
+                self.sent_after = self.context.clock.now();
+                answer.map_err(|_| StreamError::Broken("no keepalive came".to_owned()))?
+            }
+        };
+        answer?.ok_or_else(|| StreamError::Broken("the stream ended".to_owned()))
     }
 
     /// Stores one answer: its events, or the proof that there are none.
@@ -224,32 +340,65 @@ impl<S: Sink> Salesforce<S> {
         let topic = self.config.topic.clone();
         let now = self.context.clock.now();
         let Some(last) = answer.events.last() else {
-            let mut submission =
-                crate::Submission::new(System::Salesforce, &topic, crate::Decoded::default(), Bytes::new(), now)
-                    .at(&topic, &answer.latest_replay_id);
-            submission.facts.push(heartbeat(System::Salesforce, &topic, now, now));
-            self.context.submit_until_taken(submission).await?;
-            self.context.status.watermark(now);
-            self.moved(answer.latest_replay_id);
-            return Ok(());
+            // Where nothing is pending the bus may hold events back: emptiness then proves nothing.
+            let is_proof = answer.pending_num_requested > 0;
+            if is_proof {
+                self.lately.is_empty_now();
+            }
+            let nothing = Submission::new(System::Salesforce, &topic, Decoded::default(), Bytes::new(), now);
+            return self.store(nothing, answer.latest_replay_id, is_proof.then_some(self.sent_after)).await;
         };
         let position = last.replay_id.clone();
         let schemas = self.schemas_of(client, session, &answer).await?;
         let raw = Bytes::from(Batch { events: answer.events, schemas }.encode_to_vec());
         let decoding = self.context.decode(System::Salesforce, &topic, &raw, Framing::Document);
-        let gaps: Vec<_> = decoding.submission.facts.iter().filter_map(Refetch::of).collect();
-        self.context.submit_until_taken(decoding.submission.at(&topic, &position)).await?;
-        self.moved(position);
-        for gap in gaps {
+        for wanted in &decoding.resyncs {
+            let since = wanted.version.as_ref().map(|v| (v.major, v.minor, v.ordinal));
+            self.resyncs.ask(&wanted.object, since);
+        }
+        let facts = decoding.submission.facts.clone();
+        // Events come in the order of their commits: what was committed before the last has come.
+        let before = facts.iter().filter(|fact| fact.op != Op::Heartbeat).map(|fact| fact.changed_at).max();
+        let before = before.map(|at| Millis(at.0 - 1).min(now));
+        self.store(decoding.submission, position, before).await?;
+        self.lately.came(&facts);
+        for gap in facts.iter().filter_map(Refetch::of) {
             self.refetches.push(gap).await?;
         }
-        self.resyncs.extend(decoding.resyncs);
         Ok(())
     }
 
-    fn moved(&mut self, position: Vec<u8>) {
-        self.context.status.position(&position);
-        self.position = Some(position);
+    /// Hands a submission over with the position behind it and the proof that nothing before `until`
+    /// is missing; without both as long as there are objects that must be read whole.
+    async fn store(
+        &mut self,
+        mut submission: Submission,
+        position: Vec<u8>,
+        until: Option<Millis>,
+    ) -> Result<(), StreamError> {
+        let topic = &self.config.topic;
+        if self.resyncs.is_done() {
+            if let Some(until) = until {
+                submission.facts.push(heartbeat(System::Salesforce, topic, until, self.context.clock.now()));
+            }
+            if !position.is_empty() {
+                submission = submission.at(topic, &position);
+                self.context.status.position(&position);
+            }
+            self.context.submit_until_taken(submission).await?;
+            if let Some(until) = until {
+                self.context.status.watermark(until);
+            }
+        } else {
+            self.context.submit_until_taken(submission).await?;
+        }
+        if !position.is_empty() {
+            if let Some(until) = until {
+                self.lately.stands(&position, until);
+            }
+            self.position = Some(position);
+        }
+        Ok(())
     }
 
     /// The schemas that an answer's events were written by.
@@ -269,6 +418,9 @@ impl<S: Sink> Salesforce<S> {
                 let request = with_session(Request::new(SchemaRequest { schema_id: id.to_owned() }), session)?;
                 match client.get_schema(request).await {
                     Ok(info) => {
+                        if self.schemas.len() >= SCHEMAS_MAX {
+                            self.schemas.clear();
+                        }
                         self.schemas.insert(id.to_owned(), info.into_inner());
                     }
                     // The events go to quarantine as they are; their neighbours do not wait.
@@ -279,33 +431,6 @@ impl<S: Sink> Salesforce<S> {
             schemas.extend(self.schemas.get(id).cloned());
         }
         Ok(schemas)
-    }
-
-    /// Reads every record of the objects that are to be read whole.
-    async fn read_all(&mut self) -> Result<(), StreamError> {
-        self.resyncs.sort();
-        self.resyncs.dedup();
-        while let Some(object) = self.resyncs.last().cloned() {
-            self.context.status.enter(ConnectorState::Resyncing);
-            let mut next = None;
-            loop {
-                let page = match self.rest.page(&object, next.as_deref(), self.context.clock.now()).await {
-                    // An organisation need not have every object that the mapping knows.
-                    Err(CallError::Status(400 | 404)) => break,
-                    page => page?,
-                };
-                let decoding =
-                    self.context.decode(System::Salesforce, &self.config.topic, &page.raw, Framing::Document);
-                self.context.submit_until_taken(decoding.submission).await?;
-                next = page.next;
-                if next.is_none() {
-                    break;
-                }
-            }
-            self.resyncs.pop();
-            self.context.status.enter(ConnectorState::Running);
-        }
-        Ok(())
     }
 }
 

@@ -1,170 +1,194 @@
-//! IDoc XML by HTTP, and the list job over OData that closes what was not sent.
+//! The doors of SAP: IDocs in XML that are posted, and business events that are pushed.
 //!
 //! `POST /sap/idoc` answers 2xx only after the log has the documents: SAP sends again only by hand
-//! after anything else. The list job asks for orders, dispatches and partners changed since the last
-//! run; the server's own time in the answer is the watermark.
+//! after anything else. `POST /sap/events` takes CloudEvents, structured, in batches or in binary
+//! mode; `OPTIONS` there is the handshake by which a sender learns that it may.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{options, post};
 use bytes::Bytes;
-use ontology::{Millis, System};
-use tokio_util::sync::CancellationToken;
+use ontology::System;
 
-use crate::contract::{Decoded, Framing, Sink, Submission};
+use super::refetch::{Refetch, Refetches};
+use super::status;
+use crate::contract::{Framing, Reject, Sink};
 use crate::edge::Context;
-use crate::edge::body::{receive, take};
-use crate::edge::credentials::{Secret, has_basic};
-use crate::edge::http::{CallError, Seen, call, client, escaped};
-use crate::edge::list_job::{ListJob, every};
-use crate::edge::liveness::heartbeat;
+use crate::edge::body::{Received, answer, receive, take};
+use crate::edge::credentials::{Secret, has_basic, has_bearer};
 use crate::json::Json;
 
-/// Name of the list job's position.
-pub const POSITION: &str = "sap/list";
+/// Events per minute that a sender may push.
+const EVENTS_PER_MINUTE: HeaderValue = HeaderValue::from_static("6000");
 
-/// How far a window reaches back before the last one's end.
-const OVERLAP_MS: i64 = 2 * Millis::MINUTE_MS;
-
-/// Rows per page.
-const PAGE_ROWS: usize = 200;
-
-/// The sets that are asked for.
-const SETS: &[&str] = &["A_ServiceOrder", "A_FieldDispatch", "A_BusinessPartner"];
-
-/// How the IDoc endpoint is set up.
+/// How the doors are set up.
 #[derive(Debug, Clone)]
 pub struct SapConfig {
     /// User that SAP logs on with.
     pub user: String,
-    /// Its password.
+    /// Its password; event senders may carry it as bearer token.
     pub password: Secret,
     /// Partition that documents belong to.
     pub partition: String,
+    /// Origins that may push events, by the name that they give in the handshake; empty is any that
+    /// knows the password.
+    pub event_origins: Vec<String>,
 }
 
-/// How the list job reaches the OData service.
-#[derive(Debug, Clone)]
-pub struct SapListConfig {
-    /// Base address of the service.
-    pub base_url: String,
-    /// User.
-    pub user: String,
-    /// Its password.
-    pub password: Secret,
-    /// Partition whose watermark the job moves.
-    pub partition: String,
-    /// Time between runs.
-    pub interval: Duration,
+impl SapConfig {
+    /// Doors for one user.
+    #[must_use]
+    pub fn new(user: &str, password: Secret, partition: &str) -> Self {
+        SapConfig { user: user.to_owned(), password, partition: partition.to_owned(), event_origins: Vec::new() }
+    }
 }
 
 struct Endpoint<S> {
     context: Context<S>,
     config: SapConfig,
+    /// Where records are handed in that an event names; without it there is no door for events.
+    refetches: Option<Refetches>,
 }
 
-/// The endpoint that SAP posts IDocs to.
-pub fn router<S: Sink>(context: Context<S>, config: SapConfig) -> Router {
-    Router::new().route("/sap/idoc", post(idoc::<S>)).with_state(Arc::new(Endpoint { context, config }))
+/// The doors. Events are taken only where records can be read again.
+pub fn router<S: Sink>(context: Context<S>, config: SapConfig, refetches: Option<Refetches>) -> Router {
+    let has_events = refetches.is_some();
+    let endpoint = Arc::new(Endpoint { context, config, refetches });
+    let router = Router::new().route("/sap/idoc", post(idoc::<S>));
+    let router =
+        if has_events { router.route("/sap/events", options(handshake::<S>).post(events::<S>)) } else { router };
+    router.with_state(endpoint)
 }
 
 async fn idoc<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: HeaderMap, body: Body) -> Response {
-    let Endpoint { context, config } = &*endpoint;
+    let Endpoint { context, config, .. } = &*endpoint;
     if !has_basic(&headers, &config.user, &config.password) {
         context.status.refused("bad_credential");
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    take(context, System::Sap, &config.partition, receive(body).await, Framing::Document).await
-}
-
-/// The list job with what it remembers between runs.
-struct Lister<S> {
-    context: Context<S>,
-    config: SapListConfig,
-    client: reqwest::Client,
-    /// Changes up to this instant are known.
-    known_until: Millis,
-    seen: Seen,
-}
-
-/// Runs the list job until `stop`. `position` is what an earlier run stored under [`POSITION`];
-/// without one the job begins with the overlap before now.
-pub async fn list<S: Sink>(
-    context: Context<S>,
-    config: SapListConfig,
-    position: Option<Vec<u8>>,
-    stop: CancellationToken,
-) {
-    let known_until = position.and_then(|p| p.try_into().ok()).map(|bytes| Millis(i64::from_be_bytes(bytes)));
-    let known_until = known_until.unwrap_or_else(|| context.clock.now());
-    let interval = config.interval;
-    let (status, clock) = (context.status.clone(), context.clock.clone());
-    let job = Lister { context, config, client: client(), known_until, seen: Seen::default() };
-    every(job, interval, status, clock, stop).await;
-}
-
-impl<S: Sink> ListJob for Lister<S> {
-    async fn run(&mut self) -> Result<(), CallError> {
-        let mut proven = None;
-        for set in SETS {
-            let until = self.set(set).await?;
-            proven = Some(proven.map_or(until, |p: Millis| p.min(until)));
+    let raw = match receive(body).await {
+        Received::Whole(raw) => raw,
+        received @ (Received::Oversized(..) | Received::Broken) => {
+            return take(context, System::Sap, &config.partition, received, Framing::Document).await;
         }
-        let Some(until) = proven else { return Ok(()) };
-        let now = self.context.clock.now();
-        let mut submission =
-            Submission::new(System::Sap, &self.config.partition, Decoded::default(), Bytes::new(), now)
-                .at(POSITION, &until.0.to_be_bytes());
-        submission.facts.push(heartbeat(System::Sap, &self.config.partition, until, now));
-        self.submit(submission).await?;
-        self.known_until = self.known_until.max(until);
-        self.context.status.watermark(until);
-        Ok(())
+    };
+    let submission = context.decode(System::Sap, &config.partition, &raw, Framing::Document).submission;
+    let rejects: Vec<Reject> = submission.rejects.iter().map(|reject| placed(&raw, reject)).collect();
+    let stored = context.submit(submission).await;
+    let is_stored = stored.is_ok();
+    let mut answer = answer(stored);
+    if is_stored {
+        *answer.body_mut() = Body::from(status::answer(&raw, &rejects));
+        answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
+    }
+    answer
+}
+
+/// A quarantined part with its place: the part is a slice of the body.
+fn placed(raw: &Bytes, reject: &crate::contract::Rejected) -> Reject {
+    let start = (reject.raw.as_ptr() as usize).checked_sub(raw.as_ptr() as usize).unwrap_or(0).min(raw.len());
+    let end = (start + reject.raw.len()).min(raw.len());
+    Reject::new(reject.code, reject.detail.clone(), start..end)
+}
+
+/// The handshake of web hooks: the sender asks whether it may, and how often.
+async fn handshake<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: HeaderMap) -> Response {
+    let origin = headers.get("webhook-request-origin");
+    let Some(origin) = origin.filter(|origin| is_allowed(&endpoint.config, origin)) else {
+        endpoint.context.status.refused("bad_origin");
+        return StatusCode::FORBIDDEN.into_response();
+    };
+    let allowed = [
+        (HeaderName::from_static("webhook-allowed-origin"), origin.clone()),
+        (HeaderName::from_static("webhook-allowed-rate"), EVENTS_PER_MINUTE),
+        (header::ALLOW, HeaderValue::from_static("OPTIONS, POST")),
+    ];
+    (StatusCode::OK, allowed).into_response()
+}
+
+fn is_allowed(config: &SapConfig, origin: &HeaderValue) -> bool {
+    let Ok(origin) = origin.to_str() else { return false };
+    !origin.is_empty() && (config.event_origins.is_empty() || config.event_origins.iter().any(|one| one == origin))
+}
+
+async fn events<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: HeaderMap, body: Body) -> Response {
+    let Endpoint { context, config, refetches } = &*endpoint;
+    if !has_basic(&headers, &config.user, &config.password) && !has_bearer(&headers, &config.password) {
+        context.status.refused("bad_credential");
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let raw = match receive(body).await {
+        Received::Whole(raw) => structured(&headers, raw),
+        received @ (Received::Oversized(..) | Received::Broken) => {
+            return take(context, System::Sap, &config.partition, received, Framing::Document).await;
+        }
+    };
+    let submission = context.decode(System::Sap, &config.partition, &raw, Framing::Document).submission;
+    let gaps: Vec<Refetch> = submission.facts.iter().filter_map(Refetch::of).collect();
+    let stored = context.submit(submission).await;
+    if let Some(refetches) = refetches.as_ref().filter(|_| stored.is_ok()) {
+        // Without a place in the queue a gap waits until the reader looks for those that are open.
+        gaps.into_iter().for_each(|gap| drop(refetches.try_send(gap)));
+    }
+    answer(stored)
+}
+
+/// An event in binary mode, which has its attributes in headers, as one in structured mode.
+fn structured(headers: &HeaderMap, raw: Bytes) -> Bytes {
+    if headers.get("ce-specversion").is_none() {
+        return raw;
+    }
+    let mut event = serde_json::Map::new();
+    for (name, value) in headers {
+        if let (Some(name), Ok(value)) = (name.as_str().strip_prefix("ce-"), value.to_str()) {
+            event.insert(name.to_owned(), value.into());
+        }
+    }
+    let attributes = serde_json::Value::Object(event).to_string();
+    let attributes = attributes.trim_end_matches('}');
+    match std::str::from_utf8(&raw) {
+        Ok(text) if Json::parse(&raw).is_ok() => Bytes::from(format!("{attributes},\"data\":{text}}}")),
+        // What is no JSON is kept as it came, and quarantined.
+        Ok(_) | Err(_) => raw,
     }
 }
 
-impl<S: Sink> Lister<S> {
-    /// Reads what changed in one set; the server's time at the first page.
-    async fn set(&mut self, set: &str) -> Result<Millis, CallError> {
-        let since = jiff::Timestamp::from_millisecond((self.known_until - OVERLAP_MS).0)
-            .map_err(|_| CallError::Answer("a position out of range"))?;
-        let filter = escaped(&format!("ServiceDocChangedDateTime ge datetimeoffset'{since}'"));
-        let mut skip = 0;
-        let mut proven = None;
-        loop {
-            let address =
-                format!("{}/{set}?$filter={filter}&$top={PAGE_ROWS}&$skip={skip}&$format=json", self.config.base_url);
-            let request = self.client.get(address).basic_auth(&self.config.user, Some(self.config.password.expose()));
-            let (headers, body) = call(request).await?;
-            let time = headers.get("sap-server-time").and_then(|v| v.to_str().ok()).and_then(|t| t.parse().ok());
-            // Without the server's time only the last change that it shows is proven.
-            proven = proven.or(time.map(Millis));
-            let text = std::str::from_utf8(&body).map_err(|_| CallError::Answer("a page of rows"))?;
-            let rest = text.trim_start().strip_prefix('{').ok_or(CallError::Answer("a page of rows"))?;
-            let raw = Bytes::from(format!("{{\"set\":\"{set}\",{rest}"));
-            let rows = {
-                let json = Json::parse(&raw).map_err(|_| CallError::Answer("a page of rows"))?;
-                json.path("d.results").map_or(0, |results| results.elements().len())
-            };
-            let mut submission =
-                self.context.decode(System::Sap, &self.config.partition, &raw, Framing::Document).submission;
-            submission.facts.retain(|fact| self.seen.is_new(format!("{}/{}", fact.record_id, fact.event_id)));
-            self.submit(submission).await?;
-            skip += rows;
-            if rows < PAGE_ROWS {
-                return Ok(proven.unwrap_or(self.known_until));
-            }
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn binary_events_become_structured_ones() {
+        let mut headers = HeaderMap::new();
+        let raw = Bytes::from_static(b"{\"ServiceOrder\":\"7\"}");
+        assert_eq!(structured(&headers, raw.clone()), raw);
+        for (name, value) in [("ce-specversion", "1.0"), ("ce-id", "a\"b"), ("ce-type", "t")] {
+            headers.insert(name, value.parse().unwrap());
         }
+        let event = structured(&headers, raw);
+        let json = Json::parse(&event).unwrap();
+        assert_eq!(json.get("id").and_then(Json::text), Some("a\"b"));
+        assert_eq!(json.path("data.ServiceOrder").and_then(Json::text), Some("7"));
+        let broken = Bytes::from_static(b"{");
+        assert_eq!(structured(&headers, broken.clone()), broken);
     }
 
-    async fn submit(&self, submission: Submission) -> Result<(), CallError> {
-        let result = self.context.submit_until_taken(submission).await;
-        result.map(|_| ()).map_err(|_| CallError::Answer("the log is closed"))
+    #[test]
+    fn only_known_origins_may_push() {
+        let config = |origins: &[&str]| SapConfig {
+            event_origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
+            ..SapConfig::new("u", Secret::new("p"), "s4")
+        };
+        let mesh = HeaderValue::from_static("eventmesh.example");
+        assert!(is_allowed(&config(&[]), &mesh));
+        assert!(is_allowed(&config(&["eventmesh.example"]), &mesh));
+        assert!(!is_allowed(&config(&["other.example"]), &mesh));
+        assert!(!is_allowed(&config(&[]), &HeaderValue::from_static("")));
     }
 }

@@ -1,44 +1,22 @@
-//! Webhook events and Search answers to facts.
+//! Webhook events, Search answers and transcripts to facts.
 //!
 //! Every event is a slice of its contact: it becomes a patch, ordered by (event time, lifecycle
-//! rank, event id), so that arrival order does not matter. A contact is over when an agent or the
-//! customer ended it; an end by the system may be a pause of a callback, and only Search tells.
+//! rank, event id), so that arrival order does not matter. The legs of a transferred contact are
+//! rows of their own below it, named by their time, so that the first one tells when it began. A
+//! contact is over when an agent or the customer ended it, or a recording of it exists; an end by
+//! the system may be a pause of a callback, and only Search tells.
 
 use std::borrow::Cow;
 
 use compact_str::{CompactString, format_compact};
-use ontology::{
-    EntityKey, EntityKind, Fact, Field, FieldsBuilder, ListBuilder, LogPos, Millis, Op, System, ValueRef, Version,
-};
+use ontology::{EntityKey, Fact, Fields, LogPos, Millis, Op, System, Version};
 
-use super::caller::Caller;
+use super::event::{Event, LIFECYCLE, RANK_CAPTURE, RANK_SEARCH, is_final, rank};
+use super::message;
+use super::task::Task;
 use crate::contract::{Decoded, Delivery, Reject, RejectCode};
 use crate::json::Json;
 use crate::mapping::{Mapping, Mode, ObjectMap};
-use crate::value::{Columns, Native};
-
-/// States of a contact in the order in which they follow each other at one instant.
-const LIFECYCLE: &[&str] = &[
-    "origin-updated",
-    "new",
-    "parked",
-    "connect",
-    "connected",
-    "on-hold",
-    "hold-done",
-    "consulting",
-    "consult-done",
-    "conferencing",
-    "conference-done",
-    "conference-transferred",
-    "failed",
-    "ended",
-    "wrapup",
-    "wrapup-done",
-];
-
-/// Rank of what Search says: it knows the contact as a whole.
-const RANK_SEARCH: u64 = 200;
 
 /// Decodes deliveries of the Webex Contact Center connector.
 #[derive(Debug, Clone)]
@@ -46,16 +24,14 @@ pub struct WxccDecoder {
     mapping: Mapping,
 }
 
-type Failure = (RejectCode, String);
+pub(super) type Failure = (RejectCode, String);
 
-/// One event, with the columns that its kind implies.
-struct Event<'a> {
-    id: Cow<'a, str>,
+/// What the envelope says of an event.
+struct Envelope<'a> {
+    id: &'a str,
+    kind: &'a str,
     body: &'a Json<'a>,
-    at: Millis,
-    rank: u64,
-    columns: Vec<(&'static str, Native<'a>)>,
-    caller: Option<Caller>,
+    json: &'a Json<'a>,
 }
 
 impl WxccDecoder {
@@ -65,7 +41,13 @@ impl WxccDecoder {
         WxccDecoder { mapping }
     }
 
-    /// Turns one webhook, or one Search answer, into facts.
+    /// The mapping that it decodes by.
+    #[must_use]
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    /// Turns one webhook, one Search answer or one transcript into facts.
     #[must_use]
     pub fn decode(&self, delivery: &Delivery<'_>) -> Decoded {
         let entries = match Json::entries(delivery.raw) {
@@ -74,12 +56,13 @@ impl WxccDecoder {
         };
         let mut out = Decoded::default();
         for (range, entry) in entries {
-            let failures: Vec<Failure> = match entry.path("data.taskDetails.tasks") {
-                Some(tasks) => {
-                    let read = |task| self.task(task, delivery.observed_at, &mut out).err();
-                    tasks.elements().iter().filter_map(read).collect()
-                }
-                None => self.webhook(&entry, delivery.observed_at, &mut out).err().into_iter().collect(),
+            let failures: Vec<Failure> = if let Some(tasks) = entry.path("data.taskDetails.tasks") {
+                let read = |task| self.task(task, delivery.observed_at, &mut out).err();
+                tasks.elements().iter().filter_map(read).collect()
+            } else if let Some(task_id) = entry.get("transcriptOf").and_then(Json::text) {
+                self.transcript(task_id, &entry, delivery.observed_at, &mut out).err().into_iter().collect()
+            } else {
+                self.webhook(&entry, delivery.observed_at, &mut out).err().into_iter().collect()
             };
             let rejects = failures.into_iter().map(|(code, detail)| Reject::new(code, detail, range.clone()));
             out.rejects.extend(rejects.collect::<Vec<_>>());
@@ -88,29 +71,35 @@ impl WxccDecoder {
     }
 
     fn webhook(&self, json: &Json<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Failure> {
-        let kind = json.get("type").and_then(Json::text).ok_or_else(|| no_identity("an envelope without type"))?;
-        let id = json.get("id").and_then(Json::text).ok_or_else(|| no_identity("an envelope without id"))?;
-        let body = json.get("data").ok_or_else(|| no_identity(format!("{kind}: an envelope without data")))?;
-        let at = || {
-            let at = body.get("createdTime").and_then(Json::integer);
-            at.map(Millis).ok_or_else(|| no_identity(format!("{kind}: an event without createdTime")))
-        };
+        let envelope = Envelope::read(json)?;
+        let Envelope { id, kind, body, .. } = envelope;
         match kind.split_once(':') {
             Some(("task", state)) if LIFECYCLE.contains(&state) => {
-                self.contact(id, state, body, at()?, observed_at, out)
+                self.contact(id, state, body, envelope.at()?, observed_at, out)
             }
             Some(("agent", "channel_state_change" | "state_change")) => {
                 let state = body.get("currentState").and_then(Json::text).unwrap_or_default().to_ascii_lowercase();
                 match state.as_str() {
                     "wrapup" | "wrapup-done" if body.get("taskId").and_then(Json::text).is_some() => {
-                        self.contact(id, &state, body, at()?, observed_at, out)
+                        self.contact(id, &state, body, envelope.at()?, observed_at, out)
                     }
                     _ => ignore(out),
                 }
             }
-            Some(("task-message", "appended")) => self.message(id, body, at()?, observed_at, out),
+            Some(("capture", "available")) => {
+                let mut event = Event::new(id.into(), body, envelope.at()?, RANK_CAPTURE);
+                event.say("@status", "Ended");
+                self.contact_facts(&event, observed_at, out)
+            }
+            Some(("task-message", "appended")) => {
+                let at = envelope.at()?;
+                match message::of_webhook(body, id, at).map_err(no_identity)? {
+                    Some(said) => self.said(&said, observed_at, out),
+                    None => ignore(out),
+                }
+            }
             Some(("desktop", "navigated")) => {
-                let event = Event { id: id.into(), body, at: at()?, rank: 0, columns: Vec::new(), caller: None };
+                let event = Event::plain(id, body, envelope.at()?);
                 let object = self.object("navigation")?;
                 out.facts.push(self.fact(object, &event, observed_at)?);
                 Ok(())
@@ -129,23 +118,23 @@ impl WxccDecoder {
         observed_at: Millis,
         out: &mut Decoded,
     ) -> Result<(), Failure> {
-        let caller = caller(body);
-        let rank = LIFECYCLE.iter().position(|s| *s == state).map_or(0, |place| place as u64);
-        let mut columns = contact_columns(body, caller.as_ref());
-        let at_column = || Native::Number(Cow::Owned(at.0.to_string()));
+        let mut event = Event::new(id.into(), body, at, rank(state));
         match state {
-            "new" | "connected" => columns.push(("@started", at_column())),
-            "ended" if is_final(body) => columns.push(("@ended", at_column())),
+            "new" => event.count("@started", at.0),
+            "ended" if is_final(body) => event.count("@ended", at.0),
             _ => {}
         }
         match state {
-            "ended" if is_final(body) => columns.push(("@status", Native::Text("Ended".into()))),
+            "ended" if is_final(body) => event.say("@status", "Ended"),
             // The end may be a pause of a callback: the status stays until Search or a person ends it.
             "ended" | "origin-updated" | "failed" => {}
-            _ => columns.push(("@status", Native::Text(Cow::Owned(state.to_owned())))),
+            _ => event.say("@status", state),
         }
-        let event = Event { id: id.into(), body, at, rank, columns, caller };
-        self.contact_facts(&event, observed_at, out)
+        self.contact_facts(&event, observed_at, out)?;
+        if state == "connected" {
+            out.facts.push(self.leg(&event, at, observed_at)?);
+        }
+        Ok(())
     }
 
     fn contact_facts(&self, event: &Event<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Failure> {
@@ -158,101 +147,63 @@ impl WxccDecoder {
         Ok(())
     }
 
-    /// One thing that was said: a row of its own, so that no message hides another.
-    fn message(
-        &self,
-        id: &str,
-        body: &Json<'_>,
-        at: Millis,
-        observed_at: Millis,
-        out: &mut Decoded,
-    ) -> Result<(), Failure> {
-        let is_inbound =
-            body.get("messageDirection").and_then(Json::text).is_some_and(|d| d.eq_ignore_ascii_case("INBOUND"));
-        let Some(text) = body.path("channelParams.message.text").and_then(Json::text).filter(|_| is_inbound) else {
-            return ignore(out);
-        };
-        let object = self.object("task")?;
-        let task = body.get("taskId").and_then(Json::text).filter(|t| !t.is_empty());
-        let task = task.ok_or_else(|| no_identity("task-message: an event without taskId"))?;
-        let message = body.path("channelParams.message.aliasId").and_then(Json::scalar).unwrap_or(id);
-        let mut item = FieldsBuilder::default();
-        item.set(Field::At, ValueRef::Time(at));
-        item.set(Field::Who, ValueRef::Text("customer"));
-        item.set(Field::Text, ValueRef::Text(text));
-        let mut list = ListBuilder::default();
-        list.push(&item.build());
-        let mut fields = FieldsBuilder::default();
-        fields.set(Field::Statements, list.value());
-        out.facts.push(Fact {
-            event_id: CompactString::new(id),
-            system: System::Wxcc,
-            object: CompactString::const_new("task-message"),
-            record_id: format_compact!("{task}/{message}"),
-            entity: EntityKey::new(EntityKind::Interaction, task),
-            op: Op::Patch,
-            version: Version::with_tail(millis(at), 0, 0, id),
-            changed_at: at,
-            observed_at,
-            ingested_at: Millis::MIN,
-            log_pos: LogPos(0),
-            contract_version: object.contract,
-            mapping_version: self.mapping.version,
-            read_at: None,
-            key_slot: 0,
-            fields: fields.build(),
-        });
-        Ok(())
+    /// The row of a leg that began `at`: rows below one contact are read in order of their names.
+    fn leg(&self, event: &Event<'_>, at: Millis, observed_at: Millis) -> Result<Fact, Failure> {
+        let contact = event.body.get("taskId").or_else(|| event.body.get("id")).and_then(Json::text);
+        let contact = contact.unwrap_or_default();
+        let id = Cow::Owned(format!("{}/leg/{}", event.id, at.0));
+        let mut leg = Event { id, body: event.body, at, rank: event.rank, columns: Vec::new(), caller: None };
+        leg.say("taskId", contact);
+        leg.say("@leg", &format!("{contact}/{:013}", at.0));
+        leg.count("@started", at.0);
+        self.fact(self.object("leg")?, &leg, observed_at)
     }
 
-    /// A contact as Search knows it: what webhooks lost comes back here.
+    /// A contact as Search knows it.
     fn task(&self, task: &Json<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Failure> {
-        let id = task.get("id").and_then(Json::text).ok_or_else(|| no_identity("search: a task without id"))?;
-        let time = |name: &str| task.get(name).and_then(Json::integer).filter(|t| *t > 0);
-        let at = time("lastModifiedTime").or(time("endedTime")).or(time("connectedTime")).or(time("createdTime"));
-        let at = at.map(Millis).ok_or_else(|| no_identity("search: a task without time"))?;
-        let caller = caller(task);
-        let mut columns = contact_columns(task, caller.as_ref());
-        let text = |value: &str| Native::Text(Cow::Owned(value.to_owned()));
-        columns.push(("taskId", text(id)));
-        let number = |t: i64| Native::Number(Cow::Owned(t.to_string()));
-        if let Some(started) = time("connectedTime").or(time("createdTime")) {
-            columns.push(("@started", number(started)));
-        }
-        let is_over = task.get("isActive") == Some(&Json::Bool(false));
-        match (is_over, task.get("status").and_then(Json::text)) {
-            (true, _) => {
-                columns.push(("@status", text("Ended")));
-                if let Some(ended) = time("endedTime") {
-                    columns.push(("@ended", number(ended)));
-                }
-                if let Some(duration) = time("connectedDuration").or(time("totalDuration")) {
-                    columns.push(("@connected_ms", number(duration)));
-                }
-            }
-            (false, Some("ended") | None) => {}
-            (false, Some(status)) => columns.push(("@status", text(status))),
-        }
-        if !is_over {
-            // Search knows the contact as a whole: one that goes on has no end and no duration,
-            // whatever an earlier leg said.
-            columns.extend([("@ended", Native::Null), ("@connected_ms", Native::Null)]);
-        }
-        for (column, path) in [("agentId", "lastAgent.id"), ("queueId", "lastQueue.id")] {
-            if let Some(value) = task.path(path).and_then(Json::text) {
-                columns.push((column, text(value)));
-            }
-        }
-        if let Some(code) = task.get("lastWrapupCodeName").and_then(Json::text) {
-            columns.push(("globalVariables.disposition", text(code)));
-        }
-        let id = Cow::Owned(format!("search/{id}/{}", at.0));
-        let event = Event { id, body: task, at, rank: RANK_SEARCH, columns, caller };
+        let Task { event, legs } = Task::read(task).map_err(no_identity)?;
         let first = out.facts.len();
         self.contact_facts(&event, observed_at, out)?;
+        for leg in legs {
+            let mut fact = self.leg(&event, leg.at, observed_at)?;
+            // A leg lies in the past and does not change: every run of the list job says the same.
+            fact.event_id = format_compact!("search/{}", fact.record_id);
+            fact.version = Version::with_tail(millis(leg.at), RANK_SEARCH, 0, &fact.event_id);
+            out.facts.push(fact);
+        }
         for fact in &mut out.facts[first..] {
             fact.read_at = Some(observed_at);
         }
+        Ok(())
+    }
+
+    /// What the customer said in a whole conversation.
+    fn transcript(
+        &self,
+        task_id: &str,
+        json: &Json<'_>,
+        observed_at: Millis,
+        out: &mut Decoded,
+    ) -> Result<(), Failure> {
+        for said in message::of_transcript(task_id, json).map_err(no_identity)? {
+            self.said(&said, observed_at, out)?;
+        }
+        Ok(())
+    }
+
+    /// One thing that was said: a row of its own, so that no message hides another.
+    fn said(&self, said: &message::Said<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Failure> {
+        let object = self.object("task")?;
+        let version = Version::with_tail(millis(said.at), said.rank, 0, &said.event_id);
+        let fact = self.bare(object, &said.event_id, said.at, observed_at);
+        out.facts.push(Fact {
+            object: CompactString::const_new("task-message"),
+            record_id: format_compact!("{}/{}", said.task_id, said.message_id),
+            entity: EntityKey::new(object.entity, said.task_id),
+            version,
+            fields: said.fields(),
+            ..fact
+        });
         Ok(())
     }
 
@@ -264,20 +215,31 @@ impl WxccDecoder {
 
     fn fact(&self, object: &ObjectMap, event: &Event<'_>, observed_at: Millis) -> Result<Fact, Failure> {
         let missing = || no_identity(format!("{}: an event without {}", object.name, object.record));
-        let (record_id, entity_id) = object.ids(event).ok_or_else(missing)?;
-        let mut fields = FieldsBuilder::default();
+        let (record_id, entity_id) = object.ids(event).filter(|(id, _)| !is_template(id)).ok_or_else(missing)?;
+        let mut fields = ontology::FieldsBuilder::default();
         self.mapping
             .apply(object, event, Mode::Patch, &mut fields)
             .map_err(|breach| (RejectCode::ContractBreach, breach.to_string()))?;
         Ok(Fact {
-            event_id: CompactString::new(&event.id),
-            system: System::Wxcc,
-            object: CompactString::new(&object.name),
             record_id: record_id.into(),
             entity: EntityKey::new(object.entity, entity_id),
-            op: Op::Patch,
             version: Version::with_tail(millis(event.at), event.rank, 0, &event.id),
-            changed_at: event.at,
+            fields: fields.build(),
+            ..self.bare(object, &event.id, event.at, observed_at)
+        })
+    }
+
+    /// A patch that says nothing of nothing yet.
+    fn bare(&self, object: &ObjectMap, event_id: &str, at: Millis, observed_at: Millis) -> Fact {
+        Fact {
+            event_id: CompactString::new(event_id),
+            system: System::Wxcc,
+            object: CompactString::new(&object.name),
+            record_id: CompactString::default(),
+            entity: EntityKey::new(object.entity, ""),
+            op: Op::Patch,
+            version: Version::default(),
+            changed_at: at,
             observed_at,
             ingested_at: Millis::MIN,
             log_pos: LogPos(0),
@@ -285,8 +247,33 @@ impl WxccDecoder {
             mapping_version: self.mapping.version,
             read_at: None,
             key_slot: 0,
-            fields: fields.build(),
-        })
+            fields: Fields::default(),
+        }
+    }
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads the envelope. Copies that the journey service makes of events spell some members in
+    /// camel case, so the case of letters does not count.
+    fn read(json: &'a Json<'a>) -> Result<Self, Failure> {
+        let text = |name: &str| json.get_any_case(name).and_then(Json::text).filter(|text| !text.is_empty());
+        let kind = text("type").ok_or_else(|| no_identity("an envelope without type"))?;
+        let id = text("id").filter(|id| !is_template(id));
+        let id = id.ok_or_else(|| no_identity(format!("{kind}: an envelope without id")))?;
+        let body = json.get_any_case("data").filter(|data| matches!(data, Json::Object(_)));
+        let body = body.ok_or_else(|| no_identity(format!("{kind}: an envelope without data")))?;
+        Ok(Envelope { id, kind, body, json })
+    }
+
+    /// When the event happened. Only copies of the journey service have the time in the envelope.
+    fn at(&self) -> Result<Millis, Failure> {
+        if let Some(at) = self.body.get("createdTime").and_then(Json::integer) {
+            return Ok(Millis(at));
+        }
+        let is_copy = ["person", "identity"].iter().any(|name| self.json.get(name).is_some());
+        let time = self.json.get("time").and_then(Json::text).filter(|_| is_copy);
+        let time = time.and_then(|text| crate::value::parse_instant(text, &jiff::tz::TimeZone::UTC));
+        time.ok_or_else(|| no_identity(format!("{}: an event without createdTime", self.kind)))
     }
 }
 
@@ -303,66 +290,34 @@ fn millis(at: Millis) -> u64 {
     u64::try_from(at.0).unwrap_or(0)
 }
 
-/// Whether an end is the end.
-fn is_final(body: &Json<'_>) -> bool {
-    let party = body.get("terminatingParty").and_then(Json::text).unwrap_or_default();
-    party.eq_ignore_ascii_case("agent") || party.eq_ignore_ascii_case("customer")
+/// Whether an id is the placeholder of a template that nobody filled in.
+fn is_template(id: &str) -> bool {
+    id.contains("{{")
 }
 
-/// The customer's side of a contact: the origin, or the destination of an outbound one.
-fn caller(body: &Json<'_>) -> Option<Caller> {
-    let is_outbound = body.get("direction").and_then(Json::text).is_some_and(|d| d.eq_ignore_ascii_case("OUTBOUND"));
-    let side = if is_outbound { "destination" } else { "origin" };
-    Caller::parse(body.get(side)?.text()?)
+/// What the door looks at before it takes a webhook.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Glance {
+    /// The signed time inside the body, if it has one.
+    pub signed_time: Option<i64>,
+    /// What names the event whatever its id; none where too little is said.
+    pub content: Option<String>,
 }
 
-fn contact_columns<'a>(body: &Json<'_>, caller: Option<&Caller>) -> Vec<(&'static str, Native<'a>)> {
-    let mut columns = Vec::new();
-    let text = |value: &str| Native::Text(Cow::Owned(value.to_owned()));
-    let is_callback = body.get("outboundType").and_then(Json::text) == Some("COURTESY_CALLBACK");
-    if is_callback {
-        columns.push(("@channel", text("COURTESY_CALLBACK")));
-    } else if let Some(channel) = body.get("channelType").and_then(Json::text) {
-        columns.push(("@channel", text(channel)));
+impl Glance {
+    /// Glances at a body.
+    #[must_use]
+    pub fn at(raw: &[u8]) -> Self {
+        let Ok(json) = Json::parse(raw) else { return Glance::default() };
+        let signed_time = json.get("comciscotimestamp").and_then(Json::integer);
+        let content = || {
+            let (kind, body) = (json.get("type")?.text()?, json.get("data")?);
+            let said = |path: &str| body.path(path).and_then(Json::scalar);
+            let (contact, at) = (said("taskId").or(said("navigationId"))?, said("createdTime")?);
+            let more =
+                ["agentId", "currentState", "channelParams.message.aliasId"].map(|path| said(path).unwrap_or("-"));
+            Some(format!("{kind}/{contact}/{at}/{}", more.join("/")))
+        };
+        Glance { signed_time, content: content() }
     }
-    if let Some(caller) = caller {
-        columns.push(("@customer", text(caller.id())));
-        match caller {
-            Caller::Phone(phone) => columns.push(("@phone", text(phone))),
-            Caller::Email(email) => columns.push(("@email", text(email))),
-        }
-    }
-    columns
-}
-
-impl Columns for Event<'_> {
-    fn column(&self, column: &str) -> Option<Native<'_>> {
-        if let Some((_, value)) = self.columns.iter().find(|(name, _)| *name == column) {
-            return Some(value.clone());
-        }
-        if let Some(variable) = column.strip_prefix("globalVariables.")
-            && let Some(listed) = self.body.get("stringGlobalVariables")
-        {
-            let is_it = |v: &&Json<'_>| v.get("name").and_then(Json::text) == Some(variable);
-            return native(listed.elements().iter().find(is_it)?.get("value")?);
-        }
-        native(self.body.path(column)?)
-    }
-}
-
-/// Every event is a slice: what is null in it keeps what was known before.
-fn native<'a>(value: &'a Json<'_>) -> Option<Native<'a>> {
-    Some(match value {
-        Json::Null => return None,
-        Json::Bool(b) => Native::Bool(*b),
-        Json::Number(digits) => Native::Number(Cow::Borrowed(digits)),
-        Json::Text(text) => Native::Text(Cow::Borrowed(text)),
-        Json::Array(_) | Json::Object(_) => Native::Other(Cow::Borrowed("{..}")),
-    })
-}
-
-/// The signed time inside a webhook's body, if it has one.
-#[must_use]
-pub fn signed_time(raw: &[u8]) -> Option<i64> {
-    Json::parse(raw).ok()?.get("comciscotimestamp")?.integer()
 }

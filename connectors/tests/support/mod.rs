@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use connectors::edge::Context;
 use connectors::edge::status::StatusHandle;
-use connectors::{Accepted, Connectors, Sink, SinkError, Submission};
+use connectors::{Accepted, Connectors, Known, KnownGap, KnownRecord, Sink, SinkError, Submission};
+use futures::future::BoxFuture;
 use ontology::{Fact, Millis, Op, System, Vocabulary as _};
 use tokio::sync::watch;
 
@@ -82,6 +83,43 @@ impl MemoryLog {
     }
 }
 
+/// What a hub would know that has nothing but this log.
+impl Known for MemoryLog {
+    fn records(&self, system: System, object: &str) -> BoxFuture<'_, Vec<KnownRecord>> {
+        let mut newest: BTreeMap<_, Fact> = BTreeMap::new();
+        let facts = self.facts().into_iter().filter(|f| f.system == system && f.object == object);
+        for fact in facts.filter(|f| matches!(f.op, Op::Image | Op::Delete | Op::Undelete)) {
+            let is_newer = newest.get(&fact.record_id).is_none_or(|known| known.version <= fact.version);
+            if is_newer {
+                newest.insert(fact.record_id.clone(), fact);
+            }
+        }
+        let alive = newest.into_iter().filter(|(_, fact)| fact.op != Op::Delete);
+        let known = alive.map(|(record_id, f)| KnownRecord { record_id, entity: f.entity, version: f.version });
+        Box::pin(std::future::ready(known.collect()))
+    }
+
+    fn open_gaps(&self, system: System) -> BoxFuture<'_, Vec<KnownGap>> {
+        let facts: Vec<_> = self.facts().into_iter().filter(|f| f.system == system).collect();
+        let is_closed = |gap: &Fact| {
+            facts.iter().any(|f| {
+                matches!(f.op, Op::Image | Op::Delete | Op::Undelete)
+                    && (&f.object, &f.record_id) == (&gap.object, &gap.record_id)
+                    && f.version >= gap.version
+            })
+        };
+        let open = facts.iter().filter(|f| f.op == Op::Gap && !is_closed(f));
+        let gaps = open.map(|f| KnownGap {
+            object: f.object.clone(),
+            record_id: f.record_id.clone(),
+            version: f.version.clone(),
+        });
+        let mut gaps: Vec<_> = gaps.collect();
+        gaps.sort_by(|a, b| (&a.object, &a.record_id).cmp(&(&b.object, &b.record_id)));
+        Box::pin(std::future::ready(gaps))
+    }
+}
+
 /// Story time that tests set.
 #[derive(Clone, Default)]
 pub struct Story(pub Arc<AtomicI64>);
@@ -97,6 +135,7 @@ pub fn context(system: System, log: &MemoryLog, story: &Story) -> Context<Memory
     Context {
         connectors: Connectors::shipped(),
         sink: log.clone(),
+        known: Arc::new(log.clone()),
         clock: Arc::new(move || Millis(story.0.load(Ordering::SeqCst))),
         status: StatusHandle::new(system),
     }

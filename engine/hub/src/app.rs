@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::actions::{Receiver, perform};
 use crate::backend::HubBackend;
 use crate::figures::Figures;
+use crate::known::EngineKnown;
 use crate::publish::publisher;
 use crate::runner::{Handle, Runner, RunnerOptions};
 use crate::sink::HubSink;
@@ -47,6 +48,8 @@ pub struct AppOptions {
     pub batch_max: usize,
     /// Systems for which neither heartbeat nor probe is configured.
     pub unmonitored: Vec<System>,
+    /// The decoders, by the mappings in force.
+    pub connectors: Connectors,
 }
 
 /// A running hub.
@@ -59,6 +62,7 @@ pub struct App {
     /// Where connectors hand over.
     pub sink: HubSink,
     clock: SharedClock,
+    connectors: Connectors,
     api: SocketAddr,
     doors: Option<SocketAddr>,
     stop: CancellationToken,
@@ -71,7 +75,7 @@ impl App {
     /// # Errors
     /// When the store cannot be read or the API cannot listen.
     pub async fn start(store: Arc<dyn Store>, options: AppOptions) -> anyhow::Result<App> {
-        let AppOptions { clock, engine, api, doors: _, receiver, batch_max, unmonitored } = options;
+        let AppOptions { clock, engine, api, doors: _, receiver, batch_max, unmonitored, connectors } = options;
         let published = Arc::new(Published::new(LogPos(0)));
         let figures = Arc::new(Figures::default());
         let model = Model::shipped();
@@ -86,7 +90,8 @@ impl App {
         let opened = store.clone();
         let runner = tokio::task::spawn_blocking(move || Runner::start(opened, runner_options, publish)).await??;
         let handle = runner.handle();
-        let backend = Arc::new(HubBackend::new(handle.clone(), published.clone(), figures.clone(), engine, model));
+        let backend = HubBackend::new(handle.clone(), published.clone(), figures.clone(), engine, model);
+        let backend = Arc::new(backend.reading_by(connectors.clone()));
         let server = Server::bind(api, backend).await?;
         let api = server.local_addr()?;
         let stop = CancellationToken::new();
@@ -96,7 +101,7 @@ impl App {
         tasks.spawn(perform(store.clone(), receiver, stop.clone()));
         tasks.spawn(expire(store, clock.clone(), stop.clone()));
         let sink = HubSink::new(handle);
-        Ok(App { runner, published, figures, sink, clock, api, doors: None, stop, tasks })
+        Ok(App { runner, published, figures, sink, clock, connectors, api, doors: None, stop, tasks })
     }
 
     /// Where the API listens.
@@ -117,6 +122,12 @@ impl App {
         self.runner.handle()
     }
 
+    /// The decoders, by the mappings in force.
+    #[must_use]
+    pub fn connectors(&self) -> &Connectors {
+        &self.connectors
+    }
+
     /// Ends when the hub is asked to stop.
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
@@ -128,7 +139,13 @@ impl App {
     pub fn context(&self, system: System, partition: &str) -> Context<HubSink> {
         let status = StatusHandle::new(system);
         self.figures.add_connector(partition, status.clone());
-        Context { connectors: Connectors::shipped(), sink: self.sink.clone(), clock: self.clock.clone(), status }
+        Context {
+            connectors: self.connectors.clone(),
+            sink: self.sink.clone(),
+            known: Arc::new(EngineKnown::new(self.handle())),
+            clock: self.clock.clone(),
+            status,
+        }
     }
 
     /// Opens the HTTP doors that sources push to.

@@ -44,6 +44,12 @@ impl HubBackend {
         HubBackend { handle, published, figures, settings, model, connectors: Connectors::shipped() }
     }
 
+    /// The same, reading what was quarantined by other mappings than those that are shipped.
+    #[must_use]
+    pub fn reading_by(self, connectors: Connectors) -> Self {
+        HubBackend { connectors, ..self }
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Engine) -> T + Send + 'static,

@@ -6,8 +6,12 @@
 mod connectors;
 mod env;
 mod file;
+mod oracle;
+mod sap;
 mod secret;
 mod suggest;
+mod wxcc;
+mod zendesk;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -20,9 +24,13 @@ use serve::server::{Options as ApiOptions, Tls};
 
 use crate::actions::Receiver;
 
-pub use connectors::{ConnectorsConfig, OracleSetup, SapSetup, WxccSetup};
+pub use connectors::ConnectorsConfig;
 pub use file::{ApiSection, ConfigFile, EngineSection, PlainSection, TokenSection};
+pub use oracle::OracleSetup;
+pub use sap::SapSetup;
 pub use secret::SecretRef;
+pub use wxcc::WxccSetup;
+pub use zendesk::ZendeskSetup;
 
 /// Prefix of the environment variables that set keys.
 pub const ENV_PREFIX: &str = "OPSHUB_";

@@ -56,8 +56,9 @@ impl Sources {
     /// Up to when everything of a system is known received: the lowest over its partitions.
     #[must_use]
     pub fn watermark(&self, system: System) -> Option<Millis> {
-        let partitions = self.partitions.iter().filter(|((of, _), _)| *of == system);
-        partitions.map(|(_, watermark)| *watermark).min().or_else(|| self.newest_event.get(&system).copied())
+        let partitions = self.partitions.iter().filter(|((of, _), _)| counts_with(*of) == system);
+        let newest = self.newest_event.iter().filter(|(of, _)| counts_with(**of) == system);
+        partitions.map(|(_, watermark)| *watermark).min().or_else(|| newest.map(|(_, newest)| *newest).max())
     }
 
     /// Whether a source's watermark is within its bound at `now`, whatever single changes are
@@ -74,8 +75,9 @@ impl Sources {
         for system in System::SOURCES {
             let state = freshness.source_mut(system);
             state.watermark = self.watermark(system);
-            state.oldest_gap = self.gaps.values().filter(|(of, _)| *of == system).map(|(_, since)| *since).min();
-            state.is_monitored = !self.unmonitored.contains(&system);
+            let gaps = self.gaps.values().filter(|(of, _)| counts_with(*of) == system);
+            state.oldest_gap = gaps.map(|(_, since)| *since).min();
+            state.is_monitored = !self.unmonitored.iter().any(|of| counts_with(*of) == system);
         }
         freshness
     }
@@ -112,8 +114,64 @@ impl Sources {
     }
 }
 
+/// The source that a system's picture counts with: another service desk stands beside Salesforce.
+fn counts_with(system: System) -> System {
+    match system {
+        System::Zendesk => System::Salesforce,
+        System::Salesforce
+        | System::Oracle
+        | System::Wxcc
+        | System::Sap
+        | System::Engine
+        | System::Human => system,
+    }
+}
+
 /// The name under which a source partition's watermark is addressed.
 #[must_use]
 pub fn watermark_key(system: System, partition: &str) -> EntityKey {
     EntityKey::new(EntityKind::Watermark, format!("{}/{partition}", system.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use ontology::{Fields, LogPos, Version};
+
+    use super::*;
+
+    fn heartbeat(system: System, partition: &str, at: i64) -> Fact {
+        Fact {
+            event_id: CompactString::default(),
+            system,
+            object: "watermark".into(),
+            record_id: partition.into(),
+            entity: watermark_key(system, partition),
+            op: Op::Heartbeat,
+            version: Version::default(),
+            changed_at: Millis(at),
+            observed_at: Millis(at),
+            ingested_at: Millis(at),
+            log_pos: LogPos(0),
+            contract_version: 1,
+            mapping_version: 0,
+            read_at: None,
+            key_slot: 0,
+            fields: Fields::default(),
+        }
+    }
+
+    #[test]
+    fn another_service_desk_counts_with_salesforce() {
+        let mut sources = Sources::default();
+        sources.observe(&heartbeat(System::Zendesk, "desk", 1_000));
+        assert_eq!(sources.watermark(System::Salesforce), Some(Millis(1_000)), "alone it stands for both");
+        assert_eq!(sources.watermark(System::Sap), None);
+        sources.observe(&heartbeat(System::Salesforce, "bus", 500));
+        assert_eq!(sources.watermark(System::Salesforce), Some(Millis(500)), "the slower one counts");
+        let until = 500 + Freshness::LAG_MAX_MS;
+        assert!(sources.freshness().at(System::Zendesk, Millis(until)).is_fresh());
+        assert!(!sources.freshness().at(System::Zendesk, Millis(until + 1)).is_fresh());
+        sources.set_unmonitored(&[System::Zendesk]);
+        assert_eq!(sources.freshness().at(System::Salesforce, Millis(until + 1)), SystemFreshness::Unmonitored);
+    }
 }

@@ -38,7 +38,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prost", &["connectors", "fixtures", "hub", "proto", "serve"]),
     ("quick-xml", &["connectors", "fixtures"]),
     ("rayon", &["resolver"]),
-    ("rdkafka", &["connectors", "storage"]),
+    ("rdkafka", &["connectors", "fixtures", "storage"]),
     ("redis", &["storage"]),
     ("reqwest", &["connectors", "fixtures", "hub"]),
     ("rlibphonenumber", &["resolver"]),

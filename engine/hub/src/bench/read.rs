@@ -77,6 +77,7 @@ async fn filled(workload: &Workload, dir: &std::path::Path) -> anyhow::Result<Ap
         receiver: Receiver::Journal,
         batch_max: BATCH_MAX,
         unmonitored: Vec::new(),
+        connectors: connectors::Connectors::shipped(),
     };
     let app = App::start(Arc::new(Embedded::open(dir, storage::Options::default())?), options).await?;
     deliver(&app.handle(), &app.published, &workload.to_bytes()).await?;

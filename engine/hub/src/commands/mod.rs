@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod digest;
+mod mapping;
 mod quarantine;
 pub mod scenario;
 mod serve;
@@ -41,6 +42,9 @@ pub enum Command {
     Scenario(scenario::ScenarioCommand),
     /// Print the canonical digest of everything derived from a store.
     Digest(digest::DigestArgs),
+    /// Try a mapping file on payloads before a hub reads by it.
+    #[command(subcommand)]
+    Mapping(mapping::MappingCommand),
     /// Run one vendor simulator by itself.
     Simulate(simulate::SimulateArgs),
     /// Measure the hot paths beside a yardstick in the same run.
@@ -99,6 +103,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Scenario(command) => scenario::run(&command),
         Command::Digest(args) => digest::run(&args),
+        Command::Mapping(command) => mapping::run(&command),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use connectors::edge;
+use ontology::{System, Vocabulary as _};
 use serve::drain::{Drain, DrainSwitch};
 use serve::{metrics as figures, page_server};
 use storage::Embedded;
@@ -21,6 +22,7 @@ use super::{CONFIG_INVALID, FAILED, Failure, runtime};
 use crate::app::{App, AppOptions};
 use crate::clock::WallClock;
 use crate::config::{self, Config};
+use crate::remapping::Remapping;
 
 /// How long a stopping hub finishes what is under way.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
@@ -53,9 +55,18 @@ pub struct ServeArgs {
     /// Largest number of facts in one block [default: 4096].
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// Read the history of these systems again by the mappings in force, as far as payloads are kept.
+    #[arg(long, value_name = "SYSTEM", value_delimiter = ',', value_parser = source)]
+    remap_history: Vec<System>,
     /// Say in one JSON object that the hub is ready.
     #[arg(long)]
     json: bool,
+}
+
+/// A system that payloads come from, by its name.
+fn source(name: &str) -> Result<System, String> {
+    let is_source = |system: &System| !matches!(system, System::Engine | System::Human);
+    System::parse(name).filter(is_source).ok_or_else(|| "write salesforce, oracle, wxcc, sap or zendesk".to_owned())
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
@@ -64,7 +75,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     // Whoever runs the hub inside another program may have set up the log already.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     let runtime = runtime()?;
-    let ended = runtime.block_on(serve_until_stopped(config, args.json));
+    let ended = runtime.block_on(serve_until_stopped(config, args.remap_history.clone(), args.json));
     runtime.shutdown_timeout(END_MAX);
     ended
 }
@@ -88,11 +99,11 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
 }
 
-async fn serve_until_stopped(config: Config, is_json: bool) -> Result<(), Failure> {
+async fn serve_until_stopped(config: Config, history: Vec<System>, is_json: bool) -> Result<(), Failure> {
     // Listened for from the beginning: a signal during recovery counts too.
     let mut signals = Signals::new()?;
     let mut started = tokio::select! {
-        started = Running::start(config) => started?,
+        started = Running::start(config, history) => started?,
         () = signals.next() => return Ok(()),
     };
     println!("{}", started.ready(is_json));
@@ -118,7 +129,7 @@ struct Running {
 }
 
 impl Running {
-    async fn start(config: Config) -> Result<Self, Failure> {
+    async fn start(config: Config, history: Vec<System>) -> Result<Self, Failure> {
         let Config { store_dir, api, doors, metrics, engine, batch_max, connectors, receiver } = config;
         let recorder = figures::install()?;
         for (name, what) in edge::METRICS {
@@ -139,13 +150,16 @@ impl Running {
             receiver,
             batch_max,
             unmonitored: connectors.unmonitored(),
+            connectors: connectors.connectors.clone(),
         };
         let mut app = App::start(store, options).await.map_err(|error| match error.downcast::<serve::Error>() {
             Ok(serve::Error::Bind { source, .. }) => taken("the API", api_address, "--api", &source),
             Ok(other) => Failure::from(other),
             Err(other) => Failure::from(other),
         })?;
+        let remapping = Remapping::plan(&app, &connectors.own_mappings, &history)?;
         sources::connect(&mut app, connectors, doors).await?;
+        remapping.start(&mut app);
         let (drain, draining) = Drain::new();
         let router = page_server::router(recorder, draining.clone());
         let pages = axum::serve(page_listener, router).with_graceful_shutdown(async move { draining.draining().await });
@@ -253,7 +267,7 @@ mod tests {
                 vec!["--store", &store, "--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--shards", "1"];
             let at = flags.iter().position(|one| *one == flag).unwrap();
             flags[at + 1] = &held;
-            let error = Running::start(config(&flags)).await.err().unwrap().error.unwrap().to_string();
+            let error = Running::start(config(&flags), Vec::new()).await.err().unwrap().error.unwrap().to_string();
             assert!(error.contains(flag) && error.contains(&held) && error.contains("stop it"), "{error}");
         }
     }
@@ -263,7 +277,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("store").display().to_string();
         let flags = ["--store", &store, "--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
-        let running = Running::start(config(&flags)).await.unwrap();
+        let running = Running::start(config(&flags), Vec::new()).await.unwrap();
         let ready: serde_json::Value = serde_json::from_str(&running.ready(true)).unwrap();
         assert_eq!((&ready["doors"], &ready["position"]), (&serde_json::Value::Null, &serde_json::json!(0)));
         assert!(running.ready(false).contains("doors closed"));

@@ -180,7 +180,7 @@ fn doors(args: &SimulateArgs) -> Result<Doors, Failure> {
     match args.system {
         Vendor::Salesforce => {}
         Vendor::Oracle => doors.oracle = Some(OracleDoor { url: format!("{target}/oracle/changes"), token: secret }),
-        Vendor::Webex => doors.wxcc = Some(WebexDoor { url: format!("{target}/webhooks/wxcc"), secret }),
+        Vendor::Webex => doors.wxcc = Some(WebexDoor::new(format!("{target}/webhooks/wxcc"), secret)),
         Vendor::Sap => {
             let user = args.user.clone();
             doors.sap = Some(SapDoor { url: format!("{target}/sap/idoc"), user, password: secret });

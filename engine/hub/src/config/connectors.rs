@@ -1,37 +1,38 @@
 //! The sources of a configuration, checked: a source is connected when its section is there.
 
-use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use connectors::Mapping;
 use connectors::edge::credentials::Secret;
-use connectors::oracle::transport::{OracleConfig, OracleListConfig};
+use connectors::salesforce::allowance::AllowanceConfig;
+use connectors::salesforce::audit::AuditConfig;
+use connectors::salesforce::auth::{Grant, JwtKey};
 use connectors::salesforce::rest::RestConfig;
-use connectors::salesforce::transport::SalesforceConfig;
-use connectors::sap::transport::{SapConfig, SapListConfig};
-use connectors::wxcc::transport::{WxccConfig, WxccSearchConfig};
-use ontology::System;
+use connectors::salesforce::transport::{BUS_URL, SalesforceConfig};
+use connectors::{Connectors, Mapping};
+use ontology::{System, Vocabulary as _};
 
-use super::file::{
-    ConnectorsSection, OracleListSection, OracleSection, SalesforceSection, SapListSection, SapSection, Span,
-    WxccSearchSection, WxccSection,
-};
+use super::file::{ConnectorsSection, JwtSection, SalesforceSection, Span};
+use super::oracle::{self, OracleSetup};
+use super::sap::{self, SapSetup};
+use super::wxcc::{self, WxccSetup};
+use super::zendesk::{self, ZendeskSetup};
 use super::{Error, SecretRef};
 
 /// Time between runs of a list job.
-const LIST_EVERY: Duration = Duration::from_secs(60);
-/// Silence after which an event stream counts as dead: keepalives come within 270 s.
-const SILENCE_MAX: Duration = Duration::from_secs(300);
-/// Where Salesforce serves its event bus.
-const BUS_URL: &str = "https://api.pubsub.salesforce.com:7443";
-/// The topic of all change events.
-const TOPIC: &str = "/data/ChangeEvents";
+pub(super) const LIST_EVERY: Duration = Duration::from_secs(60);
+/// For whom Salesforce's assertions are, but in sandboxes.
+const AUDIENCE: &str = "https://login.salesforce.com";
 /// Signing secrets of webhooks that may be live at once.
-const SECRETS_MAX: usize = 2;
+pub(super) const SECRETS_MAX: usize = 2;
 
 /// The sources that are connected.
 #[derive(Debug, Default)]
 pub struct ConnectorsConfig {
+    /// The decoders, by the mapping files in force.
+    pub connectors: Connectors,
+    /// Systems that a mapping file of the organisation is in force for.
+    pub own_mappings: Vec<System>,
     /// Salesforce.
     pub salesforce: Option<SalesforceConfig>,
     /// Oracle receivables.
@@ -40,33 +41,8 @@ pub struct ConnectorsConfig {
     pub wxcc: Option<WxccSetup>,
     /// SAP field service.
     pub sap: Option<SapSetup>,
-}
-
-/// Oracle's door and its list job.
-#[derive(Debug)]
-pub struct OracleSetup {
-    /// The door.
-    pub door: OracleConfig,
-    /// The list job.
-    pub list: Option<OracleListConfig>,
-}
-
-/// The contact centre's door and its list job.
-#[derive(Debug)]
-pub struct WxccSetup {
-    /// The door.
-    pub door: WxccConfig,
-    /// The list job.
-    pub search: Option<WxccSearchConfig>,
-}
-
-/// SAP's door and its list job.
-#[derive(Debug)]
-pub struct SapSetup {
-    /// The door.
-    pub door: SapConfig,
-    /// The list job.
-    pub list: Option<SapListConfig>,
+    /// Zendesk.
+    pub zendesk: Option<ZendeskSetup>,
 }
 
 impl ConnectorsConfig {
@@ -77,18 +53,48 @@ impl ConnectorsConfig {
         let is_mute = [
             (System::Wxcc, self.wxcc.as_ref().is_some_and(|wxcc| wxcc.search.is_none())),
             (System::Sap, self.sap.as_ref().is_some_and(|sap| sap.list.is_none())),
+            (System::Zendesk, self.is_desk_mute()),
         ];
         is_mute.into_iter().filter(|(_, is_mute)| *is_mute).map(|(system, _)| system).collect()
+    }
+
+    /// The other service desk counts with Salesforce: where that is connected too, its signs of life
+    /// stand for both.
+    fn is_desk_mute(&self) -> bool {
+        self.salesforce.is_none() && self.zendesk.as_ref().is_some_and(|zendesk| zendesk.export.is_none())
     }
 }
 
 pub(super) fn resolve(section: ConnectorsSection) -> Result<ConnectorsConfig, Error> {
+    let mappings = mappings(&section.mappings)?;
+    let own_mappings = mappings.iter().map(|mapping| mapping.system).collect();
+    let connectors = Connectors::new(mappings);
     Ok(ConnectorsConfig {
         salesforce: section.salesforce.map(salesforce).transpose()?,
-        oracle: section.oracle.map(oracle).transpose()?,
-        wxcc: section.wxcc.map(wxcc).transpose()?,
-        sap: section.sap.map(sap).transpose()?,
+        oracle: section.oracle.map(|section| oracle::resolve(section, &connectors)).transpose()?,
+        wxcc: section.wxcc.map(wxcc::resolve).transpose()?,
+        sap: section.sap.map(sap::resolve).transpose()?,
+        zendesk: section.zendesk.map(zendesk::resolve).transpose()?,
+        connectors,
+        own_mappings,
     })
+}
+
+/// Reads the mapping files; what is wrong in one is told with line and column.
+fn mappings(paths: &[PathBuf]) -> Result<Vec<Mapping>, Error> {
+    let mut read: Vec<Mapping> = Vec::with_capacity(paths.len());
+    for (i, path) in paths.iter().enumerate() {
+        let wrong = |problem: String| Error::key(format!("connectors.mappings[{i}]"), problem);
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| wrong(format!("is {}, which cannot be read: {error}", path.display())))?;
+        let mapping = Mapping::parse(&text).map_err(|error| wrong(format!("is {}: {error}", path.display())))?;
+        if read.iter().any(|other| other.system == mapping.system) {
+            let system = mapping.system.name();
+            return Err(wrong(format!("is a second mapping of {system}: put its objects into one file")));
+        }
+        read.push(mapping);
+    }
+    Ok(read)
 }
 
 fn salesforce(section: SalesforceSection) -> Result<SalesforceConfig, Error> {
@@ -100,97 +106,54 @@ fn salesforce(section: SalesforceSection) -> Result<SalesforceConfig, Error> {
                 .map_err(|error| Error::key("connectors.salesforce.ca", format!("cannot be read: {error}")))?,
         ),
     };
-    Ok(SalesforceConfig {
-        rest: RestConfig {
-            login_url: at.need("login_url", section.login_url)?,
-            client_id: at.need("client_id", section.client_id)?,
-            client_secret: at.secret("client_secret", section.client_secret)?,
-        },
-        bus_url: section.bus_url.unwrap_or_else(|| BUS_URL.to_owned()),
-        ca_pem,
-        topic: section.topic.unwrap_or_else(|| TOPIC.to_owned()),
-        is_full_read_first: section.read_all_first.unwrap_or(true),
-        silence_max: section.silence_max.map_or(SILENCE_MAX, Span::timer),
-    })
-}
-
-fn oracle(section: OracleSection) -> Result<OracleSetup, Error> {
-    let at = Section("connectors.oracle");
-    let partition = section.partition.unwrap_or_else(|| "erp".to_owned());
-    let list = section.list.map(|list| oracle_list(list, &partition)).transpose()?;
-    Ok(OracleSetup { door: OracleConfig { token: at.secret("token", section.token)?, partition }, list })
-}
-
-fn oracle_list(section: OracleListSection, partition: &str) -> Result<OracleListConfig, Error> {
-    let at = Section("connectors.oracle.list");
-    let mapped = || {
-        let mapping = Mapping::shipped(System::Oracle).expect("a mapping of oracle is shipped");
-        let tables: BTreeSet<String> = mapping.objects.into_iter().map(|object| object.name).collect();
-        tables.into_iter().collect()
-    };
-    Ok(OracleListConfig {
-        base_url: at.need("base_url", section.base_url)?,
+    let rest = RestConfig {
+        login_url: at.need("login_url", section.login_url)?,
         client_id: at.need("client_id", section.client_id)?,
-        client_secret: at.secret("client_secret", section.client_secret)?,
-        tables: section.tables.unwrap_or_else(mapped),
-        partition: partition.to_owned(),
-        interval: section.interval.map_or(LIST_EVERY, Span::timer),
-    })
-}
-
-fn wxcc(section: WxccSection) -> Result<WxccSetup, Error> {
-    if section.secrets.is_empty() || section.secrets.len() > SECRETS_MAX {
-        let problem = "names no signing secret, or more than two: write one, and two while one is being replaced";
-        return Err(Error::key("connectors.wxcc.secrets", problem));
-    }
-    let secrets = section.secrets.iter().enumerate();
-    let secrets: Result<Vec<Secret>, Error> =
-        secrets.map(|(i, secret)| secret.read(&format!("connectors.wxcc.secrets[{i}]"))).collect();
-    let partition = section.partition.unwrap_or_else(|| "contact-centre".to_owned());
-    let search = section.search.map(|search| wxcc_search(search, &partition)).transpose()?;
-    Ok(WxccSetup { door: WxccConfig { secrets: secrets?, partition, is_freshness_checked: true }, search })
-}
-
-fn wxcc_search(section: WxccSearchSection, partition: &str) -> Result<WxccSearchConfig, Error> {
-    let at = Section("connectors.wxcc.search");
-    Ok(WxccSearchConfig {
-        base_url: at.need("base_url", section.base_url)?,
-        org_id: at.need("org_id", section.org_id)?,
-        token: at.secret("token", section.token)?,
-        partition: partition.to_owned(),
-        interval: section.interval.map_or(LIST_EVERY, Span::timer),
-        lag_ms: section.lag.map_or(0, Span::ms),
-    })
-}
-
-fn sap(section: SapSection) -> Result<SapSetup, Error> {
-    let at = Section("connectors.sap");
-    let partition = section.partition.unwrap_or_else(|| "s4".to_owned());
-    let list = section.list.map(|list| sap_list(list, &partition)).transpose()?;
-    let door = SapConfig {
-        user: at.need("user", section.user)?,
-        password: at.secret("password", section.password)?,
-        partition,
+        grant: grant(&at, section.client_secret, section.jwt)?,
     };
-    Ok(SapSetup { door, list })
+    let usual = SalesforceConfig::new(rest, section.bus_url.unwrap_or_else(|| BUS_URL.to_owned()));
+    let audit = AuditConfig::default();
+    let audit = AuditConfig {
+        interval: section.audit_every.map_or(audit.interval, Span::timer),
+        settle: section.settle.map_or(audit.settle, Span::timer),
+    };
+    let allowance = AllowanceConfig::default();
+    let percent_min = section.allowance_percent_min.map_or(allowance.percent_min, i64::from);
+    Ok(SalesforceConfig {
+        ca_pem,
+        topic: section.topic.unwrap_or(usual.topic),
+        is_full_read_first: section.read_all_first.unwrap_or(usual.is_full_read_first),
+        silence_max: section.silence_max.map_or(usual.silence_max, Span::timer),
+        audit: Some(audit),
+        allowance: Some(AllowanceConfig { percent_min, ..allowance }),
+        ..SalesforceConfig::new(usual.rest, usual.bus_url)
+    })
 }
 
-fn sap_list(section: SapListSection, partition: &str) -> Result<SapListConfig, Error> {
-    let at = Section("connectors.sap.list");
-    Ok(SapListConfig {
-        base_url: at.need("base_url", section.base_url)?,
-        user: at.need("user", section.user)?,
-        password: at.secret("password", section.password)?,
-        partition: partition.to_owned(),
-        interval: section.interval.map_or(LIST_EVERY, Span::timer),
-    })
+/// The connected app's secret, or a key that signs assertions: one of them.
+fn grant(at: &Section, secret: Option<SecretRef>, jwt: Option<JwtSection>) -> Result<Grant, Error> {
+    match (secret, jwt) {
+        (Some(_), Some(_)) => {
+            let problem = "stands beside client_secret: write one of them, by which the connector logs in";
+            Err(Error::key("connectors.salesforce.jwt", problem))
+        }
+        (secret, None) => Ok(Grant::ClientCredentials { client_secret: at.secret("client_secret", secret)? }),
+        (None, Some(jwt)) => {
+            let at = Section("connectors.salesforce.jwt");
+            let pem = at.secret("key", jwt.key)?;
+            let key = JwtKey::from_pem(pem.expose())
+                .map_err(|error| Error::key("connectors.salesforce.jwt.key", format!("cannot be used: {error}")))?;
+            let audience = jwt.audience.unwrap_or_else(|| AUDIENCE.to_owned());
+            Ok(Grant::JwtBearer { username: at.need("user", jwt.user)?, audience, key })
+        }
+    }
 }
 
 /// A section by the name that stands in the file.
-struct Section(&'static str);
+pub(super) struct Section(pub(super) &'static str);
 
 impl Section {
-    fn need<T>(&self, key: &str, value: Option<T>) -> Result<T, Error> {
+    pub(super) fn need<T>(&self, key: &str, value: Option<T>) -> Result<T, Error> {
         value.ok_or_else(|| {
             let section = self.0;
             Error::key(
@@ -200,7 +163,7 @@ impl Section {
         })
     }
 
-    fn secret(&self, key: &str, reference: Option<SecretRef>) -> Result<Secret, Error> {
+    pub(super) fn secret(&self, key: &str, reference: Option<SecretRef>) -> Result<Secret, Error> {
         self.need(key, reference)?.read(&format!("{}.{key}", self.0))
     }
 }

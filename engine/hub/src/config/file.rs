@@ -11,6 +11,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::SecretRef;
+use super::oracle::OracleSection;
+use super::sap::SapSection;
+use super::wxcc::WxccSection;
+use super::zendesk::ZendeskSection;
 use crate::scenario::time::duration;
 
 /// A whole file.
@@ -135,6 +139,8 @@ impl Default for EngineSection {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConnectorsSection {
+    /// Mapping files, at most one for a system; a system without one is read by the shipped mapping.
+    pub mappings: Vec<PathBuf>,
     /// Salesforce.
     pub salesforce: Option<SalesforceSection>,
     /// Oracle receivables.
@@ -143,6 +149,8 @@ pub struct ConnectorsSection {
     pub wxcc: Option<WxccSection>,
     /// SAP field service.
     pub sap: Option<SapSection>,
+    /// Zendesk.
+    pub zendesk: Option<ZendeskSection>,
 }
 
 /// Salesforce: change events from the bus, records by REST.
@@ -155,8 +163,10 @@ pub struct SalesforceSection {
     pub bus_url: Option<String>,
     /// Consumer key.
     pub client_id: Option<String>,
-    /// Consumer secret.
+    /// Consumer secret; leave it out where `jwt` stands.
     pub client_secret: Option<SecretRef>,
+    /// A key that signs assertions, instead of the consumer secret.
+    pub jwt: Option<JwtSection>,
     /// Certificate authority of the bus in PEM.
     pub ca: Option<PathBuf>,
     /// Topic; default `/data/ChangeEvents`.
@@ -165,90 +175,24 @@ pub struct SalesforceSection {
     pub read_all_first: Option<bool>,
     /// Silence after which the stream counts as dead; default `300s`.
     pub silence_max: Option<Span>,
+    /// Time between two comparisons of what came with the organisation's own list; default `60s`.
+    pub audit_every: Option<Span>,
+    /// How long a change may be under way before it counts as missing; default `60s`.
+    pub settle: Option<Span>,
+    /// Percent of a day's event deliveries or calls of which less is warned of; default `10`.
+    pub allowance_percent_min: Option<u8>,
 }
 
-/// Oracle: pushed change envelopes, and the list job over its REST views.
+/// Salesforce: logging in by a signed assertion.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct OracleSection {
-    /// Bearer token that senders carry.
-    pub token: Option<SecretRef>,
-    /// Name of the capture; default `erp`.
-    pub partition: Option<String>,
-    /// The list job.
-    pub list: Option<OracleListSection>,
-}
-
-/// The list job over Oracle's REST views.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OracleListSection {
-    /// Base address.
-    pub base_url: Option<String>,
-    /// Client id.
-    pub client_id: Option<String>,
-    /// Client secret.
-    pub client_secret: Option<SecretRef>,
-    /// Tables to ask for; default all that the mapping reads.
-    pub tables: Option<Vec<String>>,
-    /// Time between runs; default `60s`.
-    pub interval: Option<Span>,
-}
-
-/// Webex Contact Center: signed webhooks, and the list job over Search.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct WxccSection {
-    /// Live signing secrets; two while one is being replaced.
-    pub secrets: Vec<SecretRef>,
-    /// Name of the partition; default `contact-centre`.
-    pub partition: Option<String>,
-    /// The list job.
-    pub search: Option<WxccSearchSection>,
-}
-
-/// The list job over the Search API.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct WxccSearchSection {
-    /// Base address of the region.
-    pub base_url: Option<String>,
-    /// Organisation id.
-    pub org_id: Option<String>,
-    /// Bearer token.
-    pub token: Option<SecretRef>,
-    /// Time between runs; default `60s`.
-    pub interval: Option<Span>,
-    /// Known reporting lag, taken off the watermark; default `0s`.
-    pub lag: Option<Span>,
-}
-
-/// SAP: posted IDocs, and the list job over OData.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SapSection {
-    /// User that SAP logs on with.
+pub struct JwtSection {
+    /// User that the connector acts as.
     pub user: Option<String>,
-    /// Its password.
-    pub password: Option<SecretRef>,
-    /// Name of the system; default `s4`.
-    pub partition: Option<String>,
-    /// The list job.
-    pub list: Option<SapListSection>,
-}
-
-/// The list job over SAP's OData service.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SapListSection {
-    /// Base address of the service.
-    pub base_url: Option<String>,
-    /// User.
-    pub user: Option<String>,
-    /// Its password.
-    pub password: Option<SecretRef>,
-    /// Time between runs; default `60s`.
-    pub interval: Option<Span>,
+    /// Private RSA key in PEM, whose certificate the connected app holds.
+    pub key: Option<SecretRef>,
+    /// Audience; default `https://login.salesforce.com`, for sandboxes `https://test.salesforce.com`.
+    pub audience: Option<String>,
 }
 
 /// Where actions go.

@@ -39,6 +39,25 @@ fn nothing_configured_listens_on_loopback_and_connects_nothing() {
 }
 
 #[test]
+fn a_mapping_file_is_checked_before_anything_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("good.toml"), "version = 5\nsystem = \"sap\"\n").unwrap();
+    std::fs::write(path("bad.toml"), "version = 5\nsystem = \"sapp\"\n").unwrap();
+    let text = |names: &[&str]| {
+        let paths: Vec<String> = names.iter().map(|name| format!("\"{}\"", path(name))).collect();
+        format!("[connectors]\nmappings = [{}]\n", paths.join(", "))
+    };
+    let (_dir, file) = written(&text(&["good.toml"]));
+    let config = read(Some(&file), environment(&[])).unwrap().resolve().unwrap().connectors;
+    assert_eq!(config.connectors.mapping(System::Sap).unwrap().version, 5);
+    assert_eq!(config.own_mappings, [System::Sap]);
+    refused(&text(&["bad.toml"]), &[], &["connectors.mappings[0]", "bad.toml", "line 2, column 10", "sapp"]);
+    refused(&text(&["none.toml"]), &[], &["connectors.mappings[0]", "cannot be read"]);
+    refused(&text(&["good.toml", "good.toml"]), &[], &["connectors.mappings[1]", "second mapping of sap"]);
+}
+
+#[test]
 fn the_environment_lies_over_the_file() {
     let (_dir, path) = written("[api]\nlisten = \"127.0.0.1:1\"\n[engine]\nshards = 2\ngrace = \"90s\"\n");
     let pairs = [
@@ -81,7 +100,7 @@ fn secrets_are_read_where_the_reference_points_and_never_repeated() {
     let text = format!("[connectors.oracle]\ntoken = \"file:{}\"\n", secret.display());
     let (_file, path) = written(&text);
     let config = read(Some(&path), environment(&[])).unwrap().resolve().unwrap();
-    assert!(config.connectors.oracle.unwrap().door.token.is("hunter2"));
+    assert!(config.connectors.oracle.unwrap().door.unwrap().token.is("hunter2"));
 
     refused("[connectors.oracle]\ntoken = \"file:/nowhere/at/all\"\n", &[], &["connectors.oracle.token", "/nowhere"]);
     refused("[connectors.oracle]\ntoken = \"env:OPSHUB_UNSET_ANYWHERE\"\n", &[], &["OPSHUB_UNSET_ANYWHERE"]);

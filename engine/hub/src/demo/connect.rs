@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use connectors::edge::credentials::Secret;
-use connectors::oracle::transport::{OracleConfig, OracleListConfig};
+use connectors::oracle::{OracleConfig, OracleListConfig, OrdsConfig, Relist};
 use connectors::salesforce::rest::RestConfig;
 use connectors::salesforce::transport::SalesforceConfig;
-use connectors::sap::transport::{SapConfig, SapListConfig};
-use connectors::wxcc::transport::{WxccConfig, WxccSearchConfig};
+use connectors::sap::{SapAccess, SapConfig, SapListConfig};
+use connectors::wxcc::{WxccAuth, WxccConfig, WxccSearchConfig};
 use connectors::{oracle, salesforce, sap, wxcc};
 use fixtures::oracle::OracleDoor;
 use fixtures::player::{Doors, Vendors};
@@ -42,9 +42,11 @@ pub(super) async fn connect(app: &mut App, vendors: &Vendors, address: SocketAdd
     let wxcc_context = app.context(System::Wxcc, "contact-centre");
     let sap_context = app.context(System::Sap, "s4");
     let salesforce_context = app.context(System::Salesforce, TOPIC);
+    let relist = Relist::of(&ORACLE_TABLES.map(str::to_owned), |_| None);
     let doors = oracle::transport::router(
         oracle_context.clone(),
         OracleConfig { token: Secret::new(ORACLE_TOKEN), partition: "erp".to_owned() },
+        relist.clone(),
     )
     .merge(wxcc::transport::router(
         wxcc_context.clone(),
@@ -57,27 +59,23 @@ pub(super) async fn connect(app: &mut App, vendors: &Vendors, address: SocketAdd
     ))
     .merge(sap::transport::router(
         sap_context.clone(),
-        SapConfig {
-            user: fixtures::sap::USER.0.to_owned(),
-            password: Secret::new(fixtures::sap::USER.1),
-            partition: "s4".to_owned(),
-        },
+        SapConfig::new(fixtures::sap::USER.0, Secret::new(fixtures::sap::USER.1), "s4"),
+        None,
     ));
     let doors = app.open_doors(address, doors).await?;
     let stop = app.stopping();
     app.spawn(salesforce::transport::run(
         salesforce_context,
         salesforce_config(vendors),
-        None,
-        Vec::new(),
+        salesforce::Positions::default(),
         stop.clone(),
     ));
-    app.spawn(oracle::transport::list(oracle_context, oracle_list(vendors), None, stop.clone()));
-    app.spawn(wxcc::transport::search(wxcc_context, wxcc_search(vendors), None, stop.clone()));
-    app.spawn(sap::transport::list(sap_context, sap_list(vendors), None, stop));
+    app.spawn(oracle::transport::list(oracle_context, oracle_list(vendors), |_| None, relist, stop.clone()));
+    app.spawn(wxcc::search::search(wxcc_context, wxcc_search(vendors), None, stop.clone()));
+    app.spawn(sap::list::list(sap_context, sap_list(vendors), None, stop));
     Ok(Doors {
         oracle: Some(OracleDoor { url: format!("http://{doors}/oracle/changes"), token: ORACLE_TOKEN.to_owned() }),
-        wxcc: Some(WebexDoor { url: format!("http://{doors}/webhooks/wxcc"), secret: WXCC_SECRET.to_owned() }),
+        wxcc: Some(WebexDoor::new(format!("http://{doors}/webhooks/wxcc"), WXCC_SECRET)),
         sap: Some(SapDoor {
             url: format!("http://{doors}/sap/idoc"),
             user: fixtures::sap::USER.0.to_owned(),
@@ -88,48 +86,52 @@ pub(super) async fn connect(app: &mut App, vendors: &Vendors, address: SocketAdd
 
 fn salesforce_config(vendors: &Vendors) -> SalesforceConfig {
     let client = fixtures::salesforce::SalesforceConfig::default();
+    let secret = Secret::new(&client.client_secret);
+    let rest = RestConfig::client_credentials(vendors.salesforce.http_url(), client.client_id, secret);
     SalesforceConfig {
-        rest: RestConfig {
-            login_url: vendors.salesforce.http_url(),
-            client_id: client.client_id,
-            client_secret: Secret::new(&client.client_secret),
-        },
-        bus_url: vendors.salesforce.grpc_url(),
-        ca_pem: None,
-        topic: TOPIC.to_owned(),
         is_full_read_first: false,
-        silence_max: Duration::from_secs(300),
+        audit: None,
+        allowance: None,
+        ..SalesforceConfig::new(rest, vendors.salesforce.grpc_url())
     }
 }
 
 fn oracle_list(vendors: &Vendors) -> OracleListConfig {
     OracleListConfig {
-        base_url: format!("{}/ords/ar", vendors.oracle.http_url()),
-        client_id: fixtures::oracle::CLIENT.0.to_owned(),
-        client_secret: Secret::new(fixtures::oracle::CLIENT.1),
+        ords: OrdsConfig {
+            base_url: format!("{}/ords/ar", vendors.oracle.http_url()),
+            client_id: fixtures::oracle::CLIENT.0.to_owned(),
+            client_secret: Secret::new(fixtures::oracle::CLIENT.1),
+        },
         tables: ORACLE_TABLES.map(str::to_owned).to_vec(),
         partition: "erp".to_owned(),
         interval: PROBE_EVERY,
+        is_full_read_first: false,
+        full_interval: None,
     }
 }
 
 fn wxcc_search(vendors: &Vendors) -> WxccSearchConfig {
     WxccSearchConfig {
-        base_url: vendors.wxcc.http_url(),
-        org_id: fixtures::salesforce::ORG_ID.to_owned(),
-        token: Secret::new(fixtures::wxcc::TOKEN),
-        partition: "contact-centre".to_owned(),
         interval: PROBE_EVERY,
         lag_ms: 0,
+        // The story begins with the demo: there is nothing before.
+        first_ms: 0,
+        with_transcripts: true,
+        ..WxccSearchConfig::new(
+            &vendors.wxcc.http_url(),
+            fixtures::wxcc::ORG_ID,
+            WxccAuth::Token(Secret::new(fixtures::wxcc::TOKEN)),
+            "contact-centre",
+        )
     }
 }
 
 fn sap_list(vendors: &Vendors) -> SapListConfig {
-    SapListConfig {
-        base_url: format!("{}/sap/opu/odata/sap/API_SERVICE_ORDER_SRV", vendors.sap.http_url()),
+    let access = SapAccess {
+        base_url: format!("{}/sap/opu/odata/sap", vendors.sap.http_url()),
         user: fixtures::sap::USER.0.to_owned(),
         password: Secret::new(fixtures::sap::USER.1),
-        partition: "s4".to_owned(),
-        interval: PROBE_EVERY,
-    }
+    };
+    SapListConfig { interval: PROBE_EVERY, is_full_read_first: false, ..SapListConfig::new(access, "s4") }
 }

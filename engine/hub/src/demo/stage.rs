@@ -87,6 +87,7 @@ impl Stage {
             receiver: Receiver::Journal,
             batch_max: 65_536,
             unmonitored: Vec::new(),
+            connectors: connectors::Connectors::shipped(),
         };
         let mut app = App::start(store, app_options).await?;
         let doors = connect(&mut app, &vendors, options.doors).await?;

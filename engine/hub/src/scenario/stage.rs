@@ -93,8 +93,12 @@ impl Stage {
             Disk::Memory(storage::Memory::default())
         };
         let lag_of = |system| plan.sources.get(&system).copied().unwrap_or(Lag::Behind(0));
-        let lags: BTreeMap<System, Lag> = System::SOURCES.into_iter().map(|system| (system, lag_of(system))).collect();
-        let shipped = System::SOURCES.into_iter().filter_map(|system| Some((system, Mapping::shipped(system)?)));
+        let mut lags: BTreeMap<System, Lag> =
+            System::SOURCES.into_iter().map(|system| (system, lag_of(system))).collect();
+        // Another service desk is there only in stories that speak of it.
+        lags.extend(plan.sources.get(&System::Zendesk).map(|lag| (System::Zendesk, *lag)));
+        let systems = System::SOURCES.into_iter().chain([System::Zendesk]);
+        let shipped = systems.filter_map(|system| Some((system, Mapping::shipped(system)?)));
         let mut stage = Stage {
             settings: plan.settings.clone(),
             engine: new_engine(&plan.settings, &lags),

@@ -61,17 +61,23 @@ impl Stage {
             receiver: Receiver::Journal,
             batch_max: 1_000,
             unmonitored: Vec::new(),
+            connectors: connectors::Connectors::shipped(),
         };
         let mut app = App::start(store.clone(), options).await.unwrap();
         let doors = app.open_doors(LOOPBACK, routers(&app)).await.unwrap();
         let (context, stop) = (app.context(System::Salesforce, TOPIC), app.stopping());
-        app.spawn(salesforce::transport::run(context, salesforce_config(&vendors), None, Vec::new(), stop));
+        app.spawn(salesforce::transport::run(
+            context,
+            salesforce_config(&vendors),
+            salesforce::Positions::default(),
+            stop,
+        ));
         Stage {
             app,
             vendors,
             store,
             oracle: OracleDoor { url: format!("http://{doors}/oracle/changes"), token: ORACLE_TOKEN.to_owned() },
-            wxcc: WebexDoor { url: format!("http://{doors}/webhooks/wxcc"), secret: WXCC_SECRET.to_owned() },
+            wxcc: WebexDoor::new(format!("http://{doors}/webhooks/wxcc"), WXCC_SECRET),
             sap: SapDoor {
                 url: format!("http://{doors}/sap/idoc"),
                 user: fixtures::sap::USER.0.to_owned(),
@@ -207,28 +213,21 @@ fn routers(app: &App) -> axum::Router {
         partition: "contact-centre".to_owned(),
         is_freshness_checked: true,
     };
-    let sap_config = sap::transport::SapConfig {
-        user: fixtures::sap::USER.0.to_owned(),
-        password: Secret::new(fixtures::sap::USER.1),
-        partition: "s4".to_owned(),
-    };
+    let sap_config = sap::SapConfig::new(fixtures::sap::USER.0, Secret::new(fixtures::sap::USER.1), "s4");
     oracle::transport::router(app.context(System::Oracle, "erp"), oracle_config)
         .merge(wxcc::transport::router(app.context(System::Wxcc, "contact-centre"), wxcc_config))
-        .merge(sap::transport::router(app.context(System::Sap, "s4"), sap_config))
+        .merge(sap::transport::router(app.context(System::Sap, "s4"), sap_config, None))
 }
 
 fn salesforce_config(vendors: &Vendors) -> salesforce::transport::SalesforceConfig {
     let client = fixtures::salesforce::SalesforceConfig::default();
-    salesforce::transport::SalesforceConfig {
-        rest: RestConfig {
-            login_url: vendors.salesforce.http_url(),
-            client_id: client.client_id,
-            client_secret: Secret::new(&client.client_secret),
-        },
-        bus_url: vendors.salesforce.grpc_url(),
-        ca_pem: None,
-        topic: TOPIC.to_owned(),
+    let secret = Secret::new(&client.client_secret);
+    let rest = RestConfig::client_credentials(vendors.salesforce.http_url(), client.client_id, secret);
+    salesforce::SalesforceConfig {
         is_full_read_first: false,
         silence_max: Duration::from_millis(Millis::MINUTE_MS.unsigned_abs()),
+        audit: None,
+        allowance: None,
+        ..salesforce::SalesforceConfig::new(rest, vendors.salesforce.grpc_url())
     }
 }

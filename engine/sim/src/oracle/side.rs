@@ -88,14 +88,16 @@ fn decision(record: &Record<'_>, records: &BTreeMap<EntityKey, Record<'_>>, refe
 pub fn freshness(facts: &[Fact], records: &BTreeMap<EntityKey, Record<'_>>) -> Freshness {
     let mut freshness = Freshness::default();
     for system in System::SOURCES {
-        let mut partitions: BTreeMap<&str, Millis> = BTreeMap::new();
-        let of_system = || facts.iter().filter(|fact| fact.system == system);
+        let mut partitions: BTreeMap<(System, &str), Millis> = BTreeMap::new();
+        // Another service desk counts with Salesforce.
+        let is_of = |of: System| of == system || (system == System::Salesforce && of == System::Zendesk);
+        let of_system = || facts.iter().filter(|fact| is_of(fact.system));
         for beat in of_system().filter(|fact| fact.op == Op::Heartbeat) {
-            let watermark = partitions.entry(&beat.record_id).or_insert(Millis::MIN);
+            let watermark = partitions.entry((beat.system, &beat.record_id)).or_insert(Millis::MIN);
             *watermark = beat.event_time().max(*watermark);
         }
         let newest = of_system().filter(|fact| fact.op != Op::Heartbeat).map(Fact::event_time).max();
-        let gaps = records.values().filter_map(Record::open_gap).filter(|gap| gap.system == system);
+        let gaps = records.values().filter_map(Record::open_gap).filter(|gap| is_of(gap.system));
         let state = freshness.source_mut(system);
         state.watermark = partitions.into_values().min().or(newest);
         state.oldest_gap = gaps.map(Fact::event_time).min();

@@ -5,28 +5,31 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use connectors::salesforce::transport::SalesforceConfig;
-use connectors::{oracle, salesforce, sap, wxcc};
+use connectors::{oracle, salesforce, sap, wxcc, zendesk};
 use ontology::System;
 use tokio_util::sync::CancellationToken;
 
 use super::taken;
 use crate::app::App;
 use crate::commands::Failure;
-use crate::config::{ConnectorsConfig, OracleSetup, SapSetup, WxccSetup};
+use crate::config::{ConnectorsConfig, OracleSetup, SapSetup, WxccSetup, ZendeskSetup};
 
 /// Starts every connector that is configured and opens the doors that any of them needs.
 pub(super) async fn connect(app: &mut App, config: ConnectorsConfig, address: SocketAddr) -> Result<(), Failure> {
-    let ConnectorsConfig { salesforce, oracle, wxcc, sap } = config;
+    let ConnectorsConfig { salesforce, oracle, wxcc, sap, zendesk, .. } = config;
     let stop = app.stopping();
     let mut doors = Vec::new();
     if let Some(setup) = oracle {
-        doors.push(connect_oracle(app, setup, stop.clone())?);
+        doors.extend(connect_oracle(app, setup, &stop)?);
     }
     if let Some(setup) = wxcc {
         doors.push(connect_wxcc(app, setup, stop.clone())?);
     }
     if let Some(setup) = sap {
         doors.push(connect_sap(app, setup, stop.clone())?);
+    }
+    if let Some(setup) = zendesk {
+        doors.push(connect_zendesk(app, setup, stop.clone()));
     }
     if let Some(config) = salesforce {
         connect_salesforce(app, config, stop)?;
@@ -47,12 +50,45 @@ fn position(app: &App, name: &str) -> Result<Option<Vec<u8>>, Failure> {
     Ok(app.handle().store().source(name)?.map(|position| position.to_vec()))
 }
 
-fn connect_oracle(app: &mut App, setup: OracleSetup, stop: CancellationToken) -> Result<Router, Failure> {
-    let context = app.context(System::Oracle, &setup.door.partition);
-    let door = oracle::transport::router(context.clone(), setup.door);
+/// Looks up what was stored under the names of positions. One that cannot be read is as good as none:
+/// its source is read from the beginning, and what is known already changes nothing.
+fn stored_positions(app: &App) -> impl Fn(&str) -> Option<Vec<u8>> + 'static {
+    let handle = app.handle();
+    move |name: &str| match handle.store().source(name) {
+        Ok(position) => position.map(|position| position.to_vec()),
+        Err(error) => {
+            tracing::error!(name, %error, "read a source's position");
+            None
+        }
+    }
+}
+
+/// Every path that Oracle's changes come by; the door, if there is one.
+fn connect_oracle(app: &mut App, setup: OracleSetup, stop: &CancellationToken) -> Result<Option<Router>, Failure> {
+    let context = app.context(System::Oracle, &setup.partition);
+    let stored = stored_positions(app);
+    let relist =
+        setup.list.as_ref().map_or_else(oracle::Relist::none, |list| oracle::Relist::of(&list.tables, &stored));
+    if let Some(config) = setup.kafka {
+        let position = position(app, oracle::kafka::POSITION)?;
+        app.spawn(oracle::kafka::run(context.clone(), config, position, relist.clone(), stop.clone()));
+    }
+    if let Some(config) = setup.queue {
+        let context = app.context(System::Oracle, &config.partition);
+        app.spawn(oracle::queue::run(context, config, relist.clone(), stop.clone()));
+    }
+    if let Some(config) = setup.file {
+        let position = position(app, &oracle::file::position_name(&config.path))?;
+        let following = oracle::file::follow(context.clone(), config, position, relist.clone(), stop.clone());
+        app.spawn(async move {
+            if let Err(error) = following.await {
+                tracing::error!(%error, "follow the file of change envelopes");
+            }
+        });
+    }
+    let door = setup.door.map(|door| oracle::transport::router(context.clone(), door, relist.clone()));
     if let Some(config) = setup.list {
-        let position = position(app, oracle::transport::POSITION)?;
-        app.spawn(oracle::transport::list(context, config, position, stop));
+        app.spawn(oracle::transport::list(context, config, stored, relist, stop.clone()));
     }
     Ok(door)
 }
@@ -61,25 +97,46 @@ fn connect_wxcc(app: &mut App, setup: WxccSetup, stop: CancellationToken) -> Res
     let context = app.context(System::Wxcc, &setup.door.partition);
     let door = wxcc::transport::router(context.clone(), setup.door);
     if let Some(config) = setup.search {
-        let position = position(app, wxcc::transport::POSITION)?;
-        app.spawn(wxcc::transport::search(context, config, position, stop));
+        let position = position(app, wxcc::search::POSITION)?;
+        app.spawn(wxcc::search::search(context, config, position, stop));
     }
     Ok(door)
 }
 
 fn connect_sap(app: &mut App, setup: SapSetup, stop: CancellationToken) -> Result<Router, Failure> {
     let context = app.context(System::Sap, &setup.door.partition);
-    let door = sap::transport::router(context.clone(), setup.door);
+    let mut refetches = None;
+    if let Some(config) = setup.refetch {
+        let (sender, queue) = sap::refetch::queue();
+        refetches = Some(sender);
+        app.spawn(sap::refetch::run(context.clone(), config, queue, stop.clone()));
+    }
+    let door = sap::transport::router(context.clone(), setup.door, refetches);
+    if let Some(config) = setup.folder {
+        app.spawn(sap::folder::watch(context.clone(), config, stop.clone()));
+    }
     if let Some(config) = setup.list {
-        let position = position(app, sap::transport::POSITION)?;
-        app.spawn(sap::transport::list(context, config, position, stop));
+        let position = position(app, sap::list::POSITION)?;
+        app.spawn(sap::list::list(context, config, position, stop));
     }
     Ok(door)
 }
 
+fn connect_zendesk(app: &mut App, setup: ZendeskSetup, stop: CancellationToken) -> Router {
+    let context = app.context(System::Zendesk, &setup.door.partition);
+    let door = zendesk::transport::router(context.clone(), setup.door);
+    if let Some(config) = setup.export {
+        app.spawn(zendesk::export::export(context, config, stored_positions(app), stop));
+    }
+    door
+}
+
 fn connect_salesforce(app: &mut App, config: SalesforceConfig, stop: CancellationToken) -> Result<(), Failure> {
     let context = app.context(System::Salesforce, &config.topic);
-    let position = position(app, &config.topic)?;
-    app.spawn(salesforce::transport::run(context, config, position, Vec::new(), stop));
+    let positions = salesforce::Positions {
+        stream: position(app, &config.topic)?,
+        audit: position(app, &salesforce::audit::position_name(&config.topic))?,
+    };
+    app.spawn(salesforce::transport::run(context, config, positions, stop));
     Ok(())
 }

@@ -1,0 +1,213 @@
+#![allow(clippy::unwrap_used)]
+
+use ontology::{Fact, Field, FieldReader as _, Millis, Op, ValueRef, Version};
+
+use super::decode::{OracleDecoder, heartbeat, record_line};
+use crate::contract::{Decoded, Delivery, Framing, RejectCode};
+use crate::mapping::Mapping;
+
+const MAPPING: &str = r#"
+version = 1
+system = "oracle"
+[[object]]
+name = "CREDIT_NOTE"
+entity = "credit_note"
+record = "CREDIT_NOTE_ID"
+fields = [
+    { from = "INVOICE_ID", to = "invoice_ref" },
+    { from = "AMOUNT", to = "amount", kind = "decimal", required = true },
+]
+[[object]]
+name = "CM_REQUEST"
+entity = "credit_note"
+record = "REQUEST_ID"
+ordered_by = ["LAST_UPDATE_DATE", "OBJECT_VERSION_NUMBER"]
+fields = [{ from = "TOTAL_AMOUNT", to = "amount", kind = "decimal", required = true }]
+"#;
+
+const SOURCE: &str = r#""source":{"connector":"oracle","table":"CREDIT_NOTE","ts_ms":5,"scn":"90","commit_scn":"100","ssn":2,"txId":"t"}"#;
+
+fn decode(raw: &str) -> Decoded {
+    let decoder = OracleDecoder::new(Mapping::parse(MAPPING).unwrap());
+    decoder.decode(&Delivery { raw: raw.as_bytes(), framing: Framing::Lines, observed_at: Millis(9) })
+}
+
+fn one(raw: &str) -> Fact {
+    let decoded = decode(raw);
+    assert_eq!((decoded.facts.len(), decoded.rejects.len()), (1, 0), "{raw}: {:?}", decoded.rejects);
+    decoded.facts.into_iter().next().unwrap()
+}
+
+fn refused(raw: &str, code: RejectCode, what: &str) {
+    let decoded = decode(raw);
+    assert!(decoded.facts.is_empty(), "{raw}: {:?}", decoded.facts);
+    assert_eq!(decoded.rejects.len(), 1, "{raw}");
+    assert_eq!(decoded.rejects[0].code, code, "{raw}");
+    assert!(decoded.rejects[0].detail.contains(what), "{raw}: {}", decoded.rejects[0].detail);
+}
+
+fn row(id: &str) -> String {
+    format!(r#"{{"CREDIT_NOTE_ID":"{id}","INVOICE_ID":"I-1","AMOUNT":"1.50"}}"#)
+}
+
+fn said(fact: &Fact) -> (Op, &str, Version) {
+    (fact.op, fact.record_id.as_str(), fact.version.clone())
+}
+
+#[test]
+fn every_shape_of_an_envelope_says_the_same() {
+    let bare = format!(r#"{{"op":"c","before":null,"after":{},{SOURCE}}}"#, row("C-1"));
+    let with_schema = format!(r#"{{"schema":{{"type":"struct"}},"payload":{bare}}}"#);
+    let flat = r#"{"CREDIT_NOTE_ID":"C-1","INVOICE_ID":"I-1","AMOUNT":"1.50","__op":"c","__deleted":"false",
+                   "__source_table":"CREDIT_NOTE","__source_ts_ms":5,"__source_scn":"90","__source_commit_scn":"100",
+                   "__source_ssn":2,"__source_txId":"t"}"#;
+    let event = format!(
+        r#"{{"specversion":"1.0","id":"x","type":"io.debezium.connector.oracle.DataChangeEvent","iodebeziumop":"c",
+            "iodebeziumconnector":"oracle","iodebeziumtable":"CREDIT_NOTE","iodebeziumtsms":"5","iodebeziumscn":"90",
+            "iodebeziumcommitscn":"100","iodebeziumssn":"2","iodebeziumtxid":"t","data":{{"before":null,"after":{}}}}}"#,
+        row("C-1")
+    );
+    let expected = one(&bare);
+    assert_eq!(said(&expected), (Op::Image, "C-1", Version::new(100, 90, 2)));
+    assert_eq!(expected.changed_at, Millis(5));
+    for other in [with_schema, flat.to_owned(), event] {
+        assert_eq!(one(&other.replace('\n', " ")), expected, "{other}");
+    }
+}
+
+#[test]
+fn what_a_change_does_to_its_row() {
+    let envelope =
+        |op: &str, before: &str, after: &str| format!(r#"{{"op":"{op}","before":{before},"after":{after},{SOURCE}}}"#);
+    assert_eq!(one(&envelope("r", "null", &row("C-1"))).op, Op::Image);
+    assert_eq!(one(&envelope("u", &row("C-1"), &row("C-1"))).op, Op::Image);
+    let part = r#"{"CREDIT_NOTE_ID":"C-1","AMOUNT":"2"}"#;
+    let patch = one(&envelope("u", "null", part));
+    assert_eq!((patch.op, patch.fields.iter().count()), (Op::Patch, 1), "what is not told stays");
+    let whole = one(&envelope("c", "null", part));
+    assert_eq!(whole.fields.get(Field::InvoiceRef), ValueRef::Null, "what an insert does not tell is empty");
+    assert_eq!(one(&envelope("d", &row("C-1"), "null")).op, Op::Delete);
+    refused(&envelope("d", "null", "null"), RejectCode::ContractBreach, "without before");
+    refused(&envelope("u", &row("C-1"), "null"), RejectCode::ContractBreach, "without after");
+    assert_eq!(decode(&envelope("m", "null", "null")).ignored, 1);
+}
+
+#[test]
+fn a_place_within_the_transaction_orders_what_shares_an_scn() {
+    let at = |more: &str| {
+        let source = format!(r#""source":{{"table":"CREDIT_NOTE","ts_us":5999,"scn":90{more}}}"#);
+        one(&format!(r#"{{"op":"c","after":{},{source}}}"#, row("C-1")))
+    };
+    assert_eq!(at("").version, Version::new(90, 90, 0), "a row of a snapshot has no commit");
+    assert_eq!(at(r#","commit_scn":null,"ssn":1"#).version, Version::new(90, 90, 1));
+    assert_eq!(at(r#","commit_scn":"100","ssn":1,"txSeq":7"#).version, Version::new(100, 90, 7));
+    assert_eq!(at("").changed_at, Millis(5));
+    let beyond = format!(
+        r#"{{"op":"c","after":{},"source":{{"table":"CREDIT_NOTE","ts_ms":1,"scn":"{}"}}}}"#,
+        row("C"),
+        u128::MAX
+    );
+    refused(&beyond, RejectCode::NoIdentity, "without scn");
+}
+
+#[test]
+fn an_emptied_table_and_the_end_of_a_snapshot_ask_for_a_whole_reading() {
+    let truncate = decode(&format!(r#"{{"op":"t","before":null,"after":null,{SOURCE}}}"#));
+    assert_eq!(truncate.ignored, 1);
+    assert_eq!(truncate.resyncs[0].object, "CREDIT_NOTE");
+    assert_eq!(truncate.resyncs[0].version, Some(Version::new(100, 90, 2)));
+    let last = SOURCE.replace("\"ssn\"", "\"snapshot\":\"last_in_data_collection\",\"ssn\"");
+    let last = decode(&format!(r#"{{"op":"r","after":{},{last}}}"#, row("C-1")));
+    assert_eq!((last.facts.len(), last.resyncs.len()), (1, 1));
+    assert_eq!(last.resyncs[0].version, None);
+}
+
+#[test]
+fn a_record_of_a_topic_names_the_table_and_the_key() {
+    let nameless = SOURCE.replace(r#""table":"CREDIT_NOTE","#, "");
+    let value = format!(r#"{{"op":"d","before":null,"after":null,{nameless}}}"#);
+    let key = r#"{"schema":{},"payload":{"CREDIT_NOTE_ID":"C-1"}}"#;
+    refused(&value, RejectCode::NoIdentity, "without table");
+    let line = record_line("erp.AR.CREDIT_NOTE", 0, 7, Some(key.as_bytes()), Some(value.as_bytes()));
+    assert_eq!(said(&one(&line)), (Op::Delete, "C-1", Version::new(100, 90, 2)));
+    let tombstone = record_line("erp.AR.CREDIT_NOTE", 0, 8, Some(key.as_bytes()), None);
+    assert_eq!((decode(&tombstone).ignored, decode(&tombstone).rejects.len()), (1, 0));
+    let pretty = value.replace(',', ",\r\n");
+    assert_eq!(one(&record_line("a.CREDIT_NOTE", 0, 7, Some(key.as_bytes()), Some(pretty.as_bytes()))).op, Op::Delete);
+    let other = record_line("erp.AR.OTHER", 0, 7, None, Some(value.as_bytes()));
+    assert_eq!(decode(&other).ignored, 1, "a table that no mapping reads");
+}
+
+#[test]
+fn values_that_are_no_json_are_kept_byte_for_byte() {
+    let line = |value: &[u8]| record_line("erp.AR.CREDIT_NOTE", 0, 7, None, Some(value));
+    refused(&line(b"{cut\n"), RejectCode::Malformed, "member name");
+    assert!(line(b"{cut\n").contains(r#""value_base64":"e2N1dAo=""#));
+    refused(&line(&[0, 0, 0, 0, 1, 2]), RejectCode::Malformed, "Avro");
+    refused(&line(&[0xff]), RejectCode::Malformed, "utf-8");
+    assert_eq!(decode(&record_line("t", 0, 0, Some(&[0xff]), Some(b"{\"ts_ms\":1}"))).ignored, 1);
+    refused(r#"{"topic":"a.b.CREDIT_NOTE"}"#, RejectCode::NoIdentity, "without value");
+}
+
+#[test]
+fn a_trail_is_read_by_its_positions() {
+    let record = |op: &str, images: &str| {
+        format!(
+            r#"{{"table":"AR.CREDIT_NOTE","op_type":"{op}","op_ts":"2013-06-02 22:14:41.000000",
+               "current_ts":"2015-09-18T10:17:49.899000","pos":"00000000250000058833",{images}}}"#
+        )
+        .replace('\n', " ")
+    };
+    let insert = one(&record("I", &format!(r#""after":{}"#, row("C-1"))));
+    assert_eq!(said(&insert), (Op::Image, "C-1", Version::new(25, 58_833, 0)));
+    assert_eq!(insert.changed_at, Millis(1_370_211_281_000));
+    let with_csn = record("I", &format!(r#""csn":"777","after":{}"#, row("C-1")));
+    assert_eq!(one(&with_csn).version.major, 777);
+    let part = r#""before":{"CREDIT_NOTE_ID":"C-1"},"after":{"CREDIT_NOTE_ID":"C-1","AMOUNT":null,"AMOUNT_isMissing":true,"INVOICE_ID":"I-2"}"#;
+    let patch = one(&record("U", part));
+    assert_eq!((patch.op, patch.fields.iter().count()), (Op::Patch, 1));
+    assert_eq!(one(&record("D", &format!(r#""before":{},"after":null"#, row("C-1")))).op, Op::Delete);
+    let moved = decode(&record("U", &format!(r#""before":{},"after":{}"#, row("C-1"), row("C-2"))));
+    let moved: Vec<_> = moved.facts.iter().map(|f| (f.op, f.record_id.as_str())).collect();
+    assert_eq!(moved, [(Op::Delete, "C-1"), (Op::Image, "C-2")], "another key");
+    let flat = record("I", r#""CREDIT_NOTE_ID":"C-3","AMOUNT":1.5,"INVOICE_ID":null"#);
+    assert_eq!(said(&one(&flat)).1, "C-3");
+    assert_eq!(decode(&record("T", r#""before":null"#)).resyncs.len(), 1);
+    refused(&record("X", "\"after\":{}"), RejectCode::NoIdentity, "op_type");
+    refused(&record("I", "\"after\":null"), RejectCode::ContractBreach, "without after");
+    let lost = record("I", &format!(r#""after":{}"#, row("C-1"))).replace("\"pos\"", "\"position\"");
+    refused(&lost, RejectCode::NoIdentity, "without pos");
+}
+
+#[test]
+fn a_row_that_orders_itself_does_so_on_every_path() {
+    let body =
+        r#"{"REQUEST_ID":7,"TOTAL_AMOUNT":"5.00","LAST_UPDATE_DATE":"2026-03-10T15:00:00Z","OBJECT_VERSION_NUMBER":3}"#;
+    let version = Version::new(1_773_154_800_000, 3, 0);
+    let queued = one(&format!(r#"{{"table":"CM_REQUEST","op":"U","row":{body}}}"#));
+    assert_eq!(said(&queued), (Op::Image, "7", version.clone()));
+    assert_eq!((queued.read_at, queued.changed_at), (None, Millis(1_773_154_800_000)));
+    let by_topic = one(&record_line("CM_REQUEST", 1, 2, None, Some(body.as_bytes())));
+    assert_eq!(said(&by_topic), said(&queued));
+    let text = serde_json::Value::from(body).to_string();
+    assert_eq!(said(&one(&format!(r#"{{"topic":"CM_REQUEST","value":{text}}}"#))), said(&queued));
+    let wrapped = serde_json::Value::from(format!(r#"{{"text_vc":{text},"text_lob":null}}"#)).to_string();
+    assert_eq!(said(&one(&format!(r#"{{"topic":"CM_REQUEST","value":{wrapped}}}"#))), said(&queued));
+    let listed =
+        one(&format!(r#"{{"table":"CM_REQUEST","row":{}}}"#, body.replace("{\"REQ", "{\"ora_rowscn\":\"9\",\"REQ")));
+    assert_eq!((listed.version.clone(), listed.read_at), (version, Some(Millis(9))));
+    let gone = one(&format!(r#"{{"table":"CM_REQUEST","op":"D","row":{body}}}"#));
+    assert_eq!(gone.op, Op::Delete);
+    let unordered = body.replace("LAST_UPDATE_DATE", "OTHER");
+    refused(&format!(r#"{{"table":"CM_REQUEST","row":{unordered}}}"#), RejectCode::NoIdentity, "LAST_UPDATE_DATE");
+    refused(&format!(r#"{{"table":"CREDIT_NOTE","row":{}}}"#, row("C")), RejectCode::NoIdentity, "ora_rowscn");
+}
+
+#[test]
+fn heartbeats_are_told_from_changes() {
+    assert_eq!(heartbeat(br#"{"ts_ms":7}"#), Some(Millis(7)));
+    assert_eq!(heartbeat(br#"{"schema":{},"payload":{"ts_ms":7}}"#), Some(Millis(7)));
+    for other in ["{}", "{\"ts_ms\":7,\"op\":\"c\"}", "null", "[]", "x"] {
+        assert_eq!(heartbeat(other.as_bytes()), None, "{other}");
+    }
+}

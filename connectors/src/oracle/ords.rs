@@ -1,0 +1,93 @@
+//! The REST side of the database: a session with its token, and calls within bounds.
+
+use bytes::Bytes;
+use ontology::{System, Vocabulary as _};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::edge::credentials::Secret;
+use crate::edge::http::{CallError, call, client};
+
+/// Where the REST side is, and who asks.
+#[derive(Debug, Clone)]
+pub struct OrdsConfig {
+    /// Base address of the schema, for example `https://erp.example/ords/ar`.
+    pub base_url: String,
+    /// Client id.
+    pub client_id: String,
+    /// Client secret.
+    pub client_secret: Secret,
+}
+
+/// A session. The token is asked for when it is needed, and anew when it is no longer accepted.
+pub(super) struct Ords {
+    config: OrdsConfig,
+    client: reqwest::Client,
+    token: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+}
+
+impl Ords {
+    pub(super) fn new(config: OrdsConfig) -> Self {
+        Ords { config, client: client(), token: None }
+    }
+
+    pub(super) async fn get(&mut self, path: &str) -> Result<Bytes, CallError> {
+        self.request(reqwest::Method::GET, path, None).await
+    }
+
+    pub(super) async fn post(&mut self, path: &str, body: &Value) -> Result<Bytes, CallError> {
+        self.request(reqwest::Method::POST, path, Some(body)).await
+    }
+
+    pub(super) async fn delete(&mut self, path: &str) -> Result<Bytes, CallError> {
+        self.request(reqwest::Method::DELETE, path, None).await
+    }
+
+    /// A token may end at any time: a call that it is refused for is made once more with a new one.
+    async fn request(&mut self, method: reqwest::Method, path: &str, body: Option<&Value>) -> Result<Bytes, CallError> {
+        let is_fresh = self.token.is_none();
+        match self.request_once(method.clone(), path, body).await {
+            Err(CallError::Unauthorised) if !is_fresh => self.request_once(method, path, body).await,
+            result => result,
+        }
+    }
+
+    async fn request_once(
+        &mut self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Bytes, CallError> {
+        let token = match &self.token {
+            Some(token) => token.clone(),
+            None => self.login().await?,
+        };
+        let mut request = self.client.request(method, format!("{}/{path}", self.config.base_url)).bearer_auth(token);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let result = call(request).await;
+        if matches!(result, Err(CallError::Unauthorised)) {
+            self.token = None;
+        }
+        result.map(|(_, body)| body)
+    }
+
+    async fn login(&mut self) -> Result<String, CallError> {
+        let request = self
+            .client
+            .post(format!("{}/oauth/token", self.config.base_url))
+            .basic_auth(&self.config.client_id, Some(self.config.client_secret.expose()))
+            .form(&[("grant_type", "client_credentials")]);
+        let (_, body) = call(request).await?;
+        let token: Token = serde_json::from_slice(&body).map_err(|_| CallError::Answer("a token"))?;
+        self.token = Some(token.access_token.clone());
+        tracing::debug!(system = System::Oracle.name(), "a new access token");
+        Ok(token.access_token)
+    }
+}

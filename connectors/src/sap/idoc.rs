@@ -1,0 +1,211 @@
+//! Documents to facts: a control record, and segments of which those that are mapped are records.
+//!
+//! A document is one unit of work in SAP: it is taken whole or not at all. SERIAL decides between
+//! documents of one record, the document number breaks ties.
+
+use std::borrow::Cow;
+
+use compact_str::{CompactString, format_compact};
+use ontology::{Millis, Op, Version};
+
+use super::decode::{Failure, Origin, SapDecoder};
+use super::path::{Path, Step};
+use crate::contract::{Decoded, Reject, RejectCode};
+use crate::mapping::ObjectMap;
+use crate::value::{Columns, Native, NoDate, parse_sap_instant};
+use crate::xml::Element;
+
+/// Name of the control record.
+const CONTROL: &str = "EDI_DC40";
+
+/// A mapped segment, with the elements around it from the document down to itself.
+struct Found<'a> {
+    object: &'a ObjectMap,
+    chain: Vec<&'a Element>,
+}
+
+impl SapDecoder {
+    /// Reads one document.
+    pub(super) fn idoc(&self, idoc: &Element, observed_at: Millis, out: &mut Decoded) {
+        let message = idoc.child(CONTROL).and_then(|control| control.text_of("MESTYP")).unwrap_or_default();
+        let mut found = Vec::new();
+        self.find(idoc, &mut vec![idoc], message, &mut found);
+        if found.is_empty() {
+            out.ignored += 1;
+            return;
+        }
+        let mut facts = Vec::with_capacity(found.len());
+        let read = self.control(idoc, observed_at).and_then(|origin| {
+            for (place, Found { object, chain }) in found.into_iter().enumerate() {
+                let segment = Segment { chain, is_patch: false };
+                let op = op_of(object, &segment);
+                let segment = Segment { is_patch: op == Op::Patch, ..segment };
+                let event_id = format_compact!("{}/{place}", origin.event_id);
+                facts.push(self.fact(object, &segment, op, Origin { event_id, ..origin.clone() })?);
+            }
+            Ok(())
+        });
+        match read {
+            Ok(()) => out.facts.append(&mut facts),
+            Err((code, detail)) => {
+                let number = idoc.child(CONTROL).and_then(|control| control.text_of("DOCNUM")).unwrap_or_default();
+                let detail = if number.is_empty() { detail } else { format!("document {number}: {detail}") };
+                out.rejects.push(Reject::new(code, detail, idoc.range.clone()));
+            }
+        }
+    }
+
+    /// Mapped segments wherever they hang, parents before children.
+    fn find<'a>(
+        &'a self,
+        around: &'a Element,
+        chain: &mut Vec<&'a Element>,
+        message: &str,
+        found: &mut Vec<Found<'a>>,
+    ) {
+        for element in &around.children {
+            // A leaf is a field, but for a segment without any.
+            if element.name == CONTROL {
+                continue;
+            }
+            chain.push(element);
+            if let Some(object) = self.segment_object(&element.name, message) {
+                found.push(Found { object, chain: chain.clone() });
+            }
+            if !element.children.is_empty() {
+                self.find(element, chain, message, found);
+            }
+            chain.pop();
+        }
+    }
+
+    /// The object that a segment is mapped to: for its message type, else for any.
+    fn segment_object(&self, segment: &str, message: &str) -> Option<&ObjectMap> {
+        let mapping = self.mapping();
+        let of_message = || mapping.object(&format!("{message}/{segment}"));
+        let spelt = || segment.contains("_-").then(|| mapping.object(&segment.replace("_-", "/"))).flatten();
+        let has_messages = self.has_messages();
+        (if has_messages { of_message() } else { None }).or_else(|| mapping.object(segment)).or_else(spelt)
+    }
+
+    fn control(&self, idoc: &Element, observed_at: Millis) -> Result<Origin, Failure> {
+        let no_identity = |what: &str| (RejectCode::NoIdentity, what.to_owned());
+        let control = idoc.child(CONTROL).ok_or_else(|| no_identity("an IDoc without control record"))?;
+        let text = |name: &str| control.text_of(name).unwrap_or_default();
+        let number = text("DOCNUM");
+        if number.is_empty() {
+            return Err(no_identity("a control record without DOCNUM"));
+        }
+        let (changed_at, rest) = self.serialised(text("SERIAL"), text("CREDAT"), text("CRETIM"))?;
+        let sender = if text("SNDPRN").is_empty() { text("SNDPOR") } else { text("SNDPRN") };
+        Ok(Origin {
+            event_id: format_compact!("{sender}/{}/{number}", text("MANDT")),
+            version: version(changed_at, number, rest * 2 + 1),
+            changed_at,
+            observed_at,
+        })
+    }
+
+    /// When the document was serialised, and what SERIAL says below the second.
+    pub(super) fn serialised(&self, serial: &str, date: &str, time: &str) -> Result<(Millis, u64), Failure> {
+        let is_digits = serial.len() >= 14 && serial.bytes().all(|b| b.is_ascii_digit());
+        let (date, time, rest) =
+            if is_digits { (&serial[..8], &serial[8..14], serial[14..].parse().unwrap_or(0)) } else { (date, time, 0) };
+        match parse_sap_instant(date, time, &self.mapping().zone) {
+            Ok(Some(at)) => Ok((at, rest)),
+            Ok(None) | Err(NoDate) => {
+                Err((RejectCode::NoIdentity, "a control record without time of serialisation".to_owned()))
+            }
+        }
+    }
+}
+
+/// What a row says of itself: that it is deleted, that it names only what changed, or all.
+pub(super) fn op_of(object: &ObjectMap, columns: &impl Columns) -> Op {
+    if object.is_deleted(columns) {
+        Op::Delete
+    } else if object.is_patch(columns) {
+        Op::Patch
+    } else {
+        Op::Image
+    }
+}
+
+/// The version of what a document says.
+pub(super) fn version(serial: Millis, number: &str, rest: u64) -> Version {
+    let major = u64::try_from(serial.0).unwrap_or(0);
+    match number.trim().parse() {
+        Ok(minor) => Version::new(major, minor, rest),
+        Err(_) => Version::with_tail(major, 0, rest, CompactString::new(number)),
+    }
+}
+
+/// The documents of a text, however they are wrapped.
+pub(super) fn idocs<'a>(element: &'a Element, found: &mut Vec<&'a Element>) {
+    if element.name == "IDOC" {
+        found.push(element);
+        return;
+    }
+    for child in &element.children {
+        idocs(child, found);
+    }
+}
+
+/// A segment in its document.
+struct Segment<'a> {
+    /// From the document down to the segment.
+    chain: Vec<&'a Element>,
+    /// Whether it names only what changed; then a slash means "clear".
+    is_patch: bool,
+}
+
+impl Segment<'_> {
+    fn field(&self, path: &Path<'_>) -> Option<&Element> {
+        let (last, down) = path.steps.split_last()?;
+        if let [Step { name: CONTROL, .. }] = down {
+            return self.chain.first()?.child(CONTROL)?.child(last.name);
+        }
+        let place = self.chain.len().checked_sub(path.up + 1)?;
+        let mut at = self.chain[place];
+        for (depth, step) in down.iter().enumerate() {
+            at = match child(at, step) {
+                Some(child) => child,
+                // Some senders put beside a segment what belongs below it.
+                None if depth == 0 && path.up == 0 => self.sibling(step)?,
+                None => return None,
+            };
+        }
+        child(at, last)
+    }
+
+    /// A segment beside this one, if this one is the only of its name there.
+    fn sibling(&self, step: &Step<'_>) -> Option<&Element> {
+        let [.., around, own] = self.chain.as_slice() else { return None };
+        let is_alone = around.all(&own.name).count() == 1;
+        if is_alone { child(around, step) } else { None }
+    }
+}
+
+fn child<'a>(element: &'a Element, step: &Step<'_>) -> Option<&'a Element> {
+    let is_it = |child: &&Element| {
+        let is_named =
+            child.name == step.name || (step.name.contains('/') && child.name.replace("_-", "/") == step.name);
+        is_named && step.which.is_none_or(|(field, value)| child.text_of(field) == Some(value))
+    };
+    element.children.iter().find(is_it)
+}
+
+impl Columns for Segment<'_> {
+    fn column(&self, column: &str) -> Option<Native<'_>> {
+        // Most columns are fields of the segment itself.
+        let is_plain = !column.contains(['.', '/', '[']);
+        let own = self.chain.last()?;
+        let element = if is_plain { own.child(column)? } else { self.field(&Path::of(column))? };
+        let is_cleared = self.is_patch && element.text == "/";
+        Some(if element.text.is_empty() || is_cleared {
+            Native::Null
+        } else {
+            Native::Text(Cow::Borrowed(&element.text))
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! What connectors may ask the hub: which records of a source it holds, which changes it waits for.
+
+use connectors::{Known, KnownGap, KnownRecord};
+use futures::future::BoxFuture;
+use ontology::System;
+use pipeline::Engine;
+use state::row::SourceRow;
+
+use crate::runner::Handle;
+
+/// The running engine, asked between two of its inputs. Once the hub has stopped it knows nothing,
+/// and the connectors that ask are about to stop as well.
+pub struct EngineKnown(Handle);
+
+impl EngineKnown {
+    /// What the engine behind `handle` holds.
+    #[must_use]
+    pub fn new(handle: Handle) -> Self {
+        EngineKnown(handle)
+    }
+
+    fn ask<T: Send + Default + 'static>(
+        &self,
+        question: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> BoxFuture<'_, T> {
+        Box::pin(async move { self.0.ask(question).await.unwrap_or_default() })
+    }
+}
+
+impl Known for EngineKnown {
+    fn records(&self, system: System, object: &str) -> BoxFuture<'_, Vec<KnownRecord>> {
+        let object = object.to_owned();
+        self.ask(move |engine| {
+            let mut known = Vec::new();
+            for entity in engine.entities() {
+                let of_object = entity.rows().iter().filter(|row| is_of(row, system) && row.key().object == object);
+                known.extend(of_object.filter(|row| row.is_alive()).filter_map(|row| {
+                    let version = row.provenances().into_iter().map(|said| said.stamp.version).max()?;
+                    Some(KnownRecord { record_id: row.key().record_id, entity: entity.key.clone(), version })
+                }));
+            }
+            known.sort_by(|a, b| a.record_id.cmp(&b.record_id));
+            known
+        })
+    }
+
+    fn open_gaps(&self, system: System) -> BoxFuture<'_, Vec<KnownGap>> {
+        self.ask(move |engine| {
+            let waiting = engine.sources().gaps().iter().filter(|(_, (of, _))| *of == system);
+            let mut gaps = Vec::new();
+            for entity in waiting.filter_map(|(key, _)| engine.entity(key)) {
+                gaps.extend(entity.rows().iter().filter(|row| is_of(row, system)).filter_map(|row| {
+                    let version = row.open_gap()?.stamp.version;
+                    let key = row.key();
+                    Some(KnownGap { object: key.object, record_id: key.record_id, version })
+                }));
+            }
+            gaps.sort_by(|a, b| (&a.object, &a.record_id).cmp(&(&b.object, &b.record_id)));
+            gaps
+        })
+    }
+}
+
+fn is_of(row: &SourceRow, system: System) -> bool {
+    row.key().system == system
+}

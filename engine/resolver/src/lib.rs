@@ -32,6 +32,7 @@ mod feature;
 mod graph;
 mod index;
 mod judgement;
+pub mod learn;
 mod model;
 mod read;
 mod recluster;

@@ -17,5 +17,5 @@ pub use evaluate::{Automatic, Bin, ClusterQuality, Evaluation, Quality, SourcePa
 pub use kind::Kind;
 pub use map::{ColumnMeaning, Linking, Map};
 pub use outcome::{Decision, Outcome, Pair, Summary};
-pub use records::{Inputs, Record, Records};
-pub use table::{BadRow, Row, Table};
+pub use records::{Entry, Inputs, Records, Tables};
+pub use table::BadRow;

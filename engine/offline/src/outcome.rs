@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use csv::StringRecord;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hashbrown::HashMap;
@@ -187,8 +188,7 @@ impl Outcome {
         let path = folder.join(CLUSTERS);
         let mut customers = vec![String::new(); records.len()];
         for_each_row(&path, 2, |cells| {
-            let [record, customer, ..] = cells else { return Err("expected record and customer".to_owned()) };
-            customers[place(&names, record)? as usize] = customer.clone();
+            customers[place(&names, &cells[0])? as usize] = cells[1].to_owned();
             Ok(())
         })?;
         if let Some(at) = customers.iter().position(String::is_empty) {
@@ -241,18 +241,15 @@ fn write_rows<W: Write, const N: usize>(
 fn read_pairs(path: &Path, names: &HashMap<String, u32>) -> Result<Vec<Pair>, Error> {
     let mut pairs = Vec::new();
     for_each_row(path, 5, |cells| {
-        let [left, right, probability, decision, weight, ..] = cells else {
-            return Err("expected left, right, probability, decision and weight_bits".to_owned());
-        };
-        let number = |text: &String| text.parse::<f64>().map_err(|error| format!("{text:?}: {error}"));
-        let decision = Decision::parse(decision).ok_or_else(|| format!("no decision is called {decision:?}"))?;
-        let (probability, weight) = (number(probability)?, number(weight)?);
+        let number = |text: &str| text.parse::<f64>().map_err(|error| format!("{text:?}: {error}"));
+        let decision = Decision::parse(&cells[3]).ok_or_else(|| format!("no decision is called {:?}", &cells[3]))?;
+        let (probability, weight) = (number(&cells[2])?, number(&cells[4])?);
         if !(0.0..=1.0).contains(&probability) {
             return Err(format!("probability is {probability}, expected 0 to 1"));
         }
         pairs.push(Pair {
-            left: place(names, left)?,
-            right: place(names, right)?,
+            left: place(names, &cells[0])?,
+            right: place(names, &cells[1])?,
             // In range, as checked above; weights saturate.
             millionths: (probability * 1e6).round() as u32,
             millibits: (weight * 1e3).round() as i32,
@@ -271,7 +268,7 @@ fn place(names: &HashMap<String, u32>, name: &str) -> Result<u32, String> {
 fn for_each_row(
     path: &Path,
     columns: usize,
-    mut take: impl FnMut(&[String]) -> Result<(), String>,
+    mut take: impl FnMut(&StringRecord) -> Result<(), String>,
 ) -> Result<(), Error> {
     let mut table = Table::open(path)?;
     if table.header().len() < columns {
@@ -279,7 +276,7 @@ fn for_each_row(
     }
     while let Some((line, row)) = table.next_row()? {
         let taken = match row {
-            Row::Cells(cells) => take(&cells),
+            Row::Cells(cells) => take(cells),
             Row::Bad(bad) => Err(bad.reason.to_owned()),
         };
         taken.map_err(|why| Error::table(path, format!("line {line}: {why}")))?;
@@ -291,11 +288,9 @@ fn for_each_row(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::records::Record;
 
     fn records(ids: &[&str]) -> Records {
-        let record = |id: &&str| Record { source: 0, id: (*id).to_owned(), values: Vec::new() };
-        Records { sources: vec!["a".to_owned()], records: ids.iter().map(record).collect(), ..Records::default() }
+        Records::named(ids.iter().map(|id| (0, *id)))
     }
 
     fn pair(left: u32, right: u32, millionths: u32, decision: Decision) -> Pair {

@@ -4,9 +4,10 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::mem;
 use std::path::{Path, PathBuf};
 
-use csv::{ByteRecord, ReaderBuilder};
+use csv::{ByteRecord, ReaderBuilder, StringRecord};
 use flate2::read::MultiGzDecoder;
 
 use crate::error::Error;
@@ -23,11 +24,14 @@ const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// The largest row that is read, in bytes: a quote that is never closed would swallow the file.
 const ROW_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of a row that is too long which are kept to find it again.
+const SHOWN_BYTES_MAX: usize = 200;
+
 /// A row of cells, or the reason why it is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Row {
-    /// Cells in the order of the header, as they stand in the file.
-    Cells(Vec<String>),
+pub(crate) enum Row<'a> {
+    /// As many cells as the header has, as they stand in the file.
+    Cells(&'a StringRecord),
     /// Not usable.
     Bad(BadRow),
 }
@@ -39,18 +43,19 @@ pub struct BadRow {
     pub file: String,
     /// Line on which the row begins, from 1.
     pub line: u64,
-    /// Why, as a stable code: `cells`, `utf8`, `too_long`, `duplicate_id`, `no_id`.
+    /// Why, as a stable code: `cells`, `utf8`, `too_long`, `no_id`, `duplicate_id`, `too_many_sources`.
     pub reason: &'static str,
     /// The row as it stood, cells parted by commas; bytes that are no UTF-8 as hexadecimal `\xNN`.
     pub raw: String,
 }
 
 /// A table that is being read.
-pub struct Table {
+pub(crate) struct Table {
     path: PathBuf,
     header: Vec<String>,
     rows: csv::Reader<Box<dyn Read>>,
     row: ByteRecord,
+    text: StringRecord,
     /// Lines that the reader's count lacks: where lines end in two bytes, it stands between them.
     lines_before: u64,
 }
@@ -60,7 +65,7 @@ impl Table {
     ///
     /// # Errors
     /// The file cannot be read, or its first line names no columns.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let mut bytes = open(path)?;
         let start = bytes.fill_buf().map_err(|source| Error::file("read", path, source))?;
         let has_mark = start.starts_with(BYTE_ORDER_MARK);
@@ -81,25 +86,22 @@ impl Table {
             let why = format!("two columns are called {:?}: give each its own name", header[twice]);
             return Err(Error::table(path, why));
         }
-        Ok(Table { path: path.into(), header, rows, row: ByteRecord::new(), lines_before })
+        Ok(Table { path: path.into(), header, rows, row: ByteRecord::new(), text: StringRecord::new(), lines_before })
     }
 
     /// Names of the columns.
-    #[must_use]
-    pub fn header(&self) -> &[String] {
+    pub(crate) fn header(&self) -> &[String] {
         &self.header
     }
 
     /// The file's name without its folder.
-    #[must_use]
-    pub fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
     /// The name of the source that the whole file is, unless a column says otherwise: the file's
     /// name without folder and endings.
-    #[must_use]
-    pub fn stem(&self) -> String {
+    pub(crate) fn stem(&self) -> String {
         let file = self.file();
         file.split('.').find(|part| !part.is_empty()).unwrap_or("table").to_owned()
     }
@@ -108,7 +110,7 @@ impl Table {
     ///
     /// # Errors
     /// The file cannot be read on.
-    pub fn next_row(&mut self) -> Result<Option<(u64, Row)>, Error> {
+    pub(crate) fn next_row(&mut self) -> Result<Option<(u64, Row<'_>)>, Error> {
         let is_there = match self.rows.read_byte_record(&mut self.row) {
             Ok(is_there) => is_there,
             Err(error) => return Err(Error::table(&self.path, error.to_string())),
@@ -121,24 +123,27 @@ impl Table {
     }
 
     /// Says of a row of this table that it cannot be used.
-    #[must_use]
-    pub fn bad(&self, line: u64, reason: &'static str, raw: String) -> BadRow {
+    pub(crate) fn bad(&self, line: u64, reason: &'static str, raw: String) -> BadRow {
         BadRow { file: self.file(), line, reason, raw }
     }
 
-    fn cells(&self, line: u64) -> Row {
+    fn cells(&mut self, line: u64) -> Row<'_> {
         if self.row.as_slice().len() > ROW_BYTES_MAX {
-            let start = &self.row.as_slice()[..200];
+            let start = &self.row.as_slice()[..SHOWN_BYTES_MAX];
             return Row::Bad(self.bad(line, "too_long", shown(start)));
         }
         if self.row.len() != self.header.len() {
             return Row::Bad(self.bad(line, "cells", self.raw()));
         }
-        let cells: Result<Vec<String>, _> =
-            self.row.iter().map(|cell| std::str::from_utf8(cell).map(str::to_owned)).collect();
-        match cells {
-            Ok(cells) => Row::Cells(cells),
-            Err(_) => Row::Bad(self.bad(line, "utf8", self.raw())),
+        match StringRecord::from_byte_record(mem::take(&mut self.row)) {
+            Ok(text) => {
+                self.row = mem::replace(&mut self.text, text).into_byte_record();
+                Row::Cells(&self.text)
+            }
+            Err(error) => {
+                self.row = error.into_byte_record();
+                Row::Bad(self.bad(line, "utf8", self.raw()))
+            }
         }
     }
 
@@ -199,22 +204,26 @@ mod tests {
     use flate2::write::GzEncoder;
     use std::io::Write;
 
-    /// Header, and rows with their lines.
-    type Read = (Vec<String>, Vec<(u64, Row)>);
+    /// A row's line, and its cells or why it has none.
+    type Line = (u64, Result<Vec<String>, BadRow>);
 
-    fn read(bytes: &[u8]) -> Result<Read, Error> {
+    fn read(bytes: &[u8]) -> Result<(Vec<String>, Vec<Line>), Error> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
         let mut table = Table::open(file.path())?;
         let mut rows = Vec::new();
-        while let Some(row) = table.next_row()? {
-            rows.push(row);
+        while let Some((line, row)) = table.next_row()? {
+            let cells = match row {
+                Row::Cells(cells) => Ok(cells.iter().map(str::to_owned).collect()),
+                Row::Bad(bad) => Err(bad),
+            };
+            rows.push((line, cells));
         }
         Ok((table.header().to_vec(), rows))
     }
 
-    fn cells(texts: &[&str]) -> Row {
-        Row::Cells(texts.iter().map(|text| (*text).to_owned()).collect())
+    fn cells(texts: &[&str]) -> Result<Vec<String>, BadRow> {
+        Ok(texts.iter().map(|text| (*text).to_owned()).collect())
     }
 
     #[test]
@@ -241,10 +250,9 @@ mod tests {
     #[test]
     fn a_bad_row_is_set_aside_and_reading_goes_on() {
         let (_, rows) = read(b"id,name\n1\n2,a,b\n3,\xff\n4,d\n").unwrap();
-        let reasons: Vec<&str> =
-            rows.iter().map(|(_, row)| if let Row::Bad(bad) = row { bad.reason } else { "" }).collect();
+        let reasons: Vec<&str> = rows.iter().map(|(_, row)| row.as_ref().err().map_or("", |bad| bad.reason)).collect();
         assert_eq!(reasons, ["cells", "cells", "utf8", ""]);
-        let Row::Bad(bad) = &rows[2].1 else { panic!("the row is no UTF-8") };
+        let bad = rows[2].1.as_ref().unwrap_err();
         assert_eq!((bad.line, bad.raw.as_str()), (4, "3,\\xff"));
     }
 
@@ -253,8 +261,8 @@ mod tests {
         let mut bytes = b"id,name\n1,\"".to_vec();
         bytes.resize(ROW_BYTES_MAX + 100, b'x');
         let (_, rows) = read(&bytes).unwrap();
-        let Row::Bad(bad) = &rows[0].1 else { panic!("the row is too long") };
-        assert_eq!((bad.reason, bad.raw.len()), ("too_long", 200));
+        let bad = rows[0].1.as_ref().unwrap_err();
+        assert_eq!((bad.reason, bad.raw.len()), ("too_long", SHOWN_BYTES_MAX));
     }
 
     #[test]

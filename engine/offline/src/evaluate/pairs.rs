@@ -72,12 +72,12 @@ pub(super) struct Judged {
     /// Pairs with whether they are true, most probable first.
     ranked: Vec<(Pair, bool)>,
     /// By sources: true pairs, links, links that are right.
-    sources: BTreeMap<(u16, u16), [u64; 3]>,
+    sources: BTreeMap<(u8, u8), [u64; 3]>,
 }
 
 impl Judged {
     pub(super) fn of(records: &Records, truth: &Truth, outcome: &Outcome, across_only: bool) -> Self {
-        let source = |at: u32| records.records[at as usize].source;
+        let source = |at: u32| records.source_of(at);
         let mut judged =
             Judged { true_pairs: 0, links: 0, links_right: 0, ranked: Vec::new(), sources: BTreeMap::new() };
         judged.count_true(records, truth, across_only);
@@ -99,10 +99,10 @@ impl Judged {
     }
 
     fn count_true(&mut self, records: &Records, truth: &Truth, across_only: bool) {
-        let mut by_party: HashMap<u32, BTreeMap<u16, u64>> = HashMap::new();
-        for (record, party) in records.records.iter().zip(truth.parties()) {
+        let mut by_party: HashMap<u32, BTreeMap<u8, u64>> = HashMap::new();
+        for (at, party) in (0..).zip(truth.parties()) {
             if let Some(party) = party {
-                *by_party.entry(*party).or_default().entry(record.source).or_default() += 1;
+                *by_party.entry(*party).or_default().entry(records.source_of(at)).or_default() += 1;
             }
         }
         for sizes in by_party.values() {
@@ -117,7 +117,7 @@ impl Judged {
         }
     }
 
-    fn add_true(&mut self, sources: (u16, u16), pairs: u64) {
+    fn add_true(&mut self, sources: (u8, u8), pairs: u64) {
         if pairs > 0 {
             self.true_pairs += pairs;
             self.sources.entry(sources).or_default()[0] += pairs;
@@ -129,8 +129,8 @@ impl Judged {
     }
 
     pub(super) fn by_sources(&self, records: &Records) -> Vec<SourcePair> {
-        let name = |source: u16| records.sources[usize::from(source)].clone();
-        let told = |((left, right), counts): (&(u16, u16), &[u64; 3])| SourcePair {
+        let name = |source: u8| records.sources[usize::from(source)].clone();
+        let told = |((left, right), counts): (&(u8, u8), &[u64; 3])| SourcePair {
             left: name(*left),
             right: name(*right),
             true_pairs: counts[0],
@@ -170,7 +170,7 @@ fn automatic([true_pairs, links, right]: [u64; 3]) -> Automatic {
     Automatic { links, precision, precision_low, precision_high, recall }
 }
 
-fn order(a: u16, b: u16) -> (u16, u16) {
+fn order(a: u8, b: u8) -> (u8, u8) {
     (a.min(b), a.max(b))
 }
 
@@ -178,17 +178,12 @@ fn order(a: u16, b: u16) -> (u16, u16) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::records::Record;
 
     /// Records as source and true party; pairs as left, right, millionths and decision.
-    fn judged(records: &[(u16, &str)], pairs: &[(u32, u32, u32, Decision)], across_only: bool) -> (Judged, Records) {
-        let record = |(source, _): &(u16, &str)| Record { source: *source, id: String::new(), values: Vec::new() };
+    fn judged(records: &[(u8, &str)], pairs: &[(u32, u32, u32, Decision)], across_only: bool) -> (Judged, Records) {
         let truth = Truth::of_words(records.iter().map(|(_, party)| *party));
-        let records = Records {
-            sources: vec!["a".into(), "b".into()],
-            records: records.iter().map(record).collect(),
-            ..Records::default()
-        };
+        let ids: Vec<String> = (0..records.len()).map(|at| at.to_string()).collect();
+        let records = Records::named(records.iter().zip(&ids).map(|((source, _), id)| (*source, id.as_str())));
         let pair = |(left, right, millionths, decision): &(u32, u32, u32, Decision)| Pair {
             left: *left,
             right: *right,
@@ -201,7 +196,7 @@ mod tests {
         (Judged::of(&records, &truth, &outcome, across_only), records)
     }
 
-    const RECORDS: &[(u16, &str)] = &[(0, "x"), (0, "x"), (1, "x"), (1, "y"), (0, ""), (1, "y")];
+    const RECORDS: &[(u8, &str)] = &[(0, "x"), (0, "x"), (1, "x"), (1, "y"), (0, ""), (1, "y")];
     use Decision::{Linked, Review};
 
     #[test]

@@ -105,11 +105,9 @@ impl Sets {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::records::Record;
 
     fn read(text: &str) -> Result<Vec<Option<u32>>, Error> {
-        let record = |id: &str| Record { source: 0, id: id.to_owned(), values: Vec::new() };
-        let records = Records { records: ["a", "b", "c", "d"].map(record).to_vec(), ..Records::default() };
+        let records = Records::named(["a", "b", "c", "d"].map(|id| (0, id)).into_iter());
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         Truth::read(file.path(), &records).map(|truth| truth.parties)

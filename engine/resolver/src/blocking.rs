@@ -56,6 +56,10 @@ pub enum BlockKind {
     BirthAndPlace,
     /// Date of birth and a category.
     BirthAndCategory,
+    /// The beginning of a name and a category.
+    NameAndCategory,
+    /// The beginning of a name and the district of the postal code.
+    NameAndDistrict,
     /// A whole organisation name.
     WholeName,
     /// A telling word of an organisation name.
@@ -80,6 +84,8 @@ impl Vocabulary for BlockKind {
         (BlockKind::NameAndPlace, "name_and_place"),
         (BlockKind::BirthAndPlace, "birth_and_place"),
         (BlockKind::BirthAndCategory, "birth_and_category"),
+        (BlockKind::NameAndCategory, "name_and_category"),
+        (BlockKind::NameAndDistrict, "name_and_district"),
         (BlockKind::WholeName, "whole_name"),
         (BlockKind::Word, "word"),
         (BlockKind::WordAndPlace, "word_and_place"),
@@ -103,7 +109,17 @@ impl BlockKind {
             BlockKind::MailLocal => &[F::Email],
             BlockKind::NamePair => &[F::GivenName, F::FamilyName],
             BlockKind::NameAndBirth => &[F::GivenName, F::FamilyName, F::BirthDate],
-            BlockKind::NameAndPlace => &[F::GivenName, F::FamilyName, F::Place],
+            BlockKind::NameAndPlace | BlockKind::NameAndDistrict => &[F::GivenName, F::FamilyName, F::Place],
+            BlockKind::NameAndCategory => &[
+                F::GivenName,
+                F::FamilyName,
+                F::Category1,
+                F::Category2,
+                F::Category3,
+                F::Category4,
+                F::Category5,
+                F::Category6,
+            ],
             BlockKind::BirthAndPlace => &[F::BirthDate, F::Place],
             BlockKind::BirthAndCategory => {
                 &[F::BirthDate, F::Category1, F::Category2, F::Category3, F::Category4, F::Category5, F::Category6]
@@ -131,6 +147,8 @@ impl BlockKind {
             | BlockKind::NameAndPlace
             | BlockKind::BirthAndPlace
             | BlockKind::BirthAndCategory
+            | BlockKind::NameAndCategory
+            | BlockKind::NameAndDistrict
             | BlockKind::WholeName
             | BlockKind::Word
             | BlockKind::WordAndPlace => false,
@@ -232,15 +250,17 @@ fn mixed(a: u64, b: u64) -> u64 {
 }
 
 impl Gathered {
+    /// Adds a key unless it is there already; the key, if it is new.
     fn add(&mut self, kind: BlockKind, origin: Origin, hash: Atom) -> Option<BlockKey> {
         let key = BlockKey::new(kind, hash?);
-        if !self.0.iter().any(|known| known.key == key) {
-            self.0.push(Proposal { key, origin, refines: None });
+        if self.0.iter().any(|known| known.key == key) {
+            return None;
         }
+        self.0.push(Proposal { key, origin, refines: None });
         Some(key)
     }
 
-    /// A block with what refines it.
+    /// A block with what refines it, which follows it directly.
     fn block(&mut self, kind: BlockKind, hash: Atom, refiners: &[Atom]) {
         let Some(parent) = self.add(kind, Origin::Shared, hash) else { return };
         for (place, refiner) in refiners.iter().enumerate() {
@@ -255,12 +275,12 @@ impl Gathered {
     }
 
     fn values(&mut self, standard: &Standard) {
-        for (at, key) in standard.values(Part::Keys).enumerate() {
+        for (at, key) in standard.value_bytes(Part::Keys).enumerate() {
             let Ok(at) = u8::try_from(at) else { break };
-            self.add(BlockKind::Key, Origin::Key(at), atom(key.as_bytes()));
+            self.add(BlockKind::Key, Origin::Key(at), atom(key));
         }
-        for value in standard.values(Part::TaxId) {
-            let bare = without_country(value.as_bytes());
+        for value in standard.value_bytes(Part::TaxId) {
+            let bare = without_country(value);
             self.add(BlockKind::TaxId, Origin::Value(Feature::TaxId), atom(bare));
         }
         let plain = [
@@ -270,23 +290,23 @@ impl Gathered {
             (Part::Domain, Feature::WebDomain, BlockKind::WebDomain),
         ];
         for (part, feature, kind) in plain {
-            for value in standard.values(part) {
-                self.add(kind, Origin::Value(feature), atom(value.as_bytes()));
+            for value in standard.value_bytes(part) {
+                self.add(kind, Origin::Value(feature), atom(value));
             }
         }
         for (part, feature) in IDS {
-            for value in standard.values(part) {
-                let hash = both(atom(value.as_bytes()), Some(part as u64));
+            for value in standard.value_bytes(part) {
+                let hash = both(atom(value), Some(part as u64));
                 self.add(BlockKind::Id, Origin::Value(feature), hash);
             }
         }
         let street = both(atom(standard.part(Part::Street)), atom(standard.part(Part::House)));
         let address = both(street, place_of(standard));
         self.add(BlockKind::Address, Origin::Value(Feature::Address), address);
-        for value in standard.values(Part::Email) {
-            let local = value.split('@').next().unwrap_or_default();
+        for value in standard.value_bytes(Part::Email) {
+            let local = value.split(|byte| *byte == b'@').next().unwrap_or_default();
             if local.len() >= LOCAL_LENGTH_MIN {
-                self.block(BlockKind::MailLocal, atom(local.as_bytes()), &[]);
+                self.block(BlockKind::MailLocal, atom(local), &[]);
             }
         }
     }
@@ -301,7 +321,8 @@ impl Gathered {
         let given = first_word(standard.part(Part::Given));
         let family = standard.part(Part::Family);
         let last = family.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-        let refiners = [year, place, city, categories[0], categories[1]];
+        let district = district_of(standard);
+        let refiners = [year, district, city, categories[0], categories[1]];
         if !given.is_empty() && !last.is_empty() {
             let (x, y) = (sound_of_given(given), sound(last));
             // Either order: the smaller hash first.
@@ -315,9 +336,17 @@ impl Gathered {
             let other = if at == 0 { atom(&last[..last.len().min(1)]) } else { atom(&given[..given.len().min(1)]) };
             self.block(BlockKind::NameAndBirth, both(start, birth), &[place, other, categories[0]]);
             self.block(BlockKind::NameAndPlace, both(start, place), &[other, year, categories[0]]);
+            self.block(BlockKind::NameAndDistrict, both(start, district), &[other, year, categories[0]]);
+            for (at, category) in categories.into_iter().take(CATEGORIES_MAX).enumerate() {
+                let refiners = [other, year, district, categories[1 - at]];
+                self.block(BlockKind::NameAndCategory, both(start, category), &refiners);
+            }
         }
         let initials = [atom(&given[..given.len().min(1)]), atom(&last[..last.len().min(1)])];
         self.block(BlockKind::BirthAndPlace, both(birth, place), &initials);
+        if standard.has(Part::PostalCode) {
+            self.block(BlockKind::BirthAndPlace, both(birth, atom(standard.part(Part::City))), &initials);
+        }
         for category in categories.into_iter().take(CATEGORIES_MAX) {
             self.block(BlockKind::BirthAndCategory, both(birth, category), &initials);
         }
@@ -344,6 +373,13 @@ impl Gathered {
 /// The postal code, or the city where there is none.
 fn place_of(standard: &Standard) -> Atom {
     atom(standard.part(Part::PostalCode)).or_else(|| atom(standard.part(Part::City)))
+}
+
+/// The district that a postal code with letters begins with: all but the last three characters.
+fn district_of(standard: &Standard) -> Atom {
+    let code = standard.part(Part::PostalCode);
+    let has_letters = code.iter().any(u8::is_ascii_alphabetic);
+    if has_letters && code.len() >= 5 { atom(&code[..code.len() - 3]) } else { None }
 }
 
 /// The date of birth with day and month in order of size: swapped ones meet.

@@ -4,11 +4,11 @@ use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::answer::{Cause, ClusterChange, LinkState};
-use crate::blocking::{BlockKinds, Origin, Proposal, Proposals, keys_of};
+use crate::blocking::{BlockKinds, Proposal, Proposals, keys_of};
 use crate::cluster::{Layer, component, partition};
 use crate::compare::{Subject, compare};
 use crate::confidence::Confidence;
-use crate::feature::{Feature, FeatureSet, Level};
+use crate::feature::{Feature, Level};
 use crate::graph::{Edge, Graph, Pair, automatic_veto, pair};
 use crate::index::Slot;
 use crate::model::Model;
@@ -76,10 +76,6 @@ impl Resolver {
         }
         dirty.sort_unstable_by_key(|(slot, _)| *slot);
         let mut work = Work::of(&dirty);
-        // What is generic is known of all before any pair is judged.
-        for (slot, _) in dirty.iter().filter(|(_, redo)| redo.work == RedoWork::Judge) {
-            self.refresh_generic(*slot);
-        }
         for batch in dirty.chunks(BATCH_RECORDS) {
             let pairs = self.propose(batch, &mut work);
             self.compared += pairs.len() as u64;
@@ -89,24 +85,6 @@ impl Resolver {
         }
         self.judge_callers(&mut work);
         self.recluster(&work.touched)
-    }
-
-    /// Reads again which values of a record are generic.
-    pub(crate) fn refresh_generic(&mut self, slot: Slot) {
-        let index = &self.index;
-        let Some(party) = &mut self.graph.nodes[slot as usize].party else { return };
-        let (mut generic, mut generic_keys) = (FeatureSet::default(), 0u64);
-        for Proposal { key, origin, .. } in keys_of(&party.subject.standard) {
-            match origin {
-                Origin::Shared => {}
-                Origin::Value(_) | Origin::Key(_) if index.is_live(key) => {}
-                Origin::Value(feature) => generic.insert(feature),
-                Origin::Key(at) if at < 64 => generic_keys |= 1 << at,
-                Origin::Key(_) => {}
-            }
-        }
-        party.subject.generic = generic;
-        party.subject.generic_keys = generic_keys;
     }
 
     /// Candidate pairs of the dirty records, sorted; ends pairs that are no candidates any more.
@@ -179,11 +157,12 @@ impl Resolver {
         candidates.clear();
         let Some(party) = self.graph.party(slot) else { return };
         let proposals: Proposals = keys_of(&party.subject.standard);
+        // What refines a block follows it directly.
         let mut parent_is_live = true;
         for proposal in &proposals {
             if proposal.refines.is_none() {
                 parent_is_live = self.index.for_each_if_live(proposal.key, |other| candidates.push(other));
-            } else if !parent_is_live || self.is_in_force(proposal) {
+            } else if !parent_is_live {
                 self.index.for_each_if_live(proposal.key, |other| candidates.push(other));
             }
         }

@@ -162,28 +162,32 @@ impl Index {
 
     /// Calls `each` with every record of a key, live or not, in no order.
     pub(crate) fn for_each(&self, key: BlockKey, mut each: impl FnMut(Slot)) {
-        match self.postings.get(&key) {
-            Some(Posting { first: ELSEWHERE, second }) => match &self.many[*second as usize].members {
-                Members::Listed(list) => list.iter().for_each(|slot| each(*slot)),
-                Members::Set(set) => set.iter().for_each(|slot| each(*slot)),
-            },
-            Some(Posting { first, second }) => {
-                [*first, *second]
-                    .into_iter()
-                    .filter(|entry| *entry != NONE)
-                    .for_each(|entry| each(entry >> SYSTEM_BITS));
-            }
-            None => {}
+        if let Some(posting) = self.postings.get(&key) {
+            self.each_of(posting, &mut each);
         }
     }
 
     /// Calls `each` with every record of a key unless it is retired; whether it is live.
-    pub(crate) fn for_each_if_live(&self, key: BlockKey, each: impl FnMut(Slot)) -> bool {
-        let is_live = self.is_live(key);
-        if is_live {
-            self.for_each(key, each);
+    pub(crate) fn for_each_if_live(&self, key: BlockKey, mut each: impl FnMut(Slot)) -> bool {
+        let Some(posting) = self.postings.get(&key) else { return true };
+        if posting.first == ELSEWHERE && !self.many[posting.second as usize].is_within(self.limit(key)) {
+            return false;
         }
-        is_live
+        self.each_of(posting, &mut each);
+        true
+    }
+
+    fn each_of(&self, posting: &Posting, each: &mut impl FnMut(Slot)) {
+        match posting {
+            Posting { first: ELSEWHERE, second } => match &self.many[*second as usize].members {
+                Members::Listed(list) => list.iter().for_each(|slot| each(*slot)),
+                Members::Set(set) => set.iter().for_each(|slot| each(*slot)),
+            },
+            Posting { first, second } => {
+                let filled = [*first, *second].into_iter().filter(|entry| *entry != NONE);
+                filled.for_each(|entry| each(entry >> SYSTEM_BITS));
+            }
+        }
     }
 
     fn flip(&mut self, was_live: bool, is_live: bool) -> Flip {

@@ -6,8 +6,9 @@ use hashbrown::{HashMap, HashSet};
 use ontology::{CustomerId, EntityKey, EntityKind, PartyRecord};
 
 use crate::answer::Cause;
-use crate::blocking::{BlockKey, Proposals, keys_of};
+use crate::blocking::{BlockKey, Origin, Proposal, Proposals, keys_of};
 use crate::compare::Subject;
+use crate::feature::FeatureSet;
 use crate::fingerprint::{of_record, of_row};
 use crate::graph::{Graph, Pair, Party, pair};
 use crate::index::{Flip, Index, Slot};
@@ -174,6 +175,7 @@ impl Resolver {
         // The record is in place before blocks flip, because a flip reads its members.
         self.graph.node_mut(slot).party = Some(Party { fingerprint, subject: Subject::of(standard) });
         self.reindex(slot, &old, &new);
+        self.note_generic(slot, &new);
         let cause = Cause::Changed(self.graph.node(slot).key.clone());
         self.mark(slot, cause);
     }
@@ -202,11 +204,21 @@ impl Resolver {
             let flip = self.index.take(proposal.key, slot, system);
             self.flip(proposal.key, flip, slot);
         }
+        // What refines a block follows it directly, so its state is asked once.
+        let mut asked: Option<(BlockKey, bool)> = None;
         for proposal in new.iter().filter(|proposal| !old.contains(proposal)) {
-            if proposal.refines.is_none_or(|parent| !self.index.is_live(parent)) {
-                let flip = self.index.add(proposal.key, slot, system);
-                self.flip(proposal.key, flip, slot);
+            if let Some(parent) = proposal.refines {
+                let is_live = match asked {
+                    Some((known, is_live)) if known == parent => is_live,
+                    Some(_) | None => self.index.is_live(parent),
+                };
+                asked = Some((parent, is_live));
+                if is_live {
+                    continue;
+                }
             }
+            let flip = self.index.add(proposal.key, slot, system);
+            self.flip(proposal.key, flip, slot);
         }
     }
 
@@ -218,6 +230,10 @@ impl Resolver {
         }
         let members = self.mark_members(key, flip);
         if key.kind().is_value() {
+            for member in members.into_iter().filter(|member| *member != mover) {
+                let proposals = self.graph.party(member).map(|party| keys_of(&party.subject.standard));
+                self.note_generic(member, &proposals.unwrap_or_default());
+            }
             return;
         }
         for member in members.into_iter().filter(|member| *member != mover) {
@@ -234,6 +250,24 @@ impl Resolver {
                     self.mark_members(refinement.key, inner);
                 }
             }
+        }
+    }
+
+    /// Notes which values of a record are generic now.
+    fn note_generic(&mut self, slot: Slot, proposals: &Proposals) {
+        let (mut generic, mut generic_keys) = (FeatureSet::default(), 0u64);
+        for Proposal { key, origin, .. } in proposals {
+            match origin {
+                Origin::Shared => {}
+                Origin::Value(_) | Origin::Key(_) if self.index.is_live(*key) => {}
+                Origin::Value(feature) => generic.insert(*feature),
+                Origin::Key(at) if *at < 64 => generic_keys |= 1 << at,
+                Origin::Key(_) => {}
+            }
+        }
+        if let Some(party) = &mut self.graph.node_mut(slot).party {
+            party.subject.generic = generic;
+            party.subject.generic_keys = generic_keys;
         }
     }
 

@@ -41,12 +41,6 @@ impl Resolver {
         self.graph.slot(key)
     }
 
-    /// Reads which values are generic, so that vectors are those of a drained resolver without draining.
-    pub fn note_generic(&mut self) {
-        let slots: Vec<Slot> = self.slots().collect();
-        slots.into_iter().for_each(|slot| self.refresh_generic(slot));
-    }
-
     /// The comparison vector of any two living records.
     #[must_use]
     pub fn compare(&self, a: Slot, b: Slot) -> Option<Levels> {

@@ -37,6 +37,13 @@ fn compare(left: &Subject, right: &Subject, levels: &mut Levels) {
             (given, family) = (Level::Close, Level::Close);
         }
     }
+    if !given.agrees() && (family_a.is_empty() || family_b.is_empty()) {
+        // One name alone may be either: `Leach` against `Carl Leach`.
+        let other = if family_a.is_empty() { of_family(given_a, family_b) } else { of_family(given_b, family_a) };
+        if other.agrees() {
+            (given, family) = (Level::Silent, Level::Variant);
+        }
+    }
     levels.set(Feature::GivenName, given);
     levels.set(Feature::FamilyName, family);
 }
@@ -180,6 +187,8 @@ mod tests {
     fn names_in_each_others_place() {
         people(("Bauer", "Anna"), ("Anna", "Bauer"), Variant, Variant);
         people(("Bauer", "Ana"), ("Anna", "Bauer"), Close, Close);
+        people(("Kessler", ""), ("Uwe", "Kessler"), Silent, Variant);
+        people(("Uwe", ""), ("Uwe", "Kessler"), Exact, Silent);
         people(("Thi An", "Nguyen"), ("Nguyen Thi", "An"), Variant, Variant);
     }
 }

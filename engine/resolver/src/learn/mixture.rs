@@ -3,13 +3,13 @@
 use super::{Chances, Estimate, LEVELS_MAX, Pattern, Shape};
 
 /// How many pairs of a class the shipped model's chances count for.
-const START_PAIRS: f64 = 20.0;
+const START_PAIRS: f64 = 200.0;
 
 /// Passes after which fitting ends, converged or not.
 const PASSES_MAX: usize = 200;
 
 /// The largest change of a chance at which a fit has converged.
-const CHANGE_MIN: f64 = 1e-5;
+const CHANGE_MIN: f64 = 1e-4;
 
 /// No chance is smaller: an impossible level would decide alone.
 const CHANCE_MIN: f64 = 1e-9;

@@ -84,6 +84,11 @@ impl Standard {
         self.text(part).split(char::from(BETWEEN)).filter(|value| !value.is_empty())
     }
 
+    /// The values of a part as bytes.
+    pub(crate) fn value_bytes(&self, part: Part) -> impl Iterator<Item = &[u8]> {
+        self.part(part).split(|byte| *byte == BETWEEN).filter(|value| !value.is_empty())
+    }
+
     /// Whether the record names a person.
     pub(crate) fn is_of_person(&self) -> bool {
         self.has(Part::Family) || self.has(Part::Given)

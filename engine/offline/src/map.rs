@@ -16,8 +16,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::kind::Kind;
 use ontology::Vocabulary;
+use resolver::Kind;
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -33,8 +33,8 @@ const ALIASES: &[(&str, Kind)] = &[
     ("company", Kind::Organisation),
     ("organization", Kind::Organisation),
     ("street_number", Kind::HouseNumber),
-    ("zip", Kind::Postcode),
-    ("postal_code", Kind::Postcode),
+    ("postcode", Kind::PostalCode),
+    ("zip", Kind::PostalCode),
     ("state", Kind::Region),
     ("e-mail", Kind::Email),
     ("mail", Kind::Email),
@@ -191,7 +191,7 @@ mod tests {
         }
         assert_eq!(column("\"E-Mail\"").unwrap().kind, Kind::Email);
         assert_eq!(column("\"family name\"").unwrap().kind, Kind::FamilyName);
-        assert_eq!(column("\"zip\"").unwrap().kind, Kind::Postcode);
+        assert_eq!(column("\"zip\"").unwrap().kind, Kind::PostalCode);
     }
 
     #[test]

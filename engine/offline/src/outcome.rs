@@ -120,7 +120,7 @@ const SUMMARY: &str = "run.json";
 impl Outcome {
     /// Counts what the outcome holds.
     #[must_use]
-    pub fn summary(&self, records: &Records, model: &str, candidates: u64) -> Summary {
+    pub fn summary(&self, records: &Records, model: &str) -> Summary {
         let mut sizes: HashMap<&str, usize> = HashMap::new();
         for customer in &self.customers {
             *sizes.entry(customer).or_default() += 1;
@@ -133,7 +133,7 @@ impl Outcome {
             across_only: records.linking == crate::map::Linking::Across,
             ignored_columns: records.unknown.clone(),
             rejected: records.bad.len(),
-            candidates,
+            candidates: self.pairs.len() as u64,
             linked: decided(Decision::Linked),
             review: decided(Decision::Review),
             customers: sizes.len(),
@@ -310,7 +310,7 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let records = records(&["1", "2,\"b\"", "3"]);
         let outcome = outcome();
-        let summary = outcome.summary(&records, "v1", 2);
+        let summary = outcome.summary(&records, "v1");
         assert_eq!((summary.linked, summary.review, summary.customers, summary.largest), (1, 0, 2, 2));
         outcome.write(folder.path(), &records, &summary).unwrap();
         let links = fs::read_to_string(folder.path().join(LINKS)).unwrap();
@@ -325,7 +325,7 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let written = records(&["1", "2", "3"]);
         let outcome = outcome();
-        outcome.write(folder.path(), &written, &outcome.summary(&written, "v1", 2)).unwrap();
+        outcome.write(folder.path(), &written, &outcome.summary(&written, "v1")).unwrap();
         let fewer = Outcome::read(folder.path(), &records(&["1", "2"])).unwrap_err().to_string();
         assert!(fewer.contains("no input has a record 3"), "{fewer}");
         let more = Outcome::read(folder.path(), &records(&["1", "2", "3", "4"])).unwrap_err().to_string();

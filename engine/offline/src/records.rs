@@ -1,5 +1,6 @@
 //! Rows of several tables as records, one at a time: named, of a source, with their values by column.
 
+use std::fs;
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,7 @@ pub struct Inputs {
 pub struct Tables {
     tables: Vec<(Table, Layout)>,
     columns: Vec<(String, ColumnMeaning)>,
+    country: String,
     records: Records,
     /// Places of the records seen, by source and id.
     seen: HashTable<u32>,
@@ -87,6 +89,7 @@ impl Inputs {
         let mut opened = Tables {
             tables: Vec::new(),
             columns: Vec::new(),
+            country: first.country.clone(),
             records: Records { linking: first.linking, ..Records::default() },
             seen: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
@@ -96,6 +99,29 @@ impl Inputs {
             opened.tables.push((table, layout));
         }
         Ok(opened)
+    }
+
+    /// Keeps copies of the maps in the folder of a run, so that it can be evaluated without them.
+    ///
+    /// # Errors
+    /// A map cannot be read, or the folder not be written.
+    pub fn keep_maps(&self, folder: &Path) -> Result<(), Error> {
+        for (at, map) in self.maps.iter().enumerate() {
+            let to = folder.join(kept_map(at));
+            fs::copy(map, &to).map_err(|source| Error::file("write", to, source))?;
+        }
+        Ok(())
+    }
+
+    /// The maps that a run keeps.
+    ///
+    /// # Errors
+    /// The folder keeps none.
+    pub fn kept_maps(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+        let maps: Vec<PathBuf> =
+            (0..SOURCES_MAX).map(|at| folder.join(kept_map(at))).take_while(|p| p.exists()).collect();
+        let why = || format!("{} keeps no map: is it the folder of a run? name the map with --map", folder.display());
+        if maps.is_empty() { Err(no_map(&why())) } else { Ok(maps) }
     }
 
     /// Every column that a map names must stand in some table that it is the map of.
@@ -118,6 +144,11 @@ impl Inputs {
             Some(_) | None => Ok(()),
         }
     }
+}
+
+/// Name of a kept map.
+fn kept_map(at: usize) -> String {
+    format!("map-{}.toml", at + 1)
 }
 
 fn no_map(why: &str) -> Error {
@@ -147,7 +178,13 @@ impl Tables {
         &self.columns
     }
 
-    /// Which pairs may be one party.
+    /// Country of values that name none, ISO 3166 alpha-2; empty if the first map names none.
+    #[must_use]
+    pub fn country(&self) -> &str {
+        &self.country
+    }
+
+    /// Which pairs may be one party, by the first map.
     #[must_use]
     pub fn linking(&self) -> Linking {
         self.records.linking
@@ -273,6 +310,21 @@ impl Records {
     #[must_use]
     pub fn source_of(&self, at: u32) -> u8 {
         self.ids[at as usize].0
+    }
+
+    /// Id of a record within its source.
+    #[must_use]
+    pub fn id(&self, at: usize) -> &str {
+        &self.ids[at].1
+    }
+
+    /// Number of records of each source.
+    pub(crate) fn source_sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![0; self.sources.len()];
+        for (source, _) in &self.ids {
+            sizes[usize::from(*source)] += 1;
+        }
+        sizes
     }
 
     /// How a record is named in outputs: its id, behind its source where ids alone do not tell.

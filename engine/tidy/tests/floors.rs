@@ -8,8 +8,8 @@ const FLOORS: &[(u8, &[&str])] = &[
     (0, &["ontology", "proto", "fixtures", "tidy"]),
     (1, &["resolver", "state", "storage"]),
     (2, &["insight"]),
-    (3, &["pipeline", "connectors", "offline"]),
-    (4, &["serve", "sim", "benches"]),
+    (3, &["pipeline", "connectors"]),
+    (4, &["serve", "sim", "benches", "offline"]),
     (5, &["hub"]),
 ];
 

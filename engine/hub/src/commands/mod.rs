@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 mod digest;
 mod quarantine;
+mod resolve;
 pub mod scenario;
 mod serve;
 mod simulate;
@@ -39,6 +40,9 @@ pub enum Command {
     /// Play stories and check what the hub makes of them.
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
+    /// Find out which rows of your own tables are one person or one organisation.
+    #[command(subcommand)]
+    Resolve(resolve::ResolveCommand),
     /// Print the canonical digest of everything derived from a store.
     Digest(digest::DigestArgs),
     /// Run one vendor simulator by itself.
@@ -98,6 +102,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Sources(args) => sources::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Scenario(command) => scenario::run(&command),
+        Command::Resolve(command) => resolve::run(&command),
         Command::Digest(args) => digest::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -54,6 +54,12 @@ pub enum BlockKind {
     NameAndPlace,
     /// Date of birth and postal code or city.
     BirthAndPlace,
+    /// Date of birth alone: tells in small tables and is retired in large ones.
+    Birth,
+    /// Postal code alone.
+    PostalCode,
+    /// Street and house number alone.
+    Street,
     /// Date of birth and a category.
     BirthAndCategory,
     /// The beginning of a name and a category.
@@ -83,6 +89,9 @@ impl Vocabulary for BlockKind {
         (BlockKind::NameAndBirth, "name_and_birth"),
         (BlockKind::NameAndPlace, "name_and_place"),
         (BlockKind::BirthAndPlace, "birth_and_place"),
+        (BlockKind::Birth, "birth"),
+        (BlockKind::PostalCode, "postal_code"),
+        (BlockKind::Street, "street"),
         (BlockKind::BirthAndCategory, "birth_and_category"),
         (BlockKind::NameAndCategory, "name_and_category"),
         (BlockKind::NameAndDistrict, "name_and_district"),
@@ -121,6 +130,9 @@ impl BlockKind {
                 F::Category6,
             ],
             BlockKind::BirthAndPlace => &[F::BirthDate, F::Place],
+            BlockKind::Birth => &[F::BirthDate],
+            BlockKind::PostalCode => &[F::Place],
+            BlockKind::Street => &[F::Address],
             BlockKind::BirthAndCategory => {
                 &[F::BirthDate, F::Category1, F::Category2, F::Category3, F::Category4, F::Category5, F::Category6]
             }
@@ -146,6 +158,9 @@ impl BlockKind {
             | BlockKind::NameAndBirth
             | BlockKind::NameAndPlace
             | BlockKind::BirthAndPlace
+            | BlockKind::Birth
+            | BlockKind::PostalCode
+            | BlockKind::Street
             | BlockKind::BirthAndCategory
             | BlockKind::NameAndCategory
             | BlockKind::NameAndDistrict
@@ -303,6 +318,8 @@ impl Gathered {
         let street = both(atom(standard.part(Part::Street)), atom(standard.part(Part::House)));
         let address = both(street, place_of(standard));
         self.add(BlockKind::Address, Origin::Value(Feature::Address), address);
+        self.block(BlockKind::Street, street, &[]);
+        self.block(BlockKind::PostalCode, atom(standard.part(Part::PostalCode)), &[]);
         for value in standard.value_bytes(Part::Email) {
             let local = value.split(|byte| *byte == b'@').next().unwrap_or_default();
             if local.len() >= LOCAL_LENGTH_MIN {
@@ -322,7 +339,7 @@ impl Gathered {
         let family = standard.part(Part::Family);
         let last = family.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
         let district = district_of(standard);
-        let refiners = [year, district, city, categories[0], categories[1]];
+        let refiners = [year, district.or(place), city, categories[0], categories[1]];
         if !given.is_empty() && !last.is_empty() {
             let (x, y) = (sound_of_given(given), sound(last));
             // Either order: the smaller hash first.
@@ -347,6 +364,7 @@ impl Gathered {
         if standard.has(Part::PostalCode) {
             self.block(BlockKind::BirthAndPlace, both(birth, atom(standard.part(Part::City))), &initials);
         }
+        self.block(BlockKind::Birth, birth, &[]);
         for category in categories.into_iter().take(CATEGORIES_MAX) {
             self.block(BlockKind::BirthAndCategory, both(birth, category), &initials);
         }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use benches::cpu::Stopwatch;
-use offline::{Error, Inputs, Records, Stream, Truth};
+use offline::{Inputs, Labels, Records, Stream, Truth};
 use resolver::{Model, Parameters};
 
 #[derive(Default)]
@@ -33,9 +33,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let told = |name: &str| eprintln!("{name}: {:.2} CPU s, {:.2} s", watch.spent().cpu_s, watch.spent().wall_s);
     let (records, outcome) = match args.verb.as_str() {
         "train" => {
-            let truth = |records: &Records| -> Result<Truth, Error> { Ok(truth(records)) };
-            let truth: Option<&offline::TruthOf<'_>> = if args.truth.is_some() { Some(&truth) } else { None };
-            let trained = offline::train(tables, "measured", truth, &mut |_| ())?;
+            let labels = args.truth.as_deref().map(Labels::named);
+            let trained = offline::train(&args.inputs, "measured", labels.as_ref(), &mut |_| ())?;
             told("trained");
             if let Some(out) = &args.out {
                 std::fs::write(out, trained.parameters.to_toml())?;

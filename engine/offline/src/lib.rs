@@ -20,7 +20,7 @@ mod train;
 
 pub use difference::{Change, Difference};
 pub use error::Error;
-pub use evaluate::{Automatic, Bin, ClusterQuality, Evaluation, Quality, SourcePair, Truth, evaluate, wilson};
+pub use evaluate::{Automatic, Bin, ClusterQuality, Evaluation, Labels, Quality, SourcePair, Truth, evaluate, wilson};
 pub use load::{Deciding, Loaded, Rows, load};
 pub use map::{ColumnMeaning, Linking, Map};
 pub use outcome::{Decision, Outcome, Pair, Summary};
@@ -30,4 +30,4 @@ pub use run::{Run, difference, outcome, run};
 pub use stream::Stream;
 pub use table::BadRow;
 pub use told::{Step, Told, ToldFeature};
-pub use train::{CalibrationReport, FeatureReport, LevelReport, RuleReport, TrainReport, Trained, TruthOf, train};
+pub use train::{CalibrationReport, FeatureReport, LevelReport, RuleReport, TrainReport, Trained, train};

@@ -1,5 +1,7 @@
 //! Why two records are, or are not, one customer, as people and programs read it.
 
+use std::collections::BTreeSet;
+
 use ontology::{EntityKey, Vocabulary};
 use resolver::{Explanation, LinkState};
 use serde::Serialize;
@@ -82,7 +84,7 @@ impl Told {
         let mut told = Told {
             left: left.to_owned(),
             right: right.to_owned(),
-            state: if found.was_candidate { state(found.state).to_owned() } else { "never compared".to_owned() },
+            state: if found.was_candidate { found.state.name().to_owned() } else { "never compared".to_owned() },
             same_customer: found.same_customer,
             probability: probability(found.confidence.0),
             link_min: probability(found.threshold.0),
@@ -100,6 +102,10 @@ impl Told {
     fn notes(&self, found: &Explanation) -> Vec<String> {
         let mut notes: Vec<String> = found.rules.iter().map(|rule| format!("rule: {}", in_words(rule))).collect();
         notes.extend(found.vetoes.iter().map(|veto| format!("veto: {}", in_words(veto.name()))));
+        let met: Vec<String> = found.met_by.iter().map(|kind| in_words(kind.name())).collect();
+        if !met.is_empty() {
+            notes.push(format!("proposed by: {}", met.join(", ")));
+        }
         if !found.was_candidate {
             notes.push(
                 "no blocking key is common to both: they share none of the values that pairs are proposed by"
@@ -119,24 +125,32 @@ impl Told {
     }
 }
 
-fn state(state: LinkState) -> &'static str {
-    match state {
-        LinkState::Linked => "linked",
-        LinkState::Review => "review",
-        LinkState::Below => "below",
-        LinkState::Unlinked => "unlinked",
-    }
-}
-
 fn in_words(name: &str) -> String {
     name.replace('_', " ")
 }
 
+/// The links that joined the customer's records, surest first; links within what was already one
+/// built nothing.
 fn steps(run: &Run, member: &EntityKey) -> Vec<Step> {
     let resolver = &run.loaded.resolver;
     let Some(cluster) = resolver.cluster(&resolver.customer_of(member)) else { return Vec::new() };
     let mut links: Vec<_> = cluster.links.iter().collect();
     links.sort_by(|a, b| b.confidence.cmp(&a.confidence).then_with(|| (&a.left, &a.right).cmp(&(&b.left, &b.right))));
+    let mut parts: Vec<BTreeSet<&EntityKey>> = cluster.members.iter().map(|member| BTreeSet::from([member])).collect();
+    let mut joins = |link: &&resolver::Link| {
+        let part_of = |parts: &[BTreeSet<&EntityKey>], key| parts.iter().position(|part| part.contains(key));
+        let (Some(one), Some(other)) = (part_of(&parts, &link.left), part_of(&parts, &link.right)) else {
+            return false;
+        };
+        if one == other {
+            return false;
+        }
+        let (kept, gone) = (one.min(other), one.max(other));
+        let mut joined = parts.swap_remove(gone);
+        parts[kept].append(&mut joined);
+        true
+    };
+    links.retain(|link| joins(link));
     let name = |key: &EntityKey| run.name_of(key).unwrap_or_else(|| key.id.to_string());
     let step = |link: &&resolver::Link| Step {
         left: name(&link.left),

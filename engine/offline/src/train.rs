@@ -14,11 +14,11 @@ use resolver::learn::{
 use resolver::{BlockKind, Feature, Group, Level, Levels, Model, Parameters, Probabilities, Resolver, Terms};
 
 use crate::error::Error;
-use crate::evaluate::Truth;
+use crate::evaluate::Labels;
 use crate::load::{Deciding, Loaded, load};
 use crate::map::Linking;
 use crate::progress::Progress;
-use crate::records::{Records, Tables};
+use crate::records::{Inputs, Records};
 
 pub use report::{CalibrationReport, FeatureReport, LevelReport, RuleReport, TrainReport};
 
@@ -34,6 +34,9 @@ const TERMS_MAX: usize = 5_000;
 /// Records that a value must be on for its frequency to be kept.
 const TERM_RECORDS_MIN: u64 = 2;
 
+/// The most that a trained model claims: pairs above all doubt still have an order among them.
+const CONFIDENCE_MAX: f64 = 0.999_999;
+
 /// Rounds in which matches among random pairs are discounted and chances fitted anew.
 const ROUNDS: usize = 2;
 
@@ -46,23 +49,20 @@ pub struct Trained {
     pub report: TrainReport,
 }
 
-/// Finds the truth of records that have been read.
-pub type TruthOf<'a> = dyn Fn(&Records) -> Result<Truth, Error> + 'a;
-
-/// Learns a model from tables. `name` begins its version. `truth` says which records are one party,
-/// where somebody knows: chances are learned without it, and the curve from score to probability
-/// with it.
+/// Learns a model from tables. `name` begins its version. `labels` say which records are one
+/// party, where somebody knows: chances are learned without them, and the curve from score to
+/// probability with them.
 ///
 /// # Errors
 /// A file cannot be read on, the columns do not fit the resolver, or there are too few records.
 pub fn train(
-    tables: Tables,
+    inputs: &Inputs,
     name: &str,
-    truth: Option<&TruthOf<'_>>,
+    labels: Option<&Labels>,
     on_progress: &mut dyn FnMut(Progress),
 ) -> Result<Trained, Error> {
     let shipped = Parameters::shipped();
-    let loaded = load(tables, Model::shipped(), Deciding::Never, on_progress)?;
+    let loaded = load(inputs.open(None)?, Model::shipped(), Deciding::Never, on_progress)?;
     on_progress(Progress::Counting);
     let evidence = Evidence::of(&loaded);
     on_progress(Progress::Fitting);
@@ -71,13 +71,13 @@ pub fn train(
     let mut parameters = learned.parameters(shipped, &shapes);
     parameters.terms = terms(&loaded.resolver);
     parameters.calibration = Vec::new();
-    let mut calibration = None;
-    if let Some(truth) = truth {
-        let truth = truth(&loaded.records)?;
-        calibration = curve(&loaded.resolver, &parameters, &truth)?;
-        if let Some(curve) = &calibration {
-            parameters.calibration.clone_from(&curve.curve.knots);
-        }
+    parameters.decision.confidence_max = CONFIDENCE_MAX;
+    let calibration = match labels {
+        Some(labels) => curve(inputs, labels, &parameters, on_progress)?,
+        None => None,
+    };
+    if let Some(drawn) = &calibration {
+        parameters.calibration.clone_from(&drawn.curve.knots);
     }
     parameters.version = version(name, &parameters);
     let report = report::of(&parameters, &evidence, &learned, &loaded, calibration.as_ref());
@@ -250,21 +250,29 @@ fn terms_of(resolver: &Resolver, feature: Feature) -> Option<Terms> {
     })
 }
 
-/// The curve from the model's bits to the share of candidates that are one party by `truth`; none if
-/// the labels say only one thing.
-fn curve(resolver: &Resolver, parameters: &Parameters, truth: &Truth) -> Result<Option<Calibration>, Error> {
+/// The curve from the model's bits to the share of candidates that are one party; none if the labels
+/// say only one thing. The tables are read again: how rare a record's values are is looked up in the
+/// model that the resolver has when the record comes.
+fn curve(
+    inputs: &Inputs,
+    labels: &Labels,
+    parameters: &Parameters,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<Option<Calibration>, Error> {
     let model = Model::from_parameters(parameters.clone())
         .map_err(|error| Error::TooLittle { attempted: "check the trained model", why: error.to_string() })?;
-    let mut labels = Vec::new();
+    let Loaded { resolver, records, .. } = load(inputs.open(labels.column())?, model, Deciding::Never, on_progress)?;
+    let truth = labels.truth(&records)?;
+    let mut labelled = Vec::new();
     resolver.for_each_candidate(|left, right, levels, _| {
         if let (Some(one), Some(other)) = (truth.of(left), truth.of(right))
-            && let Some((millibits, _)) = resolver.score_by(&model, left, right, levels)
+            && let Some((millibits, _)) = resolver.score_by(resolver.model(), left, right, levels)
         {
-            labels.push(Labelled { bits: f64::from(millibits) / 1e3, is_match: one == other });
+            labelled.push(Labelled { bits: f64::from(millibits) / 1e3, is_match: one == other });
         }
     });
-    let matches = labels.iter().filter(|label| label.is_match).count();
-    Ok(Curve::through(&labels).map(|curve| Calibration { curve, labels: labels.len(), matches }))
+    let matches = labelled.iter().filter(|label| label.is_match).count();
+    Ok(Curve::through(&labelled).map(|curve| Calibration { curve, labels: labelled.len(), matches }))
 }
 
 impl Records {

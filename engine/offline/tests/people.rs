@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use offline::{Decision, Evaluation, Inputs, Linking, Outcome, Run, Truth, difference, evaluate, run, train};
+use offline::{Decision, Evaluation, Inputs, Labels, Linking, Outcome, Run, Truth, difference, evaluate, run, train};
 use resolver::{Model, Parameters};
 
 const GIVEN: &[&str] = &[
@@ -134,10 +134,10 @@ fn resolved(inputs: &Inputs, model: Model) -> (Run, Evaluation) {
 fn a_model_is_learned_from_the_table_and_resolves_it() {
     let folder = Folder::new();
     let inputs = folder.inputs(&table(600), MAP);
-    let trained = train(inputs.open(None).unwrap(), "people", None, &mut |_| ()).unwrap();
+    let trained = train(&inputs, "people", None, &mut |_| ()).unwrap();
     assert!(trained.report.has_converged, "{:?}", trained.report.notes);
     assert!((150.0..260.0).contains(&trained.report.matches_expected), "{}", trained.report.matches_expected);
-    let again = train(inputs.open(None).unwrap(), "people", None, &mut |_| ()).unwrap();
+    let again = train(&inputs, "people", None, &mut |_| ()).unwrap();
     assert_eq!(trained.parameters, again.parameters, "the same table gives the same model");
 
     let text = trained.parameters.to_toml();
@@ -154,9 +154,9 @@ fn a_model_is_learned_from_the_table_and_resolves_it() {
 fn labels_calibrate_and_change_nothing_else() {
     let folder = Folder::new();
     let inputs = folder.inputs(&table(600), MAP);
-    let plain = train(inputs.open(None).unwrap(), "people", None, &mut |_| ()).unwrap();
-    let truth = |records: &offline::Records| Ok(Truth::of_words(records.asked.iter().map(|word| word.as_str())));
-    let labelled = train(inputs.open(Some("party")).unwrap(), "people", Some(&truth), &mut |_| ()).unwrap();
+    let plain = train(&inputs, "people", None, &mut |_| ()).unwrap();
+    let labels = Labels::named("party");
+    let labelled = train(&inputs, "people", Some(&labels), &mut |_| ()).unwrap();
     let curve = labelled.report.calibration.unwrap();
     assert!(curve.labels > curve.matches && curve.matches >= 190, "{curve:?}");
     assert!(curve.knots.windows(2).all(|pair| pair[0][1] <= pair[1][1]), "{curve:?}");
@@ -192,6 +192,8 @@ fn two_records_are_explained_in_either_order() {
     let family = |told: &offline::Told| told.features.iter().find(|f| f.feature == "family_name").unwrap().clone();
     assert_eq!(family(&told).left, family(&swapped).right);
     let sum: f64 = told.prior_bits + told.features.iter().map(|feature| feature.bits).sum::<f64>();
+    assert_eq!(told.steps.len(), 1, "two records need one link: {:?}", told.steps);
+    assert!(told.notes.iter().any(|note| note.starts_with("proposed by: ")), "{:?}", told.notes);
     assert!((sum - told.total_bits).abs() < 0.05, "the waterfall adds up: {sum} {}", told.total_bits);
     assert!(run.explain("R-1", "nobody").unwrap_err().to_string().contains("find record nobody"));
 }
@@ -234,6 +236,6 @@ fn too_little_is_told_and_not_guessed() {
     assert!(why.contains("1 usable records"), "{why}");
     let strangers = "no,given,family,born,house,street,zip,phone,party\n1,ann,bauer,,,,,,\n2,zoe,yamada,,,,,,\n";
     let two = folder.inputs(strangers, MAP);
-    let trained = train(two.open(None).unwrap(), "two", None, &mut |_| ()).unwrap();
+    let trained = train(&two, "two", None, &mut |_| ()).unwrap();
     assert!(trained.report.notes[0].contains("the model is the shipped one"), "{:?}", trained.report.notes);
 }

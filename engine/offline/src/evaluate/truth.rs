@@ -1,6 +1,6 @@
 //! Which records are one party in truth.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hashbrown::HashMap;
 
@@ -75,6 +75,44 @@ impl Truth {
     #[must_use]
     pub fn known(&self) -> usize {
         self.parties.iter().flatten().count()
+    }
+}
+
+/// Where the truth is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Labels {
+    /// A column of the inputs: records with equal words are one party.
+    Column(String),
+    /// A table of record and party, or of true pairs.
+    File(PathBuf),
+}
+
+impl Labels {
+    /// A file if there is one of that name, a column otherwise.
+    #[must_use]
+    pub fn named(word: &str) -> Self {
+        let path = PathBuf::from(word);
+        if path.is_file() { Labels::File(path) } else { Labels::Column(word.to_owned()) }
+    }
+
+    /// The column that the inputs have to be read with.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Labels::Column(column) => Some(column),
+            Labels::File(_) => None,
+        }
+    }
+
+    /// The truth of records that were read with the column.
+    ///
+    /// # Errors
+    /// As [`Truth::read`].
+    pub fn truth(&self, records: &Records) -> Result<Truth, Error> {
+        match self {
+            Labels::Column(_) => Ok(Truth::of_words(records.asked.iter().map(|word| word.as_str()))),
+            Labels::File(path) => Truth::read(path, records),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ const GOALS: &[(&str, Goals)] = &[
 
 pub(super) fn measure(subject: &Subject) -> anyhow::Result<Vec<Figure>> {
     let watch = Stopwatch::start();
-    let trained = offline::train(subject.open(None)?, subject.name, None, &mut |_| ())?;
+    let trained = offline::train(&subject.inputs, subject.name, None, &mut |_| ())?;
     let train_cpu_s = watch.spent().cpu_s;
     let model = Model::from_parameters(trained.parameters)?;
     let watch = Stopwatch::start();

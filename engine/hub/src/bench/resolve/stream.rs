@@ -18,7 +18,7 @@ const LAST: usize = 1_000;
 
 pub(super) fn measure(subject: &Subject, peer: Option<&Peer>) -> anyhow::Result<Vec<Figure>> {
     let watch = Stopwatch::start();
-    let trained = offline::train(subject.open(None)?, subject.name, None, &mut |_| ())?;
+    let trained = offline::train(&subject.inputs, subject.name, None, &mut |_| ())?;
     let train_cpu_s = watch.spent().cpu_s;
     let model = Model::from_parameters(trained.parameters)?;
     begin_peak();

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use offline::{Difference, Error, Evaluation, Inputs, Records, Summary, Told, TrainReport, Truth};
+use offline::{Difference, Error, Evaluation, Inputs, Labels, Summary, Told, TrainReport};
 use resolver::{Model, Parameters};
 use serde::Serialize;
 
@@ -150,13 +150,11 @@ fn print<T: Serialize>(told: &T, is_json: bool, show: impl Fn(&T) -> String) -> 
 }
 
 fn train(args: &TrainArgs) -> Result<TrainReport, Failure> {
-    let (column, file) = args.truth.as_deref().map(truth_of).unwrap_or_default();
-    let tables = args.source.inputs().open(column.as_deref()).map_err(failure)?;
     let name = args.out.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let truth = |records: &Records| known(records, file.as_deref());
-    let truth: Option<&offline::TruthOf<'_>> = if args.truth.is_some() { Some(&truth) } else { None };
+    let labels = args.truth.as_deref().map(Labels::named);
     let bar = Bar::start();
-    let trained = offline::train(tables, &name, truth, &mut |step| bar.tell(step)).map_err(failure)?;
+    let tell = &mut |step| bar.tell(step);
+    let trained = offline::train(&args.source.inputs(), &name, labels.as_ref(), tell).map_err(failure)?;
     bar.end();
     fs::write(&args.out, trained.parameters.to_toml())
         .map_err(|source| failure(Error::File { action: "write model", path: args.out.clone(), source }))?;
@@ -192,13 +190,13 @@ fn explain(args: &ExplainArgs) -> Result<Told, Failure> {
 }
 
 fn evaluate(args: &EvaluateArgs) -> Result<Evaluation, Failure> {
-    let (column, file) = truth_of(&args.truth);
+    let labels = Labels::named(&args.truth);
     let maps = if args.map.is_empty() { Inputs::kept_maps(&args.run).map_err(failure)? } else { args.map.clone() };
     let inputs = Inputs { files: args.input.clone(), maps };
     let bar = Bar::start();
-    let records = inputs.open(column.as_deref()).and_then(|tables| tables.read(|_| ())).map_err(failure)?;
+    let records = inputs.open(labels.column()).and_then(|tables| tables.read(|_| ())).map_err(failure)?;
     bar.end();
-    let truth = known(&records, file.as_deref()).map_err(failure)?;
+    let truth = labels.truth(&records).map_err(failure)?;
     let (outcome, summary) = offline::Outcome::read(&args.run, &records).map_err(failure)?;
     Ok(offline::evaluate(&records, &truth, &outcome, summary.candidates, summary.across_only))
 }
@@ -210,20 +208,6 @@ fn diff(args: &DiffArgs) -> Result<Difference, Failure> {
         offline::difference(&args.source.inputs(), before, after, &mut |step| bar.tell(step)).map_err(failure)?;
     bar.end();
     Ok(difference)
-}
-
-/// A truth is a column, unless there is a file of that name.
-fn truth_of(word: &str) -> (Option<String>, Option<PathBuf>) {
-    let path = PathBuf::from(word);
-    if path.is_file() { (None, Some(path)) } else { (Some(word.to_owned()), None) }
-}
-
-/// The truth from a file, or from the column that was asked for.
-fn known(records: &Records, file: Option<&Path>) -> Result<Truth, Error> {
-    match file {
-        Some(file) => Truth::read(file, records),
-        None => Ok(Truth::of_words(records.asked.iter().map(|word| word.as_str()))),
-    }
 }
 
 fn model(path: Option<&Path>) -> Result<Model, Failure> {

@@ -17,10 +17,10 @@ const BAR_BITS: f64 = 24.0;
 pub(super) fn summary(told: &Summary, folder: &Path) -> String {
     let Summary { records, sources, candidates, linked, review, customers, largest, model, .. } = told;
     format!(
-        "{records} records of {} sources are {customers} customers, the largest with {largest} records\n\
+        "{records} records of {} are {customers} customers, the largest with {largest} records\n\
          {candidates} pairs compared by model {model}: {linked} linked, {review} for review\n\
          see {}\n",
-        sources.len(),
+        if sources.len() == 1 { "one source".to_owned() } else { format!("{} sources", sources.len()) },
         folder.display()
     )
 }

@@ -141,6 +141,11 @@ impl BlockKind {
         }
     }
 
+    /// Whether the block is made of one thing that is no identifying value.
+    pub(crate) fn is_single(self) -> bool {
+        matches!(self, BlockKind::Birth | BlockKind::PostalCode | BlockKind::Street | BlockKind::MailLocal)
+    }
+
     /// Whether the key is an identifying value, to which the limit of generic values applies, or a
     /// block of what many share.
     pub(crate) fn is_value(self) -> bool {
@@ -282,10 +287,7 @@ impl Gathered {
             let Some(refiner) = refiner else { continue };
             // The place tells a year from a postal code with the same digits.
             let hash = mixed(mixed(parent.0, place as u64 + 1), *refiner);
-            let key = BlockKey::new(kind, hash);
-            if !self.0.iter().any(|known| known.key == key) {
-                self.0.push(Proposal { key, origin: Origin::Shared, refines: Some(parent) });
-            }
+            self.0.push(Proposal { key: BlockKey::new(kind, hash), origin: Origin::Shared, refines: Some(parent) });
         }
     }
 
@@ -475,8 +477,9 @@ mod tests {
     /// Kinds of blocks that two records have in common.
     fn met(left: &[(Kind, &str)], right: &[(Kind, &str)]) -> Vec<BlockKind> {
         let (a, b) = (keys_of(&subject(left).standard), keys_of(&subject(right).standard));
-        let shared = a.iter().filter(|one| one.refines.is_none() && b.iter().any(|other| other.key == one.key));
-        let mut kinds: Vec<BlockKind> = shared.map(|one| one.key.kind()).collect();
+        let is_shared = |one: &&Proposal| one.refines.is_none() && b.iter().any(|other| other.key == one.key);
+        let mut kinds: Vec<BlockKind> = a.iter().filter(is_shared).map(|one| one.key.kind()).collect();
+        kinds.retain(|kind| !kind.is_single());
         kinds.dedup();
         kinds
     }

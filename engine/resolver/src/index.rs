@@ -21,6 +21,9 @@ const SYSTEM_BITS: u32 = 2;
 /// Members up to this many are kept in a list, more in a set.
 const LISTED_MAX: usize = 64;
 
+/// Blocks of one thing alone are retired at this part of the limit of the others.
+const SINGLE_SHARE: u32 = 3;
+
 /// Slot of a record in the resolver.
 pub type Slot = u32;
 
@@ -90,7 +93,15 @@ impl Index {
     }
 
     fn limit(&self, key: BlockKey) -> u32 {
-        if key.kind().is_value() { self.value_max } else { self.shared_max }
+        let kind = key.kind();
+        if kind.is_value() {
+            self.value_max
+        } else if kind.is_single() {
+            // One thing in common is little: such blocks are for small tables and rare values.
+            (self.shared_max / SINGLE_SHARE).max(2)
+        } else {
+            self.shared_max
+        }
     }
 
     pub(crate) fn is_live(&self, key: BlockKey) -> bool {

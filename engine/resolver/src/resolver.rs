@@ -280,8 +280,14 @@ impl Resolver {
         };
         let mut members = Vec::new();
         self.index.for_each(key, |member| members.push(member));
+        members.sort_unstable();
         for member in &members {
-            self.mark_redo(*member, Cause::Generic, work);
+            // Where a block ends, only pairs that are kept and lie within it may end with it.
+            let is_concerned = work != RedoWork::End
+                || self.graph.node(*member).neighbours.iter().any(|other| members.binary_search(other).is_ok());
+            if is_concerned {
+                self.mark_redo(*member, Cause::Generic, work);
+            }
         }
         members
     }

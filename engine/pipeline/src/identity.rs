@@ -83,7 +83,7 @@ impl Identity {
     pub fn members(&self, party: &EntityKey, customer: &CustomerId) -> Vec<(EntityKey, Micros)> {
         match self.resolver.cluster(customer) {
             Some(cluster) => {
-                cluster.members.iter().map(|member| (member.clone(), confidence_of(cluster, member))).collect()
+                cluster.members.iter().map(|member| (member.clone(), confidence_of(&cluster, member))).collect()
             }
             None => vec![(party.clone(), 1_000_000)],
         }

@@ -1,10 +1,11 @@
 //! What the resolver answers with: customers, changes of customers, candidates, explanations.
 
 use compact_str::CompactString;
-use ontology::{CustomerId, EntityKey};
+use ontology::{CustomerId, EntityKey, Vocabulary};
 
+use crate::blocking::BlockKinds;
 use crate::confidence::Confidence;
-use crate::feature::{Feature, Level};
+use crate::feature::{Feature, Level, Levels};
 use crate::judgement::Judgement;
 
 /// A customer: party records that are one party.
@@ -35,7 +36,7 @@ pub struct Link {
 /// with equal members on both sides a record, a confidence or a candidate of the customer changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterChange {
-    /// Customers that were, sorted by smallest member.
+    /// Customers that were, sorted by smallest member. Their links are not told again.
     pub before: Vec<Cluster>,
     /// Customers that are, sorted by smallest member.
     pub after: Vec<Cluster>,
@@ -87,6 +88,24 @@ pub enum WhyNotAutomatic {
     ClusterConflict,
 }
 
+impl Vocabulary for LinkState {
+    const ALL: &'static [(Self, &'static str)] = &[
+        (LinkState::Linked, "linked"),
+        (LinkState::Review, "review"),
+        (LinkState::Below, "below"),
+        (LinkState::Unlinked, "unlinked"),
+    ];
+}
+
+impl Vocabulary for WhyNotAutomatic {
+    const ALL: &'static [(Self, &'static str)] = &[
+        (WhyNotAutomatic::ReviewBand, "review_band"),
+        (WhyNotAutomatic::TaxIdVeto, "tax_id_veto"),
+        (WhyNotAutomatic::KeyVeto, "key_veto"),
+        (WhyNotAutomatic::ClusterConflict, "cluster_conflict"),
+    ];
+}
+
 /// A candidate pair from the side of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
@@ -123,7 +142,7 @@ pub struct Explanation {
     pub left: EntityKey,
     /// The larger record.
     pub right: EntityKey,
-    /// Every feature, in order.
+    /// Features that either record has, in order.
     pub features: Vec<FeatureExplanation>,
     /// Log2 odds before any feature, thousandths.
     pub prior_millibits: i32,
@@ -145,6 +164,8 @@ pub struct Explanation {
     pub why_not_automatic: Option<WhyNotAutomatic>,
     /// Whether blocking proposed the pair or a person named it; other pairs are never decided.
     pub was_candidate: bool,
+    /// Kinds of blocks that the records have in common, retired ones left out.
+    pub met_by: BlockKinds,
     /// Whether both records are in one customer, by this pair or by others.
     pub same_customer: bool,
     /// Version of the model.
@@ -162,10 +183,46 @@ pub struct FeatureExplanation {
     pub right: CompactString,
     /// How well they agree.
     pub level: Level,
-    /// What it adds to the log2 odds, thousandths.
+    /// What it adds to the log2 odds, thousandths, after what a home shares was weighed as a whole.
     pub contribution_millibits: i32,
     /// Whether the value is ignored because too many records share it.
     pub is_generic: bool,
     /// Whether a blocking data finding forbids an automatic link to rest on it.
     pub is_blocked: bool,
+}
+
+/// How much there is, and how much waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Living records.
+    pub records: usize,
+    /// Pairs kept with their comparison vector.
+    pub edges: usize,
+    /// Pairs compared since the beginning, again ones included.
+    pub compared: u64,
+    /// Records on the redo queue.
+    pub pending: usize,
+    /// Pairs that wait for a person.
+    pub in_review: usize,
+    /// Blocks that propose nothing because too many records share them.
+    pub retired_blocks: usize,
+}
+
+/// A kept pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairDecision<'a> {
+    /// The smaller record.
+    pub left: &'a EntityKey,
+    /// The larger record.
+    pub right: &'a EntityKey,
+    /// The comparison vector.
+    pub levels: Levels,
+    /// Prior and contributions together.
+    pub total_millibits: i32,
+    /// Confidence after rules; a person's link is certain.
+    pub confidence: Confidence,
+    /// What became of the pair.
+    pub state: LinkState,
+    /// Whether a person decided to link.
+    pub is_human: bool,
 }

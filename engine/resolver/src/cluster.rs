@@ -6,9 +6,14 @@ use std::cmp::Reverse;
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 
+use crate::compare::compare;
 use crate::graph::{Graph, Pair};
 use crate::index::Slot;
 use crate::model::Model;
+use crate::score::{Circumstances, score};
+
+/// Evidence below this says by more than a thousand to one that two rows are two parties.
+const CONTRADICTION_MILLIBITS: i32 = -10_000;
 
 /// Which records take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +61,7 @@ pub(crate) fn partition(graph: &Graph, model: &Model, component: &[Slot]) -> Par
         if x == y {
             continue;
         }
-        if unions.may_join(graph, x, y) {
+        if unions.may_join(graph, model, x, y) {
             unions.join(x, y);
         } else {
             refused.insert((a, b));
@@ -84,6 +89,21 @@ fn accepted_in_order(graph: &Graph, model: &Model, component: &[Slot], places: &
     found
 }
 
+/// Whether two rows of a table speak against each other so clearly that no chain of alike rows between
+/// them makes them one. The hub's records have keys and tax ids for that, and people.
+fn contradict(graph: &Graph, model: &Model, a: Slot, b: Slot) -> bool {
+    let (Some(left), Some(right)) = (graph.party(a), graph.party(b)) else { return false };
+    if left.subject.standard.vetoes || right.subject.standard.vetoes || graph.verdict(a, b).is_some() {
+        return false;
+    }
+    let levels = match graph.edge(a, b) {
+        Some(edge) => edge.levels,
+        None => compare(&left.subject, &right.subject),
+    };
+    let scored = score(model, levels, Circumstances::of(&left.subject, &right.subject), false);
+    scored.total_millibits - scored.prior_millibits < CONTRADICTION_MILLIBITS
+}
+
 /// Disjoint sets of the places of a component, with their members.
 struct Unions {
     parents: Vec<usize>,
@@ -106,8 +126,9 @@ impl Unions {
         place
     }
 
-    fn may_join(&self, graph: &Graph, x: usize, y: usize) -> bool {
-        let vetoed = |a: &Slot| self.members[y].iter().any(|b| graph.is_vetoed(*a, *b));
+    fn may_join(&self, graph: &Graph, model: &Model, x: usize, y: usize) -> bool {
+        let forbids = |a: Slot, b: Slot| graph.is_vetoed(a, b) || contradict(graph, model, a, b);
+        let vetoed = |a: &Slot| self.members[y].iter().any(|b| forbids(*a, *b));
         !self.members[x].iter().any(vetoed)
     }
 

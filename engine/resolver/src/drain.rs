@@ -4,19 +4,26 @@ use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::answer::{Cause, ClusterChange, LinkState};
-use crate::blocking::Origin;
+use crate::blocking::{BlockKinds, Proposal, Proposals, keys_of};
 use crate::cluster::{Layer, component, partition};
-use crate::compare::compare;
+use crate::compare::{Subject, compare};
 use crate::confidence::Confidence;
-use crate::feature::{Feature, FeatureSet, Level};
+use crate::feature::{Feature, Level};
 use crate::graph::{Edge, Graph, Pair, automatic_veto, pair};
 use crate::index::Slot;
 use crate::model::Model;
-use crate::resolver::{Redo, Resolver};
+use crate::resolver::{Redo, RedoWork, Resolver, Scope};
 use crate::score::{Circumstances, score};
 
 /// Batches of fewer pairs are scored where they are: handing them out would cost more.
 const PARALLEL_PAIRS_MIN: usize = 512;
+
+/// Records whose pairs are proposed and judged together: what is held at a time has a bound.
+const BATCH_RECORDS: usize = 4096;
+
+/// Edges below this are forgotten unless a person or a caller has to do with them: proposing the
+/// pair again is cheaper than keeping it.
+const KEPT_MIN: Confidence = Confidence(50_000);
 
 /// Records whose customer has to be looked at again, with the reason.
 pub(crate) type Touched = HashMap<Slot, Cause>;
@@ -35,9 +42,10 @@ struct Work {
 impl Work {
     fn of(dirty: &[(Slot, Redo)]) -> Self {
         let cause = |(slot, redo): &(Slot, Redo)| (*slot, redo.cause.clone());
+        let is_judged = |(_, redo): &&(Slot, Redo)| redo.work == RedoWork::Judge;
         Work {
             causes: dirty.iter().map(cause).collect(),
-            touched: dirty.iter().filter(|(_, redo)| redo.rejudges).map(cause).collect(),
+            touched: dirty.iter().filter(is_judged).map(cause).collect(),
             callers: HashSet::new(),
         }
     }
@@ -67,32 +75,16 @@ impl Resolver {
             return Vec::new();
         }
         dirty.sort_unstable_by_key(|(slot, _)| *slot);
-        for (slot, _) in &dirty {
-            self.refresh_generic(*slot);
-        }
         let mut work = Work::of(&dirty);
-        let pairs = self.propose(&dirty, &mut work);
-        for (pair, edge) in self.judge_pairs(&pairs) {
-            self.apply(pair, edge, &mut work);
+        for batch in dirty.chunks(BATCH_RECORDS) {
+            let pairs = self.propose(batch, &mut work);
+            self.compared += pairs.len() as u64;
+            for (pair, edge) in self.judge_pairs(&pairs) {
+                self.apply(pair, edge, &mut work);
+            }
         }
         self.judge_callers(&mut work);
         self.recluster(&work.touched)
-    }
-
-    /// Reads again which values of a record are generic.
-    fn refresh_generic(&mut self, slot: Slot) {
-        let index = &self.index;
-        let Some(party) = &mut self.graph.nodes[slot as usize].party else { return };
-        let (mut generic, mut generic_keys) = (FeatureSet::default(), 0u64);
-        for (key, origin) in party.blocks.iter().filter(|(key, _)| key.is_value() && !index.is_live(*key)) {
-            match origin {
-                Origin::Value(feature) => generic.insert(*feature),
-                Origin::Key(at) if *at < 64 => generic_keys |= 1 << at,
-                Origin::Key(_) | Origin::Names => debug_assert!(key.is_value(), "names are no values"),
-            }
-        }
-        party.subject.generic = generic;
-        party.subject.generic_keys = generic_keys;
     }
 
     /// Candidate pairs of the dirty records, sorted; ends pairs that are no candidates any more.
@@ -100,12 +92,18 @@ impl Resolver {
         let mut pairs = Vec::new();
         let mut candidates = Vec::new();
         for (slot, redo) in dirty {
-            self.candidates_into(*slot, &mut candidates);
-            let neighbours = self.graph.node(*slot).neighbours.clone();
-            for other in neighbours.iter().filter(|other| candidates.binary_search(other).is_err()) {
-                self.end(pair(*slot, *other), work);
+            if redo.work == RedoWork::End {
+                self.end_parted(*slot, work);
+                continue;
             }
-            let is_open = |pair: &Pair| redo.rejudges || !self.graph.edges.contains_key(pair);
+            self.candidates_into(*slot, &mut candidates);
+            if !self.graph.node(*slot).neighbours.is_empty() {
+                let neighbours = self.graph.node(*slot).neighbours.clone();
+                for other in neighbours.iter().filter(|other| candidates.binary_search(other).is_err()) {
+                    self.end(pair(*slot, *other), work);
+                }
+            }
+            let is_open = |pair: &Pair| redo.work == RedoWork::Judge || !self.graph.edges.contains_key(pair);
             pairs.extend(candidates.iter().map(|other| pair(*slot, *other)).filter(is_open));
         }
         pairs.sort_unstable();
@@ -113,18 +111,72 @@ impl Resolver {
         pairs
     }
 
-    /// Living records that share a live block with a record or that a person paired with it, sorted.
-    fn candidates_into(&self, slot: Slot, candidates: &mut Vec<Slot>) {
-        candidates.clear();
-        let node = self.graph.node(slot);
-        let Some(party) = &node.party else { return };
-        for (key, _) in party.blocks.iter().filter(|(key, _)| self.index.is_live(*key)) {
-            self.index.for_each(*key, |other| candidates.push(other));
+    /// Ends pairs of a record that no block proposes any more.
+    fn end_parted(&mut self, slot: Slot, work: &mut Work) {
+        let neighbours = self.graph.node(slot).neighbours.clone();
+        for other in neighbours {
+            if !self.are_proposed(slot, other) {
+                self.end(pair(slot, other), work);
+            }
         }
-        candidates.extend(node.judged.iter().filter(|other| self.graph.party(**other).is_some()));
+    }
+
+    /// Whether blocking proposes a pair, or a person did.
+    pub(crate) fn are_proposed(&self, a: Slot, b: Slot) -> bool {
+        let is_judged = self.graph.judged.get(&a).is_some_and(|others| others.contains(&b));
+        is_judged || self.met_by(a, b).iter().next().is_some()
+    }
+
+    /// Kinds of live blocks that two records have in common; none if their pair is out of scope.
+    pub(crate) fn met_by(&self, a: Slot, b: Slot) -> BlockKinds {
+        let mut kinds = BlockKinds::default();
+        let (Some(left), Some(right)) = (self.graph.party(a), self.graph.party(b)) else { return kinds };
+        if self.is_out_of_scope(&left.subject, &right.subject) {
+            return kinds;
+        }
+        let others = keys_of(&right.subject.standard);
+        for proposal in keys_of(&left.subject.standard) {
+            let is_shared = others.iter().any(|other| other.key == proposal.key);
+            if is_shared && self.is_in_force(&proposal) && self.index.is_live(proposal.key) {
+                kinds.insert(proposal.key.kind());
+            }
+        }
+        kinds
+    }
+
+    fn is_in_force(&self, proposal: &Proposal) -> bool {
+        proposal.refines.is_none_or(|parent| !self.index.is_live(parent))
+    }
+
+    fn is_out_of_scope(&self, left: &Subject, right: &Subject) -> bool {
+        self.scope == Scope::Across && left.standard.source == right.standard.source
+    }
+
+    /// Living records that share a live block with a record or that a person paired with it, sorted.
+    pub(crate) fn candidates_into(&self, slot: Slot, candidates: &mut Vec<Slot>) {
+        candidates.clear();
+        let Some(party) = self.graph.party(slot) else { return };
+        let proposals: Proposals = keys_of(&party.subject.standard);
+        // What refines a block follows it directly.
+        let mut parent_is_live = true;
+        for proposal in &proposals {
+            if proposal.refines.is_none() {
+                parent_is_live = self.index.for_each_if_live(proposal.key, |other| candidates.push(other));
+            } else if !parent_is_live {
+                self.index.for_each_if_live(proposal.key, |other| candidates.push(other));
+            }
+        }
         candidates.sort_unstable();
         candidates.dedup();
-        candidates.retain(|other| *other != slot);
+        candidates.retain(|other| {
+            let is_met = |other: &Subject| !self.is_out_of_scope(&party.subject, other);
+            *other != slot && self.graph.party(*other).is_some_and(|other| is_met(&other.subject))
+        });
+        if let Some(judged) = self.graph.judged.get(&slot) {
+            candidates.extend(judged.iter().filter(|other| self.graph.party(**other).is_some()));
+            candidates.sort_unstable();
+            candidates.dedup();
+        }
     }
 
     /// Judges pairs as if no caller's number were known to be of one customer alone, except where it
@@ -152,12 +204,23 @@ impl Resolver {
         if before == Some(edge) {
             return;
         }
+        if !self.is_kept(pair, &edge) {
+            if before.is_some() {
+                self.end(pair, work);
+            }
+            return;
+        }
         self.graph.set_edge(pair, edge);
         self.note_review(pair, edge.state(&self.model));
         let is_seen = |known: &Edge| known.state(&self.model) != LinkState::Below;
         if is_seen(&edge) || before.as_ref().is_some_and(is_seen) {
             work.touch_both(pair);
         }
+    }
+
+    fn is_kept(&self, (a, b): Pair, edge: &Edge) -> bool {
+        let has_caller = || self.graph.node(a).is_caller() || self.graph.node(b).is_caller();
+        edge.confidence >= KEPT_MIN || edge.verdict.is_some() || has_caller()
     }
 
     fn end(&mut self, pair: Pair, work: &mut Work) {
@@ -249,11 +312,12 @@ pub(crate) fn judged(graph: &Graph, model: &Model, pair: Pair, is_sole_customer:
     let (a, b) = graph.by_key(pair);
     let (left, right) = (&graph.party(a)?.subject, &graph.party(b)?.subject);
     let levels = compare(left, right);
-    let confidence: Confidence = score(model, levels, Circumstances::of(left, right), is_sole_customer).confidence;
+    let scored = score(model, levels, Circumstances::of(left, right), is_sole_customer);
     Some(Edge {
         levels,
         is_sole_customer,
-        confidence,
+        confidence: scored.confidence,
+        total_millibits: scored.total_millibits,
         veto: automatic_veto(left, right),
         verdict: graph.verdict(a, b),
         is_refused: false,

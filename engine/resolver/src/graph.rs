@@ -1,13 +1,14 @@
 //! The graph of records and candidate pairs. Clusters are a function of it.
 
-use compact_str::CompactString;
-use hashbrown::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::DefaultHashBuilder;
+use hashbrown::{HashMap, HashTable};
 use ontology::status::Verdict;
 use ontology::{CustomerId, EntityKey, EntityKind};
 use smallvec::SmallVec;
 
 use crate::answer::{LinkState, WhyNotAutomatic};
-use crate::blocking::{BlockKey, Origin};
 use crate::compare::{Subject, keys_conflict, tax_ids_conflict};
 use crate::confidence::Confidence;
 use crate::feature::Levels;
@@ -27,16 +28,13 @@ pub(crate) fn pair(a: Slot, b: Slot) -> Pair {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) key: EntityKey,
-    /// Id that a customer has whose smallest member this is.
-    pub(crate) own_customer: CustomerId,
     /// The record, while it lives.
     pub(crate) party: Option<Party>,
     /// Other ends of the node's edges.
     pub(crate) neighbours: SmallVec<[Slot; 4]>,
-    /// Other ends of the node's judgements.
-    pub(crate) judged: SmallVec<[Slot; 1]>,
-    /// Customer it is in at the last drain; none before the first and after deletion.
-    pub(crate) customer: Option<CustomerId>,
+    /// Smallest member of the customer it is in since the last drain; none before the first and after
+    /// deletion.
+    pub(crate) home: Option<Slot>,
 }
 
 impl Node {
@@ -51,7 +49,6 @@ pub(crate) struct Party {
     /// Hash of the record as it came: an equal one is the same record.
     pub(crate) fingerprint: [u64; 2],
     pub(crate) subject: Subject,
-    pub(crate) blocks: Box<[(BlockKey, Origin)]>,
 }
 
 /// A candidate pair with its comparison vector, so that a score can be told again.
@@ -60,6 +57,7 @@ pub(crate) struct Edge {
     pub(crate) levels: Levels,
     pub(crate) is_sole_customer: bool,
     pub(crate) confidence: Confidence,
+    pub(crate) total_millibits: i32,
     pub(crate) veto: Option<WhyNotAutomatic>,
     pub(crate) verdict: Option<Verdict>,
     /// Accepted, but its union would have held a vetoed pair.
@@ -112,32 +110,33 @@ impl Edge {
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
-    pub(crate) slots: HashMap<EntityKey, Slot>,
+    /// Slots by the hash of their keys, which lie in the nodes.
+    slots: HashTable<Slot>,
+    hasher: DefaultHashBuilder,
     pub(crate) edges: HashMap<Pair, Edge>,
     pub(crate) judgements: HashMap<Pair, Judgements>,
+    /// Other ends of a record's judgements.
+    pub(crate) judged: HashMap<Slot, SmallVec<[Slot; 2]>>,
 }
 
 impl Graph {
     pub(crate) fn slot(&self, key: &EntityKey) -> Option<Slot> {
-        self.slots.get(key).copied()
+        self.slots.find(self.hasher.hash_one(key), |slot| self.nodes[*slot as usize].key == *key).copied()
     }
 
-    /// The slot of a record, made if it has none yet.
-    pub(crate) fn intern(&mut self, key: &EntityKey) -> Slot {
+    /// The slot of a record, made if it has none yet; whether it was made.
+    pub(crate) fn intern(&mut self, key: &EntityKey) -> (Slot, bool) {
         if let Some(slot) = self.slot(key) {
-            return slot;
+            return (slot, false);
         }
-        let slot = Slot::try_from(self.nodes.len()).expect("fewer than 2^32 party records fit in memory");
-        self.nodes.push(Node {
-            key: key.clone(),
-            own_customer: CustomerId::of_member(key),
-            party: None,
-            neighbours: SmallVec::new(),
-            judged: SmallVec::new(),
-            customer: None,
-        });
-        self.slots.insert(key.clone(), slot);
-        slot
+        // Two bits of an index entry tell the system.
+        let slot = Slot::try_from(self.nodes.len()).ok().filter(|slot| *slot < 1 << 29);
+        let slot = slot.expect("fewer than 2^29 party records fit in memory");
+        self.nodes.push(Node { key: key.clone(), party: None, neighbours: SmallVec::new(), home: None });
+        let (nodes, hasher) = (&self.nodes, &self.hasher);
+        let hash_of = |slot: &Slot| hasher.hash_one(&nodes[*slot as usize].key);
+        self.slots.insert_unique(hasher.hash_one(key), slot, hash_of);
+        (slot, true)
     }
 
     pub(crate) fn node(&self, slot: Slot) -> &Node {
@@ -179,7 +178,7 @@ impl Graph {
     }
 
     pub(crate) fn verdict(&self, a: Slot, b: Slot) -> Option<Verdict> {
-        if !self.node(a).judged.contains(&b) {
+        if self.judgements.is_empty() {
             return None;
         }
         self.judgements.get(&pair(a, b)).and_then(Judgements::latest).map(|judgement| judgement.verdict)
@@ -199,23 +198,19 @@ impl Graph {
 
     /// The customer of a record; a record outside every cluster is a customer of one.
     pub(crate) fn customer_of(&self, slot: Slot) -> CustomerId {
-        let node = self.node(slot);
-        node.customer.clone().unwrap_or_else(|| node.own_customer.clone())
+        CustomerId::of_member(&self.node(self.node(slot).home.unwrap_or(slot)).key)
     }
 }
 
 /// The automatic veto on a pair, if there is one.
 pub(crate) fn automatic_veto(left: &Subject, right: &Subject) -> Option<WhyNotAutomatic> {
-    if tax_ids_conflict(left, right) {
+    if !left.standard.vetoes || !right.standard.vetoes {
+        None
+    } else if tax_ids_conflict(left, right) {
         Some(WhyNotAutomatic::TaxIdVeto)
     } else if keys_conflict(left, right) {
         Some(WhyNotAutomatic::KeyVeto)
     } else {
         None
     }
-}
-
-/// The standard tax id of a record.
-pub(crate) fn tax_id_of(party: &Party) -> CompactString {
-    party.subject.standard.tax_id.clone()
 }

@@ -3,107 +3,239 @@
 //! A key is live while no system has more records with it than its limit allows. Being live is a
 //! function of the records present: it flips both ways, for all pairs of the key at once. A flip
 //! touches at most (limit + 1) records of each system, so its cost does not grow with the index.
+//!
+//! Most keys are carried by one record or two: those lie in the table itself, sixteen bytes a key.
+
+use std::hash::{BuildHasherDefault, Hasher};
 
 use hashbrown::{HashMap, HashSet};
-use smallvec::SmallVec;
 
 use crate::blocking::BlockKey;
 
 /// Party systems: one count each.
 const SYSTEMS: usize = 4;
 
+/// Bits of an entry that tell the system.
+const SYSTEM_BITS: u32 = 2;
+
 /// Members up to this many are kept in a list, more in a set.
 const LISTED_MAX: usize = 64;
 
+/// Blocks of one thing alone are retired at this part of the limit of the others.
+const SINGLE_SHARE: u32 = 3;
+
 /// Slot of a record in the resolver.
-pub(crate) type Slot = u32;
+pub type Slot = u32;
 
 #[derive(Debug)]
 pub(crate) struct Index {
-    postings: HashMap<BlockKey, Posting>,
+    postings: HashMap<BlockKey, Posting, BuildHasherDefault<KeyHasher>>,
+    many: Vec<Many>,
+    /// Places in `many` that are free.
+    free: Vec<u32>,
     value_max: u32,
-    names_max: u32,
+    shared_max: u32,
+    retired: usize,
 }
 
 /// Whether adding or taking a record turned a key live or retired it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flip {
     No,
-    Yes,
+    ToLive,
+    ToRetired,
+}
+
+/// A record with its system in the lowest bits.
+type Entry = u32;
+
+/// No entry.
+const NONE: Entry = Entry::MAX;
+
+/// In the first place: the second one is a place in `many`.
+const ELSEWHERE: Entry = Entry::MAX - 1;
+
+/// One or two entries, or where there are more.
+#[derive(Debug, Clone, Copy)]
+struct Posting {
+    first: Entry,
+    second: u32,
 }
 
 #[derive(Debug, Default)]
-struct Posting {
+struct Many {
     counts: [u32; SYSTEMS],
     members: Members,
 }
 
 #[derive(Debug)]
 enum Members {
-    Listed(SmallVec<[Slot; 4]>),
+    Listed(Vec<Slot>),
     Set(HashSet<Slot>),
 }
 
 impl Default for Members {
     fn default() -> Self {
-        Members::Listed(SmallVec::new())
+        Members::Listed(Vec::new())
     }
 }
 
 impl Index {
-    /// An empty index; the limits are records per system, of identifying values and of names.
-    pub(crate) fn new(value_max: u32, names_max: u32) -> Self {
-        Index { postings: HashMap::new(), value_max, names_max }
+    /// An empty index; the limits are records per system, of identifying values and of what is
+    /// shared, two at least.
+    pub(crate) fn new(value_max: u32, shared_max: u32) -> Self {
+        Index { postings: HashMap::default(), many: Vec::new(), free: Vec::new(), value_max, shared_max, retired: 0 }
+    }
+
+    /// Keys that propose no pairs because too many records carry them.
+    pub(crate) fn retired(&self) -> usize {
+        self.retired
     }
 
     fn limit(&self, key: BlockKey) -> u32 {
-        if key.is_value() { self.value_max } else { self.names_max }
+        let kind = key.kind();
+        if kind.is_value() {
+            self.value_max
+        } else if kind.is_single() {
+            // One thing in common is little: such blocks are for small tables and rare values.
+            (self.shared_max / SINGLE_SHARE).max(2)
+        } else {
+            self.shared_max
+        }
     }
 
     pub(crate) fn is_live(&self, key: BlockKey) -> bool {
-        let limit = self.limit(key);
-        self.postings.get(&key).is_none_or(|posting| posting.is_within(limit))
+        match self.postings.get(&key) {
+            Some(Posting { first: ELSEWHERE, second }) => self.many[*second as usize].is_within(self.limit(key)),
+            Some(_) | None => true,
+        }
     }
 
     pub(crate) fn add(&mut self, key: BlockKey, slot: Slot, system: usize) -> Flip {
         let limit = self.limit(key);
-        let posting = self.postings.entry(key).or_default();
-        let was_live = posting.is_within(limit);
-        posting.counts[system] += 1;
-        posting.members.insert(slot);
-        flip(was_live, posting.is_within(limit))
+        let entry = entry_of(slot, system);
+        let posting = self.postings.entry(key).or_insert(Posting { first: NONE, second: NONE });
+        if posting.first == NONE {
+            posting.first = entry;
+            return Flip::No;
+        }
+        if posting.first != ELSEWHERE && posting.second == NONE {
+            posting.second = entry;
+            return Flip::No;
+        }
+        if posting.first != ELSEWHERE {
+            let place = match self.free.pop() {
+                Some(place) => place,
+                None => {
+                    self.many.push(Many::default());
+                    u32::try_from(self.many.len() - 1).expect("fewer blocks than records and keys fit in memory")
+                }
+            };
+            let many = &mut self.many[place as usize];
+            many.insert(posting.first);
+            many.insert(posting.second);
+            *posting = Posting { first: ELSEWHERE, second: place };
+        }
+        let many = &mut self.many[posting.second as usize];
+        let was_live = many.is_within(limit);
+        many.insert(entry);
+        let is_live = many.is_within(limit);
+        self.flip(was_live, is_live)
     }
 
     pub(crate) fn take(&mut self, key: BlockKey, slot: Slot, system: usize) -> Flip {
         let limit = self.limit(key);
+        let entry = entry_of(slot, system);
         let Some(posting) = self.postings.get_mut(&key) else { return Flip::No };
-        let was_live = posting.is_within(limit);
-        posting.counts[system] -= 1;
-        posting.members.remove(slot);
-        let now_live = posting.is_within(limit);
-        if posting.counts == [0; SYSTEMS] {
+        if posting.first == ELSEWHERE {
+            let place = posting.second;
+            let many = &mut self.many[place as usize];
+            let was_live = many.is_within(limit);
+            many.remove(entry);
+            let is_live = many.is_within(limit);
+            if many.counts == [0; SYSTEMS] {
+                *many = Many::default();
+                self.free.push(place);
+                self.postings.remove(&key);
+            }
+            return self.flip(was_live, is_live);
+        }
+        if posting.second == entry {
+            posting.second = NONE;
+        } else if posting.first == entry {
+            *posting = Posting { first: posting.second, second: NONE };
+        }
+        if posting.first == NONE {
             self.postings.remove(&key);
         }
-        flip(was_live, now_live)
+        Flip::No
     }
 
     /// Calls `each` with every record of a key, live or not, in no order.
     pub(crate) fn for_each(&self, key: BlockKey, mut each: impl FnMut(Slot)) {
-        match self.postings.get(&key).map(|posting| &posting.members) {
-            Some(Members::Listed(list)) => list.iter().for_each(|slot| each(*slot)),
-            Some(Members::Set(set)) => set.iter().for_each(|slot| each(*slot)),
-            None => {}
+        if let Some(posting) = self.postings.get(&key) {
+            self.each_of(posting, &mut each);
+        }
+    }
+
+    /// Calls `each` with every record of a key unless it is retired; whether it is live.
+    pub(crate) fn for_each_if_live(&self, key: BlockKey, mut each: impl FnMut(Slot)) -> bool {
+        let Some(posting) = self.postings.get(&key) else { return true };
+        if posting.first == ELSEWHERE && !self.many[posting.second as usize].is_within(self.limit(key)) {
+            return false;
+        }
+        self.each_of(posting, &mut each);
+        true
+    }
+
+    fn each_of(&self, posting: &Posting, each: &mut impl FnMut(Slot)) {
+        match posting {
+            Posting { first: ELSEWHERE, second } => match &self.many[*second as usize].members {
+                Members::Listed(list) => list.iter().for_each(|slot| each(*slot)),
+                Members::Set(set) => set.iter().for_each(|slot| each(*slot)),
+            },
+            Posting { first, second } => {
+                let filled = [*first, *second].into_iter().filter(|entry| *entry != NONE);
+                filled.for_each(|entry| each(entry >> SYSTEM_BITS));
+            }
+        }
+    }
+
+    fn flip(&mut self, was_live: bool, is_live: bool) -> Flip {
+        match (was_live, is_live) {
+            (true, false) => {
+                self.retired += 1;
+                Flip::ToRetired
+            }
+            (false, true) => {
+                self.retired -= 1;
+                Flip::ToLive
+            }
+            (true, true) | (false, false) => Flip::No,
         }
     }
 }
 
-fn flip(was_live: bool, is_live: bool) -> Flip {
-    if was_live == is_live { Flip::No } else { Flip::Yes }
+fn entry_of(slot: Slot, system: usize) -> Entry {
+    debug_assert!(system < SYSTEMS, "two bits tell the system");
+    // At most 3.
+    slot << SYSTEM_BITS | system as u32
 }
 
-impl Posting {
+impl Many {
     fn is_within(&self, limit: u32) -> bool {
         self.counts.iter().all(|count| *count <= limit)
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        self.counts[(entry & 3) as usize] += 1;
+        self.members.insert(entry >> SYSTEM_BITS);
+    }
+
+    fn remove(&mut self, entry: Entry) {
+        if self.members.remove(entry >> SYSTEM_BITS) {
+            self.counts[(entry & 3) as usize] -= 1;
+        }
     }
 }
 
@@ -122,19 +254,95 @@ impl Members {
         }
     }
 
-    fn remove(&mut self, slot: Slot) {
+    fn remove(&mut self, slot: Slot) -> bool {
         match self {
-            Members::Listed(list) => {
-                if let Some(at) = list.iter().position(|member| *member == slot) {
+            Members::Listed(list) => match list.iter().position(|member| *member == slot) {
+                Some(at) => {
                     list.swap_remove(at);
+                    true
                 }
-            }
+                None => false,
+            },
             Members::Set(set) => {
-                set.remove(&slot);
+                let was_there = set.remove(&slot);
                 if set.len() < LISTED_MAX / 2 {
                     *self = Members::Listed(set.iter().copied().collect());
                 }
+                was_there
             }
         }
+    }
+}
+
+/// Keys are hashes already: one multiplication spreads the bits that tell the kind.
+#[derive(Debug, Default)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        let spread = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = spread ^ spread >> 32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::blocking::BlockKind;
+
+    fn members(index: &Index, key: BlockKey) -> Vec<Slot> {
+        let mut found = Vec::new();
+        index.for_each(key, |slot| found.push(slot));
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn a_key_flips_at_its_limit_both_ways() {
+        let mut index = Index::new(3, 5);
+        let (value, shared) = (BlockKey(BlockKind::Phone as u64), BlockKey(BlockKind::Word as u64 | 64));
+        for (key, limit) in [(value, 3), (shared, 5)] {
+            for slot in 0..limit {
+                assert_eq!(index.add(key, slot, 0), Flip::No);
+            }
+            assert_eq!(index.add(key, 77, 1), Flip::No, "another system counts for itself");
+            assert_eq!(index.add(key, 99, 0), Flip::ToRetired);
+            assert!(!index.is_live(key) && index.retired() == 1);
+            assert_eq!(index.take(key, 0, 0), Flip::ToLive);
+            assert_eq!(index.retired(), 0);
+            assert_eq!(members(&index, key).len() as u32, limit + 1);
+        }
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_however_many() {
+        let mut index = Index::new(3, 5);
+        let key = BlockKey(9);
+        for slot in 0..200 {
+            index.add(key, slot, (slot % 4) as usize);
+        }
+        assert_eq!(members(&index, key), (0..200).collect::<Vec<_>>());
+        for slot in 0..199 {
+            index.take(key, slot, (slot % 4) as usize);
+            index.take(key, slot, (slot % 4) as usize);
+        }
+        assert_eq!(members(&index, key), [199]);
+        index.take(key, 199, 3);
+        assert!(members(&index, key).is_empty() && index.postings.is_empty());
+        index.add(key, 1, 0);
+        index.add(key, 2, 0);
+        index.take(key, 1, 0);
+        assert_eq!(members(&index, key), [2]);
     }
 }

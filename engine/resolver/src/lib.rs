@@ -29,24 +29,35 @@ mod compare;
 mod confidence;
 mod drain;
 mod feature;
+mod fingerprint;
 mod graph;
 mod index;
 mod judgement;
+mod kernel;
+mod kind;
+pub mod learn;
 mod model;
+mod parameters;
 mod read;
 mod recluster;
 mod resolver;
+mod row;
 mod rules;
 mod score;
-mod similarity;
 mod standard;
+mod survey;
 
 pub use answer::{
-    Candidate, Cause, Cluster, ClusterChange, Explanation, FeatureExplanation, Link, LinkState, ReviewItem,
-    WhyNotAutomatic,
+    Candidate, Cause, Cluster, ClusterChange, Counters, Explanation, FeatureExplanation, Link, LinkState, PairDecision,
+    ReviewItem, WhyNotAutomatic,
 };
+pub use blocking::{BlockKind, BlockKinds};
 pub use confidence::Confidence;
-pub use feature::{Feature, Level, Levels};
+pub use feature::{Feature, Group, Level, Levels};
+pub use index::Slot;
 pub use judgement::Judgement;
+pub use kind::{Column, Kind, Layout, LayoutError};
 pub use model::{Error, Model};
-pub use resolver::Resolver;
+pub use parameters::{Callers, Decision, Limits, Parameters, Prior, Probabilities, Terms};
+pub use resolver::{Resolver, Scope};
+pub use row::{Row, kind_of_source};

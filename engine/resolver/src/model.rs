@@ -1,18 +1,20 @@
-//! The model: weights, prior and limits, read from a versioned file.
+//! The model as it decides: parameters checked and turned into weights.
 
 use compact_str::CompactString;
-use serde::Deserialize;
+use hashbrown::HashMap;
+use ontology::Vocabulary;
 
 use crate::confidence::Confidence;
-use crate::feature::{Feature, Level};
-
-/// The shipped model's text.
-const SHIPPED: &str = include_str!("../model/default.toml");
+use crate::feature::{Feature, Group, Level, TERM_FEATURES};
+use crate::parameters::{Parameters, Probabilities, Terms};
 
 /// No weight or prior lies outside this many bits either way: sums then stay far from overflow.
 const BITS_MAX: f64 = 64.0;
 
-/// Why a model file cannot be used.
+/// Rarity counts this many bits either way at most.
+const RARITY_BITS_MAX: f64 = 8.0;
+
+/// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not the model's format.
@@ -27,6 +29,22 @@ pub enum Error {
         value: f64,
         /// What it may hold.
         expected: &'static str,
+    },
+    /// A name that nothing has.
+    #[error("parse model: no {what} is called {name}")]
+    Unknown {
+        /// Feature or level.
+        what: &'static str,
+        /// The name.
+        name: CompactString,
+    },
+    /// A level that comparing the feature never gives.
+    #[error("parse model: {feature} has no level {level}")]
+    Level {
+        /// The feature.
+        feature: &'static str,
+        /// The level.
+        level: &'static str,
     },
 }
 
@@ -43,81 +61,168 @@ pub struct Model {
     pub confidence_max: Confidence,
     /// Records of one system that may share a value before it is generic.
     pub generic_max: u32,
-    /// Records of one system that a block of names may hold before it is retired.
+    /// Records of one system that a block may hold before it is refined or retired.
     pub block_max: u32,
     /// Whether a number that one customer alone shows links a caller, and how surely.
     pub sole_customer: Option<Confidence>,
     pub(crate) prior_millibits: i32,
     pub(crate) caller_prior_millibits: i32,
-    pub(crate) location_millibits_max: i32,
+    pub(crate) home_millibits: i32,
+    pub(crate) moved_millibits: i32,
     pub(crate) free_mail: Vec<CompactString>,
-    weights: [Weights; Feature::COUNT],
+    /// Per feature and level: log2(m/u), thousandths.
+    weights: [[i32; Level::COUNT]; Feature::COUNT],
+    /// Per feature and level: log2(home/u), thousandths.
+    home_weights: [[i32; Level::COUNT]; Feature::COUNT],
+    terms: HashMap<Feature, Rarities>,
+    /// Total millibits and the probability observed there.
+    calibration: Vec<(i32, f64)>,
+    parameters: Parameters,
 }
 
-/// Match weights of one feature's levels, in millibits.
-#[derive(Debug, Clone, Copy, Default)]
-struct Weights {
-    exact: i32,
-    close: i32,
-    partial: i32,
-    household: i32,
-    different: i32,
+/// How much rarer than usual the values of a feature are, in quarters of a bit.
+#[derive(Debug, Clone, Default)]
+struct Rarities {
+    rest: i8,
+    values: HashMap<CompactString, i8>,
 }
 
 impl Model {
     /// The model that ships with the hub.
     #[must_use]
     pub fn shipped() -> Self {
-        Model::parse(SHIPPED).expect("the shipped model is valid, a test reads it")
+        Model::from_parameters(Parameters::shipped()).expect("the shipped model is valid, a test reads it")
     }
 
-    /// Reads a model file; unknown entries are refused, because a misspelt weight would be a zero.
+    /// Reads a model file.
     ///
     /// # Errors
     /// The text is not a model, or a number in it is out of range.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let file: ModelFile = toml::from_str(text)?;
-        file.check()?;
-        let mut weights = [Weights::default(); Feature::COUNT];
-        for (feature, row) in file.weights.rows() {
-            weights[feature as usize] = row.millibits()?;
+        Model::from_parameters(Parameters::parse(text)?)
+    }
+
+    /// A model of checked parameters.
+    ///
+    /// # Errors
+    /// A number is out of range.
+    pub fn from_parameters(parameters: Parameters) -> Result<Self, Error> {
+        check(&parameters)?;
+        let mut weights = [[0; Level::COUNT]; Feature::COUNT];
+        let mut home_weights = [[0; Level::COUNT]; Feature::COUNT];
+        for (feature, _) in Feature::ALL {
+            for level in feature.levels() {
+                let known = parameters.features[*feature as usize][*level as usize];
+                let (weight, home) = weights_of(known)?;
+                weights[*feature as usize][*level as usize] = weight;
+                home_weights[*feature as usize][*level as usize] =
+                    if feature.group() == Group::Home { home } else { 0 };
+            }
         }
+        let terms = |(feature, terms): (&Feature, &Terms)| {
+            let usual = parameters.features[*feature as usize][Level::Exact as usize].u;
+            (*feature, Rarities::of(terms, usual))
+        };
+        let mut free_mail = parameters.free_mail.clone();
+        free_mail.sort_unstable();
+        let points = parameters.calibration.iter();
         Ok(Model {
-            version: CompactString::from(file.version),
-            link_min: Confidence::of_probability(file.decision.link_min),
-            review_min: Confidence::of_probability(file.decision.review_min),
-            confidence_max: Confidence::of_probability(file.decision.confidence_max),
-            generic_max: file.generic.records_per_system_max,
-            block_max: file.blocking.records_per_system_max,
-            sole_customer: file
+            version: parameters.version.clone(),
+            link_min: Confidence::of_probability(parameters.decision.link_min),
+            review_min: Confidence::of_probability(parameters.decision.review_min),
+            confidence_max: Confidence::of_probability(parameters.decision.confidence_max),
+            generic_max: parameters.limits.generic_records_max,
+            block_max: parameters.limits.block_records_max,
+            sole_customer: parameters
                 .callers
                 .sole_customer_links
-                .then(|| Confidence::of_probability(file.callers.sole_customer_confidence)),
-            prior_millibits: millibits("prior.pair_bits", file.prior.pair_bits)?,
-            caller_prior_millibits: millibits("prior.caller_bits", file.prior.caller_bits)?,
-            location_millibits_max: millibits("household.location_bits_max", file.household.location_bits_max)?,
-            free_mail: sorted(file.contact.free_mail),
+                .then(|| Confidence::of_probability(parameters.callers.sole_customer_confidence)),
+            prior_millibits: millibits("prior.pair_bits", parameters.prior.pair_bits)?,
+            caller_prior_millibits: millibits("prior.caller_bits", parameters.prior.caller_bits)?,
+            home_millibits: millibits("prior.home_bits", parameters.prior.home_bits)?,
+            moved_millibits: millibits("prior.moved_bits", parameters.prior.moved_bits)?,
+            free_mail,
             weights,
+            home_weights,
+            terms: parameters.terms.iter().map(terms).collect(),
+            calibration: points
+                .map(|[bits, p]| Ok((millibits("calibration", *bits)?, *p)))
+                .collect::<Result<_, Error>>()?,
+            parameters,
         })
     }
 
-    /// What a level of a feature is worth, in millibits.
+    /// What the model was made of.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// What a level of a feature is worth for its own, thousandths of a bit.
     pub(crate) fn weight_millibits(&self, feature: Feature, level: Level) -> i32 {
-        let weights = &self.weights[feature as usize];
-        match level {
-            Level::Silent | Level::Generic => 0,
-            Level::Exact => weights.exact,
-            Level::Close => weights.close,
-            Level::Partial => weights.partial,
-            Level::Household => weights.household,
-            Level::Different => weights.different,
+        self.weights[feature as usize][level as usize]
+    }
+
+    /// How much more often a level is seen among two of one home than among strangers.
+    pub(crate) fn home_weight_millibits(&self, feature: Feature, level: Level) -> i32 {
+        self.home_weights[feature as usize][level as usize]
+    }
+
+    /// How much rarer than usual a value is, in quarters of a bit; negative if it is common.
+    pub(crate) fn rarity_of(&self, feature: Feature, term: &str) -> i8 {
+        let Some(rarities) = self.terms.get(&feature) else { return 0 };
+        rarities.values.get(term).copied().unwrap_or(rarities.rest)
+    }
+
+    /// The confidence that evidence of this total deserves.
+    pub(crate) fn confidence_of(&self, total_millibits: i32) -> Confidence {
+        let (Some(first), Some(last)) = (self.calibration.first(), self.calibration.last()) else {
+            return Confidence::of_millibits(total_millibits);
+        };
+        if total_millibits <= first.0 {
+            return Confidence::of_probability(first.1);
         }
+        if total_millibits >= last.0 {
+            return Confidence::of_probability(last.1);
+        }
+        let above = self.calibration.partition_point(|(bits, _)| *bits <= total_millibits);
+        let ((x0, p0), (x1, p1)) = (self.calibration[above - 1], self.calibration[above]);
+        let share = f64::from(total_millibits - x0) / f64::from(x1 - x0);
+        Confidence::of_probability(p0 + share * (p1 - p0))
     }
 }
 
-fn sorted(mut names: Vec<CompactString>) -> Vec<CompactString> {
-    names.sort_unstable();
-    names
+impl Rarities {
+    fn of(terms: &Terms, usual: f64) -> Self {
+        let quarters = |frequency: f64| -> i8 {
+            if frequency <= 0.0 || usual <= 0.0 {
+                return 0;
+            }
+            let bits = (usual / frequency).log2().clamp(-RARITY_BITS_MAX, RARITY_BITS_MAX);
+            // At most 32 either way.
+            (bits * 4.0).round_ties_even() as i8
+        };
+        let values = terms.values.iter().map(|(value, frequency)| (value.clone(), quarters(*frequency))).collect();
+        Rarities { rest: quarters(terms.rest), values }
+    }
+}
+
+/// The weights of one level: log2(m/u) and log2(home/u).
+fn weights_of(known: Probabilities) -> Result<(i32, i32), Error> {
+    let Probabilities { m, u, home } = known;
+    if (m, u) == (0.0, 0.0) {
+        return Ok((0, 0));
+    }
+    for (name, value) in [("m", m), ("u", u)] {
+        if !(0.0 < value && value <= 1.0) {
+            return Err(Error::Range { name, value, expected: "more than 0, at most 1" });
+        }
+    }
+    if !(0.0..=1.0).contains(&home) {
+        return Err(Error::Range { name: "home", value: home, expected: "0 to 1" });
+    }
+    let home = if home == 0.0 { u } else { home };
+    Ok((millibits("m / u", (m / u).log2())?, millibits("home / u", (home / u).log2())?))
 }
 
 fn millibits(name: &'static str, bits: f64) -> Result<i32, Error> {
@@ -128,143 +233,43 @@ fn millibits(name: &'static str, bits: f64) -> Result<i32, Error> {
     Ok((bits * 1000.0).round_ties_even() as i32)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ModelFile {
-    version: String,
-    decision: DecisionFile,
-    prior: PriorFile,
-    generic: LimitFile,
-    blocking: LimitFile,
-    callers: CallersFile,
-    household: HouseholdFile,
-    weights: WeightsFile,
-    contact: ContactFile,
-}
-
-impl ModelFile {
-    fn check(&self) -> Result<(), Error> {
-        let DecisionFile { link_min, review_min, confidence_max } = self.decision;
-        let probabilities = [
-            ("decision.link_min", link_min, review_min < link_min && link_min < 1.0),
-            ("decision.review_min", review_min, 0.0 < review_min && review_min < link_min),
-            // Spec 4.2 promises 0.99 where a key and another feature agree.
-            ("decision.confidence_max", confidence_max, (0.99..=1.0).contains(&confidence_max)),
-            (
-                "callers.sole_customer_confidence",
-                self.callers.sole_customer_confidence,
-                (link_min..=confidence_max).contains(&self.callers.sole_customer_confidence),
-            ),
-        ];
-        for (name, value, fits) in probabilities {
-            if !fits {
-                let expected = "0 < review_min < link_min < 1, 0.99 <= confidence_max <= 1, callers between";
-                return Err(Error::Range { name, value, expected });
-            }
+fn check(parameters: &Parameters) -> Result<(), Error> {
+    let (decision, callers) = (parameters.decision, parameters.callers);
+    let (link_min, review_min, confidence_max) = (decision.link_min, decision.review_min, decision.confidence_max);
+    let sole = callers.sole_customer_confidence;
+    let probabilities = [
+        ("decision.link_min", link_min, review_min < link_min && link_min < 1.0),
+        ("decision.review_min", review_min, 0.0 < review_min && review_min < link_min),
+        // Spec 4.2 promises 0.99 where a key and another feature agree.
+        ("decision.confidence_max", confidence_max, (0.99..=1.0).contains(&confidence_max)),
+        ("callers.sole_customer_confidence", sole, (link_min..=confidence_max).contains(&sole)),
+    ];
+    for (name, value, fits) in probabilities {
+        if !fits {
+            let expected = "0 < review_min < link_min < 1, 0.99 <= confidence_max <= 1, callers between";
+            return Err(Error::Range { name, value, expected });
         }
-        let limits = [
-            ("generic.records_per_system_max", self.generic.records_per_system_max),
-            ("blocking.records_per_system_max", self.blocking.records_per_system_max),
-        ];
-        for (name, value) in limits {
-            if !(1..=1000).contains(&value) {
-                return Err(Error::Range { name, value: f64::from(value), expected: "1 to 1000 records" });
-            }
+    }
+    let limits = [
+        ("limits.generic_records_max", parameters.limits.generic_records_max),
+        ("limits.block_records_max", parameters.limits.block_records_max),
+    ];
+    for (name, value) in limits {
+        // A block inline in the index holds two records and is never past its limit.
+        if !(2..=1000).contains(&value) {
+            return Err(Error::Range { name, value: f64::from(value), expected: "2 to 1000 records" });
         }
-        Ok(())
     }
-}
-
-#[derive(Deserialize, Clone, Copy)]
-#[serde(deny_unknown_fields)]
-struct DecisionFile {
-    link_min: f64,
-    review_min: f64,
-    confidence_max: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PriorFile {
-    pair_bits: f64,
-    caller_bits: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitFile {
-    records_per_system_max: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CallersFile {
-    sole_customer_links: bool,
-    sole_customer_confidence: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HouseholdFile {
-    location_bits_max: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ContactFile {
-    free_mail: Vec<CompactString>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WeightsFile {
-    key: WeightsRow,
-    tax_id: WeightsRow,
-    duns: WeightsRow,
-    email: WeightsRow,
-    name: WeightsRow,
-    birth_date: WeightsRow,
-    phone: WeightsRow,
-    address: WeightsRow,
-    web_domain: WeightsRow,
-}
-
-impl WeightsFile {
-    fn rows(&self) -> [(Feature, &WeightsRow); Feature::COUNT] {
-        [
-            (Feature::Key, &self.key),
-            (Feature::TaxId, &self.tax_id),
-            (Feature::Duns, &self.duns),
-            (Feature::Email, &self.email),
-            (Feature::Name, &self.name),
-            (Feature::BirthDate, &self.birth_date),
-            (Feature::Phone, &self.phone),
-            (Feature::Address, &self.address),
-            (Feature::WebDomain, &self.web_domain),
-        ]
+    if let Some(feature) = parameters.terms.keys().find(|feature| !TERM_FEATURES.contains(feature)) {
+        return Err(Error::Level { feature: feature.name(), level: "terms" });
     }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct WeightsRow {
-    exact: f64,
-    close: f64,
-    partial: f64,
-    household: f64,
-    different: f64,
-}
-
-impl WeightsRow {
-    fn millibits(&self) -> Result<Weights, Error> {
-        Ok(Weights {
-            exact: millibits("weights.exact", self.exact)?,
-            close: millibits("weights.close", self.close)?,
-            partial: millibits("weights.partial", self.partial)?,
-            household: millibits("weights.household", self.household)?,
-            different: millibits("weights.different", self.different)?,
-        })
+    let rises = |pair: &[[f64; 2]]| pair[0][0] < pair[1][0] && pair[0][1] <= pair[1][1];
+    let in_range = parameters.calibration.iter().all(|[_, p]| (0.0..=1.0).contains(p));
+    if !in_range || !parameters.calibration.windows(2).all(rises) {
+        let value = parameters.calibration.len() as f64;
+        return Err(Error::Range { name: "calibration", value, expected: "points that rise in bits and probability" });
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -282,18 +287,43 @@ mod tests {
         assert_eq!(model.weight_millibits(Feature::Email, Level::Generic), 0);
     }
 
-    fn check(from: &str, to: &str, expected: &str) {
-        assert!(SHIPPED.contains(from), "{from}");
-        let error = Model::parse(&SHIPPED.replace(from, to)).unwrap_err().to_string();
+    fn check(change: impl Fn(&mut Parameters), expected: &str) {
+        let mut parameters = Parameters::shipped();
+        change(&mut parameters);
+        let error = Model::from_parameters(parameters).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 
     #[test]
-    fn a_misspelt_or_impossible_entry_is_refused() {
-        check("duns = {", "dnus = {", "dnus");
-        check("pair_bits = -14.0", "pair_bits = -65.0", "prior.pair_bits is -65");
-        check("review_min = 0.70", "review_min = 0.95", "link_min");
-        check("records_per_system_max = 10", "records_per_system_max = 0", "1 to 1000");
-        check("exact = 24.0", "exact = nan", "weights.exact");
+    fn impossible_numbers_are_refused() {
+        check(|p| p.prior.pair_bits = -65.0, "prior.pair_bits is -65");
+        check(|p| p.decision.review_min = 0.95, "link_min");
+        check(|p| p.limits.generic_records_max = 0, "2 to 1000");
+        check(|p| p.features[0][Level::Exact as usize].m = f64::NAN, "m is NaN");
+        check(|p| p.features[0][Level::Exact as usize].u = 0.0, "u is 0");
+        check(|p| p.calibration = vec![[1.0, 0.9], [2.0, 0.8]], "rise");
+        check(|p| drop(p.terms.insert(Feature::Email, Terms::default())), "email has no level terms");
+    }
+
+    #[test]
+    fn a_curve_is_read_between_its_points() {
+        let mut parameters = Parameters::shipped();
+        parameters.calibration = vec![[0.0, 0.2], [2.0, 0.6]];
+        let model = Model::from_parameters(parameters).unwrap();
+        let read = [-1000, 0, 1000, 2000, 9000].map(|bits| model.confidence_of(bits).0);
+        assert_eq!(read, [200_000, 200_000, 400_000, 600_000, 600_000]);
+        assert_eq!(Model::shipped().confidence_of(0), Confidence(500_000));
+    }
+
+    #[test]
+    fn common_values_count_less_and_rare_ones_more() {
+        let mut parameters = Parameters::shipped();
+        let usual = parameters.features[Feature::FamilyName as usize][Level::Exact as usize].u;
+        let values = [("smith".into(), usual * 4.0), ("quist".into(), usual / 1e6)].into();
+        parameters.terms.insert(Feature::FamilyName, Terms { rest: usual / 2.0, values });
+        let model = Model::from_parameters(parameters).unwrap();
+        let rarity = |value| model.rarity_of(Feature::FamilyName, value);
+        assert_eq!((rarity("smith"), rarity("quist"), rarity("other")), (-8, 32, 4));
+        assert_eq!(model.rarity_of(Feature::GivenName, "smith"), 0);
     }
 }

@@ -5,11 +5,12 @@ use ontology::{CustomerId, EntityKey, Finding, FindingKind, FindingSeverity};
 use crate::answer::{Candidate, Cluster, Explanation, FeatureExplanation, LinkState, ReviewItem, WhyNotAutomatic};
 use crate::drain::judged;
 use crate::feature::{Feature, Level};
-use crate::graph::{Edge, Party, automatic_veto, pair, tax_id_of};
+use crate::graph::{Edge, Party, automatic_veto, pair};
 use crate::index::Slot;
 use crate::judgement::Judgements;
-use crate::resolver::Resolver;
+use crate::resolver::{Resolver, half_of};
 use crate::score::{Circumstances, score};
+use crate::standard::Part;
 
 impl Resolver {
     /// The customer of a record. A record that was never seen, or is deleted, is a customer of one.
@@ -23,19 +24,34 @@ impl Resolver {
 
     /// A current customer by its id.
     #[must_use]
-    pub fn cluster(&self, id: &CustomerId) -> Option<&Cluster> {
-        self.clusters.get(id)
+    pub fn cluster(&self, id: &CustomerId) -> Option<Cluster> {
+        let slot = self.owner(id)?;
+        self.cluster_at(slot)
     }
 
     /// The current customer of the record that an id was made from: where an old id redirects to.
     #[must_use]
     pub fn redirect(&self, id: &CustomerId) -> Option<CustomerId> {
-        self.owners.get(id).map(|slot| self.graph.customer_of(*slot))
+        self.owner(id).map(|slot| self.graph.customer_of(slot))
+    }
+
+    /// The record that an id was made from.
+    fn owner(&self, id: &CustomerId) -> Option<Slot> {
+        let slot = *self.owners.get(&half_of(id))?;
+        (CustomerId::of_member(&self.graph.node(slot).key) == *id).then_some(slot)
+    }
+
+    /// The customer whose smallest member is at `slot`.
+    fn cluster_at(&self, slot: Slot) -> Option<Cluster> {
+        (self.graph.node(slot).home == Some(slot)).then(|| match self.groups.get(&slot) {
+            Some(members) => self.cluster_of(members),
+            None => self.cluster_of(&[slot]),
+        })
     }
 
     /// Current customers, in no order.
-    pub fn clusters(&self) -> impl Iterator<Item = &Cluster> {
-        self.clusters.values()
+    pub fn clusters(&self) -> impl Iterator<Item = Cluster> {
+        self.slots().filter_map(|slot| self.cluster_at(slot))
     }
 
     /// Candidate pairs of a record, most confident first, then by key.
@@ -81,20 +97,20 @@ impl Resolver {
         let Some(slot) = self.graph.slot(party) else { return Vec::new() };
         let Some(record) = self.graph.party(slot) else { return Vec::new() };
         let mut found = generic_values(party, record);
-        let others = self.clusters.get(&self.graph.customer_of(slot)).map_or(&[][..], |cluster| &cluster.members);
-        let others = || others.iter().filter(|member| *member != party);
-        if others().any(|member| member.kind == party.kind) {
+        let group = self.graph.node(slot).home.and_then(|home| self.groups.get(&home));
+        let others = || group.map_or(&[][..], |members| members).iter().filter(|member| **member != slot);
+        if others().any(|member| self.graph.node(*member).key.kind == party.kind) {
             found.push(finding(party, FindingKind::DuplicateRecord, None, "", FindingSeverity::Warn));
         }
-        let conflicts = |member: &EntityKey| {
-            let other = self.graph.slot(member).and_then(|slot| self.graph.party(slot));
-            other.is_some_and(|other| {
+        let conflicts = |member: &Slot| {
+            self.graph.party(*member).is_some_and(|other| {
                 automatic_veto(&record.subject, &other.subject) == Some(WhyNotAutomatic::TaxIdVeto)
             })
         };
         if others().any(conflicts) {
             let (kind, severity) = (FindingKind::ConflictingValues, FindingSeverity::Block);
-            found.push(finding(party, kind, Some(Feature::TaxId), &tax_id_of(record), severity));
+            let value = record.subject.standard.shown(Feature::TaxId);
+            found.push(finding(party, kind, Some(Feature::TaxId), &value, severity));
         }
         found.sort();
         found
@@ -115,7 +131,7 @@ impl Resolver {
         };
         let circumstances = Circumstances::of(&left.subject, &right.subject);
         let scored = score(&self.model, edge.levels, circumstances, is_sole);
-        let was_candidate = known.is_some();
+        let was_candidate = known.is_some() || self.are_proposed(a, b);
         let state = if was_candidate { edge.state(&self.model) } else { LinkState::Below };
         Some(Explanation {
             left: self.graph.node(a).key.clone(),
@@ -131,6 +147,7 @@ impl Resolver {
             state,
             why_not_automatic: if was_candidate { edge.why_not_automatic(&self.model) } else { None },
             was_candidate,
+            met_by: self.met_by(a, b),
             same_customer: self.graph.customer_of(a) == self.graph.customer_of(b),
             model_version: self.model.version.clone(),
         })
@@ -153,11 +170,15 @@ fn features(
         is_generic: level == Level::Generic,
         is_blocked: a.standard.blocked.contains(feature) || b.standard.blocked.contains(feature),
     };
-    edge.levels.iter().map(explained).collect()
+    let all = edge.levels.iter().map(explained);
+    all.filter(|told| told.level != Level::Silent || !told.left.is_empty() || !told.right.is_empty()).collect()
 }
 
 fn generic_values(party: &EntityKey, record: &Party) -> Vec<Finding> {
     let subject = &record.subject;
+    if subject.generic.is_empty() && subject.generic_keys == 0 {
+        return Vec::new();
+    }
     let all = <Feature as ontology::Vocabulary>::ALL.iter().map(|(feature, _)| *feature);
     let mut found: Vec<Finding> = all
         .filter(|feature| subject.generic.contains(*feature))
@@ -166,8 +187,9 @@ fn generic_values(party: &EntityKey, record: &Party) -> Vec<Finding> {
             finding(party, FindingKind::GenericValue, Some(feature), &value, FindingSeverity::Warn)
         })
         .collect();
-    for (at, (_, value)) in subject.standard.keys.iter().enumerate().take(64) {
+    for (at, key) in subject.standard.values(Part::Keys).enumerate().take(64) {
         if subject.generic_keys & (1 << at) != 0 {
+            let value = key.split_once(':').map_or(key, |(_, value)| value);
             found.push(finding(party, FindingKind::GenericValue, Some(Feature::Key), value, FindingSeverity::Warn));
         }
     }
@@ -181,5 +203,5 @@ fn finding(
     value: &str,
     severity: FindingSeverity,
 ) -> Finding {
-    Finding { kind, entity: party.clone(), field: feature.map(Feature::field), value: value.into(), severity }
+    Finding { kind, entity: party.clone(), field: feature.and_then(Feature::field), value: value.into(), severity }
 }

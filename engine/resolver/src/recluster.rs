@@ -4,7 +4,7 @@ use hashbrown::{HashMap, HashSet};
 use ontology::CustomerId;
 
 use crate::answer::{Cause, Cluster, ClusterChange, Link};
-use crate::cluster::{Layer, Partition, component, partition};
+use crate::cluster::{Layer, component, partition};
 use crate::drain::Touched;
 use crate::graph::Pair;
 use crate::index::Slot;
@@ -25,20 +25,29 @@ impl Resolver {
         let covered: Vec<Slot> = members.iter().copied().chain(dead).collect();
         let mut changes = Changes::default();
         for slot in &covered {
-            if let Some(id) = self.graph.node(*slot).customer.clone()
-                && let Some(cluster) = self.clusters.remove(&id)
-            {
-                changes.add_before(id, cluster);
+            if let Some(home) = self.graph.node(*slot).home {
+                changes.add_before(home, &self.groups);
             }
         }
-        self.add_after(partition, &mut changes);
+        for slots in partition.clusters {
+            changes.add_after(slots, |slot| self.graph.node(slot).home);
+        }
         for slot in &covered {
             if let Some(cause) = touched.get(slot) {
-                changes.touch(self.graph.node(*slot).customer.as_ref(), *slot, cause);
+                changes.touch(self.graph.node(*slot).home, *slot, cause);
             }
         }
         self.move_members(&covered, &changes);
-        changes.into_sorted()
+        let found = changes.groups().into_iter().filter_map(|group| self.change_of(&changes, &group));
+        let mut found: Vec<ClusterChange> = found.collect();
+        let first = |change: &ClusterChange| {
+            let smallest = |clusters: &[Cluster]| clusters.first().map(|cluster| cluster.members[0].clone());
+            smallest(&change.before).into_iter().chain(smallest(&change.after)).min()
+        };
+        if found.len() > 1 {
+            found.sort_by_cached_key(first);
+        }
+        found
     }
 
     /// Marks accepted pairs that clustering refused, and touches pairs where that is news.
@@ -63,23 +72,36 @@ impl Resolver {
         }
     }
 
-    fn add_after(&self, partition: Partition, changes: &mut Changes) {
-        for slots in partition.clusters {
-            let cluster = self.cluster_of(&slots);
-            let at = changes.add_after(cluster, &slots);
-            for slot in &slots {
-                if let Some(id) = &self.graph.node(*slot).customer {
-                    changes.connect(id, at);
-                }
-            }
+    /// A group of old and new clusters as a change; none if nobody could see a difference.
+    fn change_of(&self, changes: &Changes, group: &Group) -> Option<ClusterChange> {
+        let old = group.before.iter().filter_map(|at| changes.before_causes.get(at));
+        let new = group.after.iter().filter_map(|at| changes.after_causes.get(at));
+        let cause = old.chain(new).min()?.clone();
+        let mut before: Vec<Cluster> =
+            group.before.iter().map(|at| self.without_links(&changes.before[*at].1)).collect();
+        let mut after: Vec<Cluster> = group.after.iter().map(|at| self.cluster_of(&changes.after[*at])).collect();
+        before.sort_by(|a, b| a.members[0].cmp(&b.members[0]));
+        after.sort_by(|a, b| a.members[0].cmp(&b.members[0]));
+        Some(ClusterChange { before, after, cause })
+    }
+
+    fn without_links(&self, slots: &[Slot]) -> Cluster {
+        Cluster {
+            id: CustomerId::of_member(&self.graph.node(slots[0]).key),
+            members: slots.iter().map(|slot| self.graph.node(*slot).key.clone()).collect(),
+            links: Vec::new(),
         }
     }
 
-    fn cluster_of(&self, slots: &[Slot]) -> Cluster {
+    /// A customer with the accepted pairs within it; its members are sorted by key.
+    pub(crate) fn cluster_of(&self, slots: &[Slot]) -> Cluster {
         let graph = &self.graph;
+        let mut cluster = self.without_links(slots);
+        if slots.len() == 1 {
+            return cluster;
+        }
         let place =
             |slot: Slot| slots.binary_search_by(|member| graph.node(*member).key.cmp(&graph.node(slot).key)).ok();
-        let mut links = Vec::new();
         for (at, a) in slots.iter().enumerate() {
             // Slots are sorted by key, so sorting the larger ends sorts the links by pair.
             let mut larger: Vec<usize> =
@@ -87,7 +109,7 @@ impl Resolver {
             larger.sort_unstable();
             for b in larger.into_iter().map(|place| slots[place]) {
                 let Some(edge) = graph.edge(*a, b).filter(|edge| edge.is_accepted(&self.model)) else { continue };
-                links.push(Link {
+                cluster.links.push(Link {
                     left: graph.node(*a).key.clone(),
                     right: graph.node(b).key.clone(),
                     confidence: edge.link_confidence(),
@@ -95,22 +117,23 @@ impl Resolver {
                 });
             }
         }
-        Cluster {
-            id: self.graph.node(slots[0]).own_customer.clone(),
-            members: slots.iter().map(|slot| self.graph.node(*slot).key.clone()).collect(),
-            links,
-        }
+        cluster
     }
 
     fn move_members(&mut self, covered: &[Slot], changes: &Changes) {
-        for slot in covered {
-            self.graph.node_mut(*slot).customer = None;
+        for (home, _) in &changes.before {
+            self.groups.remove(home);
         }
-        for (cluster, slots) in &changes.after {
+        for slot in covered {
+            self.graph.node_mut(*slot).home = None;
+        }
+        for slots in &changes.after {
             for slot in slots {
-                self.graph.node_mut(*slot).customer = Some(cluster.id.clone());
+                self.graph.node_mut(*slot).home = Some(slots[0]);
             }
-            self.clusters.insert(cluster.id.clone(), cluster.clone());
+            if slots.len() > 1 {
+                self.groups.insert(slots[0], slots.clone().into_boxed_slice());
+            }
         }
     }
 }
@@ -118,10 +141,11 @@ impl Resolver {
 /// Old and new clusters, grouped by common members.
 #[derive(Debug, Default)]
 struct Changes {
-    before: Vec<Cluster>,
-    after: Vec<(Cluster, Vec<Slot>)>,
+    /// Old clusters by their smallest member.
+    before: Vec<(Slot, Box<[Slot]>)>,
+    after: Vec<Vec<Slot>>,
     /// Place of an old cluster in `before`.
-    places: HashMap<CustomerId, usize>,
+    places: HashMap<Slot, usize>,
     /// Place of a record's new cluster in `after`.
     homes: HashMap<Slot, usize>,
     /// Old and new clusters with a member in common.
@@ -138,55 +162,34 @@ struct Group {
 }
 
 impl Changes {
-    fn add_before(&mut self, id: CustomerId, cluster: Cluster) {
-        self.places.insert(id, self.before.len());
-        self.before.push(cluster);
-    }
-
-    fn add_after(&mut self, cluster: Cluster, slots: &[Slot]) -> usize {
-        let at = self.after.len();
-        self.homes.extend(slots.iter().map(|slot| (*slot, at)));
-        self.after.push((cluster, slots.to_vec()));
-        at
-    }
-
-    fn connect(&mut self, old: &CustomerId, new: usize) {
-        if let Some(place) = self.places.get(old) {
-            self.connections.push((*place, new));
+    fn add_before(&mut self, home: Slot, groups: &HashMap<Slot, Box<[Slot]>>) {
+        if self.places.contains_key(&home) {
+            return;
         }
+        self.places.insert(home, self.before.len());
+        let members = groups.get(&home).cloned().unwrap_or_else(|| Box::from([home]));
+        self.before.push((home, members));
+    }
+
+    fn add_after(&mut self, slots: Vec<Slot>, home_of: impl Fn(Slot) -> Option<Slot>) {
+        let at = self.after.len();
+        for slot in &slots {
+            self.homes.insert(*slot, at);
+            if let Some(place) = home_of(*slot).and_then(|home| self.places.get(&home)) {
+                self.connections.push((*place, at));
+            }
+        }
+        self.after.push(slots);
     }
 
     /// Notes why a record's old and new cluster are looked at.
-    fn touch(&mut self, old: Option<&CustomerId>, slot: Slot, cause: &Cause) {
-        if let Some(place) = old.and_then(|id| self.places.get(id)) {
+    fn touch(&mut self, old: Option<Slot>, slot: Slot, cause: &Cause) {
+        if let Some(place) = old.and_then(|home| self.places.get(&home)) {
             note(&mut self.before_causes, *place, cause);
         }
         if let Some(home) = self.homes.get(&slot) {
             note(&mut self.after_causes, *home, cause);
         }
-    }
-
-    fn into_sorted(self) -> Vec<ClusterChange> {
-        let mut changes: Vec<ClusterChange> =
-            self.groups().into_iter().filter_map(|group| self.change_of(&group)).collect();
-        let first = |change: &ClusterChange| {
-            let smallest = |clusters: &[Cluster]| clusters.first().map(|cluster| cluster.members[0].clone());
-            smallest(&change.before).into_iter().chain(smallest(&change.after)).min()
-        };
-        changes.sort_by_cached_key(first);
-        changes
-    }
-
-    /// A group as a change; none if nobody could see a difference.
-    fn change_of(&self, group: &Group) -> Option<ClusterChange> {
-        let old = group.before.iter().filter_map(|at| self.before_causes.get(at));
-        let new = group.after.iter().filter_map(|at| self.after_causes.get(at));
-        let cause = old.chain(new).min()?.clone();
-        let mut before: Vec<Cluster> = group.before.iter().map(|at| self.before[*at].clone()).collect();
-        let mut after: Vec<Cluster> = group.after.iter().map(|at| self.after[*at].0.clone()).collect();
-        before.sort_by(|a, b| a.members[0].cmp(&b.members[0]));
-        after.sort_by(|a, b| a.members[0].cmp(&b.members[0]));
-        Some(ClusterChange { before, after, cause })
     }
 
     fn groups(&self) -> Vec<Group> {

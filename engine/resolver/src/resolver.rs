@@ -1,29 +1,50 @@
-//! The resolver and its inputs: records, deletions, judgements.
+//! The resolver and its inputs: records, deletions, judgements, another model.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
 use hashbrown::{HashMap, HashSet};
 use ontology::{CustomerId, EntityKey, EntityKind, PartyRecord};
 
-use crate::answer::{Cause, Cluster};
-use crate::blocking::{BlockKey, Origin, keys_of};
+use crate::answer::Cause;
+use crate::blocking::{BlockKey, Origin, Proposal, Proposals, keys_of};
 use crate::compare::Subject;
 use crate::feature::FeatureSet;
+use crate::fingerprint::{of_record, of_row};
 use crate::graph::{Graph, Pair, Party, pair};
 use crate::index::{Flip, Index, Slot};
 use crate::judgement::Judgement;
 use crate::model::Model;
+use crate::row::Row;
 use crate::standard::Standard;
+
+/// Which pairs are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// Records of one source and of several.
+    #[default]
+    All,
+    /// Records of different sources only: each source is known to hold nobody twice.
+    Across,
+}
 
 /// What is to be redone for a record.
 #[derive(Debug, Clone)]
 pub(crate) struct Redo {
     /// Why; of several causes the first in order.
     pub(crate) cause: Cause,
-    /// Whether pairs that are judged already are judged again: not where only a block of names
-    /// flipped, because names in a block are no evidence.
-    pub(crate) rejudges: bool,
+    pub(crate) work: RedoWork,
+}
+
+/// How much is to be redone, from little to all. What is common to many is no evidence: where such
+/// a block flips, pairs come or go, but none is judged anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RedoWork {
+    /// Pairs that no block proposes any more end.
+    End,
+    /// Pairs that are new are judged as well.
+    Open,
+    /// All pairs are judged again.
+    Judge,
 }
 
 /// Resolves party records to customers. One per deployment; everything in it can be rebuilt from
@@ -31,16 +52,19 @@ pub(crate) struct Redo {
 #[derive(Debug)]
 pub struct Resolver {
     pub(crate) model: Model,
+    pub(crate) scope: Scope,
     pub(crate) index: Index,
     pub(crate) graph: Graph,
-    /// Customers as of the last drain.
-    pub(crate) clusters: HashMap<CustomerId, Cluster>,
-    /// Which record an id was made from.
-    pub(crate) owners: HashMap<CustomerId, Slot>,
+    /// Members of customers of more than one, by their smallest.
+    pub(crate) groups: HashMap<Slot, Box<[Slot]>>,
+    /// Which record an id was made from, by the first half of the id.
+    pub(crate) owners: HashMap<u64, Slot>,
     /// Pairs that wait for a person.
     pub(crate) review: HashSet<Pair>,
     /// The redo queue: records whose edges are to be judged again, with the reason.
     pub(crate) dirty: HashMap<Slot, Redo>,
+    /// Pairs compared since the beginning.
+    pub(crate) compared: u64,
     /// Made when the first large batch comes; none if the machine gives no threads.
     pub(crate) pool: OnceLock<Option<rayon::ThreadPool>>,
 }
@@ -49,14 +73,22 @@ impl Resolver {
     /// A resolver without records.
     #[must_use]
     pub fn new(model: Model) -> Self {
+        Resolver::with_scope(model, Scope::All)
+    }
+
+    /// A resolver without records that looks at some pairs only.
+    #[must_use]
+    pub fn with_scope(model: Model, scope: Scope) -> Self {
         Resolver {
             index: Index::new(model.generic_max, model.block_max),
             model,
+            scope,
             graph: Graph::default(),
-            clusters: HashMap::new(),
+            groups: HashMap::new(),
             owners: HashMap::new(),
             review: HashSet::new(),
             dirty: HashMap::new(),
+            compared: 0,
             pool: OnceLock::new(),
         }
     }
@@ -77,33 +109,30 @@ impl Resolver {
     /// and costs a hash of the record.
     pub fn upsert(&mut self, record: PartyRecord) {
         let slot = self.intern(&record.key);
-        let fingerprint = fingerprint(&record);
-        if let Some(known) = &mut self.graph.node_mut(slot).party
-            && known.fingerprint == fingerprint
-        {
+        let fingerprint = of_record(&record);
+        if self.is_known(slot, fingerprint) {
             return;
         }
         let standard = Standard::of(&record, &self.model);
-        if let Some(known) = &mut self.graph.node_mut(slot).party
-            && known.subject.standard == standard
-        {
-            known.fingerprint = fingerprint;
+        self.put(slot, fingerprint, standard);
+    }
+
+    /// Takes a row of a table, or a new version of one.
+    pub fn upsert_row(&mut self, row: &Row) {
+        let slot = self.intern(&row.key);
+        let fingerprint = of_row(row);
+        if self.is_known(slot, fingerprint) {
             return;
         }
-        let blocks = keys_of(&standard);
-        let old = self.graph.node_mut(slot).party.take();
-        let old_blocks = old.map(|party| party.blocks).unwrap_or_default();
-        let subject = Subject { standard, generic: FeatureSet::default(), generic_keys: 0 };
-        self.reindex(slot, &old_blocks, &blocks);
-        self.graph.node_mut(slot).party = Some(Party { fingerprint, subject, blocks });
-        self.mark(slot, Cause::Changed(record.key));
+        let standard = Standard::of_row(row, &self.model);
+        self.put(slot, fingerprint, standard);
     }
 
     /// Forgets a deleted record and ends its pairs; judgements stay for its return.
     pub fn remove(&mut self, key: &EntityKey) {
         let Some(slot) = self.graph.slot(key) else { return };
         let Some(party) = self.graph.node_mut(slot).party.take() else { return };
-        self.reindex(slot, &party.blocks, &[]);
+        self.reindex(slot, &keys_of(&party.subject.standard), &Proposals::new());
         self.mark(slot, Cause::Removed(key.clone()));
     }
 
@@ -118,7 +147,7 @@ impl Resolver {
             return;
         }
         for (one, other) in [(a, b), (b, a)] {
-            let judged = &mut self.graph.node_mut(one).judged;
+            let judged = self.graph.judged.entry(one).or_default();
             if !judged.contains(&other) {
                 judged.push(other);
             }
@@ -129,104 +158,165 @@ impl Resolver {
         self.mark(b, cause);
     }
 
+    fn is_known(&mut self, slot: Slot, fingerprint: [u64; 2]) -> bool {
+        self.graph.node(slot).party.as_ref().is_some_and(|party| party.fingerprint == fingerprint)
+    }
+
+    fn put(&mut self, slot: Slot, fingerprint: [u64; 2], standard: Standard) {
+        if let Some(known) = &mut self.graph.node_mut(slot).party
+            && known.subject.standard == standard
+        {
+            known.fingerprint = fingerprint;
+            return;
+        }
+        let new = keys_of(&standard);
+        let old = self.graph.node_mut(slot).party.take();
+        let old = old.map(|party| keys_of(&party.subject.standard)).unwrap_or_default();
+        // The record is in place before blocks flip, because a flip reads its members.
+        self.graph.node_mut(slot).party = Some(Party { fingerprint, subject: Subject::of(standard) });
+        self.reindex(slot, &old, &new);
+        self.note_generic(slot, &new);
+        let cause = Cause::Changed(self.graph.node(slot).key.clone());
+        self.mark(slot, cause);
+    }
+
     fn intern(&mut self, key: &EntityKey) -> Slot {
-        let slot = self.graph.intern(key);
-        if slot as usize == self.owners.len() {
-            self.owners.insert(self.graph.node(slot).own_customer.clone(), slot);
+        let (slot, is_new) = self.graph.intern(key);
+        if is_new {
+            self.owners.insert(half_of(&CustomerId::of_member(key)), slot);
         }
         slot
     }
 
-    /// Moves a record between blocks and marks the records of every block that flipped.
-    fn reindex(&mut self, slot: Slot, old: &[(BlockKey, Origin)], new: &[(BlockKey, Origin)]) {
+    /// Moves a record between blocks and marks the records of every block that flipped. Refinements
+    /// are in the index exactly while what they refine is past its cap: so they go before it, and
+    /// come after it.
+    fn reindex(&mut self, slot: Slot, old: &Proposals, new: &Proposals) {
         let system = system_of(self.graph.node(slot).key.kind);
-        let lacks = |keys: &[(BlockKey, Origin)], key: BlockKey| keys.binary_search_by_key(&key, |(k, _)| *k).is_err();
-        let mut flipped = Vec::new();
-        for (key, _) in old.iter().filter(|(key, _)| lacks(new, *key)) {
-            if self.index.take(*key, slot, system) == Flip::Yes {
-                flipped.push(*key);
+        let gone = || old.iter().filter(|proposal| !new.contains(proposal));
+        for proposal in gone().filter(|proposal| proposal.refines.is_some()) {
+            if proposal.refines.is_some_and(|parent| !self.index.is_live(parent)) {
+                let flip = self.index.take(proposal.key, slot, system);
+                self.flip(proposal.key, flip, slot);
             }
         }
-        for (key, _) in new.iter().filter(|(key, _)| lacks(old, *key)) {
-            if self.index.add(*key, slot, system) == Flip::Yes {
-                flipped.push(*key);
+        for proposal in gone().filter(|proposal| proposal.refines.is_none()) {
+            let flip = self.index.take(proposal.key, slot, system);
+            self.flip(proposal.key, flip, slot);
+        }
+        // What refines a block follows it directly, so its state is asked once.
+        let mut asked: Option<(BlockKey, bool)> = None;
+        for proposal in new.iter().filter(|proposal| !old.contains(proposal)) {
+            if let Some(parent) = proposal.refines {
+                let is_live = match asked {
+                    Some((known, is_live)) if known == parent => is_live,
+                    Some(_) | None => self.index.is_live(parent),
+                };
+                asked = Some((parent, is_live));
+                if is_live {
+                    continue;
+                }
+            }
+            let flip = self.index.add(proposal.key, slot, system);
+            self.flip(proposal.key, flip, slot);
+        }
+    }
+
+    /// Marks the members of a block that flipped, and puts them into its refinements or takes them
+    /// out. `mover` is the record that comes or goes: its own refinements are the caller's.
+    fn flip(&mut self, key: BlockKey, flip: Flip, mover: Slot) {
+        if flip == Flip::No {
+            return;
+        }
+        let members = self.mark_members(key, flip);
+        if key.kind().is_value() {
+            for member in members.into_iter().filter(|member| *member != mover) {
+                let proposals = self.graph.party(member).map(|party| keys_of(&party.subject.standard));
+                self.note_generic(member, &proposals.unwrap_or_default());
+            }
+            return;
+        }
+        for member in members.into_iter().filter(|member| *member != mover) {
+            let Some(party) = self.graph.party(member) else { continue };
+            let system = system_of(self.graph.node(member).key.kind);
+            let refinements = keys_of(&party.subject.standard);
+            for refinement in refinements.iter().filter(|proposal| proposal.refines == Some(key)) {
+                let inner = match flip {
+                    Flip::ToRetired => self.index.add(refinement.key, member, system),
+                    Flip::ToLive => self.index.take(refinement.key, member, system),
+                    Flip::No => Flip::No,
+                };
+                if inner != Flip::No {
+                    self.mark_members(refinement.key, inner);
+                }
             }
         }
-        for key in flipped {
-            let mut members = Vec::new();
-            self.index.for_each(key, |member| members.push(member));
-            for member in members {
-                self.mark_redo(member, Cause::Generic, key.is_value());
+    }
+
+    /// Notes which values of a record are generic now.
+    fn note_generic(&mut self, slot: Slot, proposals: &Proposals) {
+        let (mut generic, mut generic_keys) = (FeatureSet::default(), 0u64);
+        for Proposal { key, origin, .. } in proposals {
+            match origin {
+                Origin::Shared => {}
+                Origin::Value(_) | Origin::Key(_) if self.index.is_live(*key) => {}
+                Origin::Value(feature) => generic.insert(*feature),
+                Origin::Key(at) if *at < 64 => generic_keys |= 1 << at,
+                Origin::Key(_) => {}
             }
         }
+        if let Some(party) = &mut self.graph.node_mut(slot).party {
+            party.subject.generic = generic;
+            party.subject.generic_keys = generic_keys;
+        }
+    }
+
+    /// Marks the members of a block that flipped, and names them.
+    fn mark_members(&mut self, key: BlockKey, flip: Flip) -> Vec<Slot> {
+        let work = match flip {
+            _ if key.kind().is_value() => RedoWork::Judge,
+            Flip::ToLive => RedoWork::Open,
+            Flip::ToRetired | Flip::No => RedoWork::End,
+        };
+        let mut members = Vec::new();
+        self.index.for_each(key, |member| members.push(member));
+        members.sort_unstable();
+        for member in &members {
+            // Where a block ends, only pairs that are kept and lie within it may end with it.
+            let is_concerned = work != RedoWork::End
+                || self.graph.node(*member).neighbours.iter().any(|other| members.binary_search(other).is_ok());
+            if is_concerned {
+                self.mark_redo(*member, Cause::Generic, work);
+            }
+        }
+        members
     }
 
     fn mark(&mut self, slot: Slot, cause: Cause) {
-        self.mark_redo(slot, cause, true);
+        self.mark_redo(slot, cause, RedoWork::Judge);
     }
 
-    fn mark_redo(&mut self, slot: Slot, cause: Cause, rejudges: bool) {
-        let kept = self.dirty.entry(slot).or_insert_with(|| Redo { cause: cause.clone(), rejudges });
-        kept.rejudges |= rejudges;
-        if cause < kept.cause {
-            kept.cause = cause;
+    pub(crate) fn mark_redo(&mut self, slot: Slot, cause: Cause, work: RedoWork) {
+        match self.dirty.get_mut(&slot) {
+            None => {
+                self.dirty.insert(slot, Redo { cause, work });
+            }
+            Some(kept) => {
+                kept.work = kept.work.max(work);
+                if cause < kept.cause {
+                    kept.cause = cause;
+                }
+            }
         }
     }
+}
+
+/// The first 64 bits of an id, which is the hexadecimal of 80.
+pub(crate) fn half_of(id: &CustomerId) -> u64 {
+    id.0.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
 }
 
 fn system_of(kind: EntityKind) -> usize {
     let parties = EntityKind::PARTIES;
     parties.iter().position(|party| *party == kind).unwrap_or(parties.len() - 1)
-}
-
-/// 128 bits of hash over every field that the resolver reads.
-fn fingerprint(record: &PartyRecord) -> [u64; 2] {
-    let PartyRecord {
-        key,
-        party_type,
-        name,
-        given_name,
-        family_name,
-        tax_id,
-        duns,
-        email,
-        phone,
-        birth_date,
-        street,
-        house_number,
-        city,
-        postal_code,
-        region,
-        country,
-        web_domain,
-        xrefs,
-        blocked,
-    } = record;
-    let texts = [
-        name,
-        given_name,
-        family_name,
-        tax_id,
-        duns,
-        email,
-        phone,
-        birth_date,
-        street,
-        house_number,
-        city,
-        postal_code,
-        region,
-        country,
-        web_domain,
-    ];
-    [0u8, 1].map(|half| {
-        let mut hasher = DefaultHasher::new();
-        half.hash(&mut hasher);
-        key.hash(&mut hasher);
-        party_type.map(|kind| kind as u8).hash(&mut hasher);
-        texts.hash(&mut hasher);
-        xrefs.as_slice().hash(&mut hasher);
-        blocked.iter().for_each(|field| (*field as u16).hash(&mut hasher));
-        hasher.finish()
-    })
 }

@@ -24,6 +24,8 @@ pub(crate) struct Evidence {
     pub(crate) has_caller: bool,
     /// Both records name a person.
     pub(crate) are_people: bool,
+    /// Both are rows of a table: a trained model weighs their places and words.
+    pub(crate) are_rows: bool,
     /// The caller's number or address agrees and belongs to members of exactly one customer.
     pub(crate) is_sole_customer: bool,
 }
@@ -47,6 +49,30 @@ pub(crate) const ALL: &[Rule] = &[
     Rule { name: "not_individuating", effect: Effect::Ceiling, applies: not_individuating },
 ];
 
+/// Features of tables that tell parties apart.
+const OF_TABLES: [Feature; 20] = [
+    Feature::Id1,
+    Feature::Id2,
+    Feature::Id3,
+    Feature::Id4,
+    Feature::Id5,
+    Feature::Id6,
+    Feature::Date1,
+    Feature::Date2,
+    Feature::Category1,
+    Feature::Category2,
+    Feature::Category3,
+    Feature::Category4,
+    Feature::Category5,
+    Feature::Category6,
+    Feature::Text1,
+    Feature::Text2,
+    Feature::Text3,
+    Feature::List1,
+    Feature::List2,
+    Feature::Geo,
+];
+
 impl Evidence {
     fn level(&self, feature: Feature) -> Level {
         self.levels.of(feature)
@@ -64,19 +90,39 @@ impl Evidence {
         features.iter().any(|feature| self.agrees(*feature))
     }
 
-    /// Equal, mistyped, or one name contains the other.
+    /// The same number, with or without its country.
+    fn phone_agrees(&self) -> bool {
+        matches!(self.level(Feature::Phone), Level::Exact | Level::Variant)
+    }
+
+    /// Equal, said otherwise or mistyped: both names of a person, or the one of a firm.
+    fn name_agrees(&self) -> bool {
+        self.agrees(Feature::Name) || (self.agrees(Feature::GivenName) && self.agrees(Feature::FamilyName))
+    }
+
+    /// As [`Evidence::name_agrees`], or one name contains the other.
     fn name_similar(&self) -> bool {
-        self.agrees(Feature::Name) || self.level(Feature::Name) == Level::Partial
+        let is_near = |level: Level| level.agrees() || matches!(level, Level::Near | Level::Partial | Level::Initial);
+        let family = self.level(Feature::FamilyName);
+        let given = self.level(Feature::GivenName);
+        let person = (family.agrees() || family == Level::Near) && (is_near(given) || given.says_nothing());
+        is_near(self.level(Feature::Name)) || person
     }
 
     fn name_unlike(&self) -> bool {
-        matches!(self.level(Feature::Name), Level::Different | Level::Household)
+        let name = matches!(self.level(Feature::Name), Level::Different | Level::Household);
+        let given = self.level(Feature::GivenName);
+        let family = self.level(Feature::FamilyName);
+        name || given == Level::Different || (family == Level::Different && !given.agrees())
     }
 
     /// Features other than `but` that agree; of an address the street, not only the place.
     fn others_agree(&self, but: Feature) -> bool {
-        (but != Feature::Name && self.name_similar())
-            || self.levels.iter().any(|(feature, level)| feature != but && level.agrees())
+        let is_name = |f: Feature| matches!(f, Feature::Name | Feature::GivenName | Feature::FamilyName);
+        let others = |(feature, level): (Feature, Level)| {
+            feature != but && feature != Feature::Place && !is_name(feature) && level.agrees()
+        };
+        self.name_similar() || self.levels.spoken().any(others)
     }
 }
 
@@ -87,12 +133,12 @@ fn key_and_feature(e: &Evidence) -> bool {
 
 /// A key agrees and nothing else says anything.
 fn key_alone(e: &Evidence) -> bool {
-    e.exact(Feature::Key) && e.levels.iter().all(|(feature, level)| feature == Feature::Key || level.says_nothing())
+    e.exact(Feature::Key) && e.levels.spoken().all(|(feature, level)| feature == Feature::Key || level.says_nothing())
 }
 
 /// Equal tax id, similar name.
 fn tax_id_and_name(e: &Evidence) -> bool {
-    e.exact(Feature::TaxId) && e.name_similar()
+    e.exact(Feature::TaxId) && e.name_similar() && !e.name_unlike()
 }
 
 /// A caller's number or address that one customer alone shows.
@@ -102,7 +148,8 @@ fn sole_customer(e: &Evidence) -> bool {
 
 /// A key agrees, but name and address are both clearly different: perhaps a mistyped key.
 fn key_but_unlike(e: &Evidence) -> bool {
-    e.exact(Feature::Key) && e.name_unlike() && e.level(Feature::Address) == Level::Different
+    let address_unlike = e.level(Feature::Address) == Level::Different && !e.agrees(Feature::Place);
+    e.exact(Feature::Key) && e.name_unlike() && address_unlike
 }
 
 /// Nothing but name, domain or place: many share them.
@@ -116,23 +163,24 @@ fn name_or_place_only(e: &Evidence) -> bool {
         Feature::Phone,
         Feature::Address,
     ];
-    !e.any_agrees(&telling) && !sole_customer(e)
+    let in_table = e.are_rows && (e.any_agrees(&OF_TABLES) || e.exact(Feature::Place));
+    !e.any_agrees(&telling) && !in_table && !sole_customer(e)
 }
 
 /// Nothing but a phone or a mail address, between records of Salesforce, Oracle and SAP, or of a
 /// caller whose number more than one customer shows.
 fn contact_only(e: &Evidence) -> bool {
     let others = [Feature::Key, Feature::TaxId, Feature::Duns, Feature::BirthDate, Feature::Address];
-    let has_more = e.name_similar() || e.any_agrees(&others) || sole_customer(e);
+    let has_more = e.name_similar() || e.any_agrees(&others) || e.any_agrees(&OF_TABLES) || sole_customer(e);
     e.any_agrees(&[Feature::Email, Feature::Phone]) && !has_more
 }
 
 /// No agreement that tells the party from its household, its sites or its neighbours.
 fn not_individuating(e: &Evidence) -> bool {
-    let name = e.name_similar();
-    let located = e.agrees(Feature::Address) || e.exact(Feature::Phone);
+    let name = e.name_similar() && !e.name_unlike();
+    let located = e.agrees(Feature::Address) || e.phone_agrees();
     let tax_id = e.exact(Feature::TaxId) && (name || (!e.name_unlike() && e.others_agree(Feature::TaxId)));
-    let person = e.are_people && e.agrees(Feature::Name) && (e.agrees(Feature::BirthDate) || located);
+    let person = e.are_people && e.name_agrees() && (e.agrees(Feature::BirthDate) || located);
     let organisation = !e.are_people && name && located;
     let individuating = e.exact(Feature::Key)
         || tax_id
@@ -140,20 +188,41 @@ fn not_individuating(e: &Evidence) -> bool {
         || (e.exact(Feature::Email) && name)
         || person
         || organisation
+        || (e.are_rows && tells_rows_apart(e))
         || sole_customer(e);
     !individuating
+}
+
+/// In a table something that two of one home do not share: a given name, a date of birth, a mail
+/// address, an identifier, a firm's whole name, or a text.
+fn tells_rows_apart(e: &Evidence) -> bool {
+    let own = [
+        Feature::TaxId,
+        Feature::Duns,
+        Feature::Email,
+        Feature::Name,
+        Feature::GivenName,
+        Feature::BirthDate,
+        Feature::Id1,
+        Feature::Id2,
+        Feature::Id3,
+        Feature::Id4,
+        Feature::Id5,
+        Feature::Id6,
+        Feature::Text1,
+        Feature::Text2,
+        Feature::Text3,
+    ];
+    e.any_agrees(&own)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn evidence(levels: &[(Feature, Level)]) -> Evidence {
-        let mut all = [Level::Silent; Feature::COUNT];
-        for (feature, level) in levels {
-            all[*feature as usize] = *level;
-        }
-        Evidence { levels: Levels(all), has_caller: false, are_people: false, is_sole_customer: false }
+    fn evidence(given: &[(Feature, Level)]) -> Evidence {
+        let levels = given.iter().fold(Levels::default(), |levels, (feature, level)| levels.with(*feature, *level));
+        Evidence { levels, has_caller: false, are_people: false, are_rows: false, is_sole_customer: false }
     }
 
     fn check(e: &Evidence, expected: &[&str]) {
@@ -161,8 +230,10 @@ mod tests {
         assert_eq!(applied, expected, "{e:?}");
     }
 
-    use Feature::{Address, BirthDate, Duns, Email, Key, Name, Phone, TaxId, WebDomain};
-    use Level::{Close, Different, Exact, Generic, Household, Partial};
+    use Feature::{
+        Address, BirthDate, Duns, Email, FamilyName, GivenName, Id1, Key, Name, Phone, Place, TaxId, WebDomain,
+    };
+    use Level::{Close, Different, Exact, Generic, Household, Initial, Partial, Variant};
 
     #[test]
     fn keys() {
@@ -173,7 +244,7 @@ mod tests {
         check(&evidence(&[(Key, Exact), (Name, Different)]), &[]);
         check(&evidence(&[(Key, Exact), (Name, Different), (Address, Different)]), &["key_but_unlike"]);
         check(&evidence(&[(Key, Exact), (Name, Household), (Address, Different)]), &["key_but_unlike"]);
-        check(&evidence(&[(Key, Exact), (Name, Different), (Address, Partial)]), &[]);
+        check(&evidence(&[(Key, Exact), (Name, Different), (Address, Different), (Place, Exact)]), &[]);
     }
 
     #[test]
@@ -190,8 +261,9 @@ mod tests {
         let ceilings = &["name_or_place_only", "not_individuating"];
         check(&evidence(&[(Name, Exact)]), ceilings);
         check(&evidence(&[(WebDomain, Exact)]), ceilings);
-        check(&evidence(&[(Name, Exact), (Address, Partial)]), ceilings);
-        check(&evidence(&[(Name, Exact), (WebDomain, Exact), (Address, Partial)]), ceilings);
+        check(&evidence(&[(Name, Exact), (Place, Partial)]), ceilings);
+        check(&evidence(&[(Name, Exact), (Place, Exact)]), ceilings);
+        check(&evidence(&[(Name, Exact), (WebDomain, Exact), (Place, Partial)]), ceilings);
         check(&evidence(&[(Name, Exact), (Address, Close)]), &[]);
     }
 
@@ -207,13 +279,24 @@ mod tests {
 
     #[test]
     fn a_household_is_not_a_person() {
-        let person = |levels| Evidence { are_people: true, ..evidence(levels) };
-        let household = [(Name, Household), (Address, Exact), (Phone, Exact), (Email, Exact)];
-        check(&person(&household), &["not_individuating"]);
-        check(&person(&[(Name, Household), (BirthDate, Exact), (Address, Exact)]), &["not_individuating"]);
-        check(&person(&[(Name, Partial), (BirthDate, Exact)]), &["not_individuating"]);
-        check(&person(&[(Name, Close), (BirthDate, Close)]), &[]);
-        check(&person(&[(Name, Exact), (Phone, Exact)]), &[]);
+        let person = |given: &[(Feature, Level)]| Evidence { are_people: true, ..evidence(given) };
+        let home = [(FamilyName, Exact), (Address, Exact), (Phone, Exact)];
+        let with = |more: &[(Feature, Level)]| person(&home.iter().chain(more).copied().collect::<Vec<_>>());
+        check(&with(&[(GivenName, Different), (Email, Exact)]), &["not_individuating"]);
+        check(&with(&[(GivenName, Different), (BirthDate, Exact)]), &["not_individuating"]);
+        check(&person(&[(FamilyName, Exact), (GivenName, Initial), (BirthDate, Exact)]), &["not_individuating"]);
+        check(&person(&[(FamilyName, Close), (GivenName, Exact), (BirthDate, Close)]), &[]);
+        check(&with(&[(GivenName, Variant)]), &[]);
+    }
+
+    #[test]
+    fn rows_of_a_table_are_held_to_the_model_and_to_something_of_their_own() {
+        let row = |given: &[(Feature, Level)]| Evidence { are_rows: true, are_people: true, ..evidence(given) };
+        let home = [(FamilyName, Exact), (Address, Exact), (Phone, Exact)];
+        check(&row(&home), &["not_individuating"]);
+        check(&row(&[(FamilyName, Exact), (GivenName, Exact), (Place, Exact)]), &[]);
+        check(&row(&[(FamilyName, Exact), (GivenName, Exact), (Place, Partial)]), &["name_or_place_only"]);
+        check(&row(&[(Id1, Exact), (FamilyName, Different)]), &[]);
     }
 
     #[test]

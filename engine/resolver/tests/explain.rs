@@ -55,9 +55,10 @@ fn a_linked_pair_is_explained() {
 account/A1 - ar_customer/R1
 name close 8000 [hartwell logistics] [hartwell logistisc]
 phone exact 9000 [+12125550123] [+12125550123]
-address exact 3000 [mill lane 12 albany] [mill lane 12 albany]
-web_domain exact 7000 [hartwell.example] [hartwell.example]
-prior -14000 total 13000 rules [\"confidence_max\"]
+address exact 4007 [mill lane 12] [mill lane 12]
+place partial 0 [albany] [albany]
+web_domain exact 0 [hartwell.example] [hartwell.example]
+prior -14000 total 7007 rules [\"confidence_max\"]
 0.990000 of 0.950000: Linked []
 "
     );
@@ -76,9 +77,9 @@ fn a_pair_that_was_never_a_candidate_is_explained_too() {
         told(&explanation),
         "\
 account/A1 - business_partner/P1
-tax_id different -10000 [111222333] [999888777]
+tax_id different -9900 [111222333] [999888777]
 name different -6000 [foods zenith] [dairy orchard]
-prior -14000 total -30000 rules [\"name_or_place_only\", \"not_individuating\"]
+prior -14000 total -29900 rules [\"name_or_place_only\", \"not_individuating\"]
 0.000000 of 0.950000: Below [TaxIdVeto]
 "
     );

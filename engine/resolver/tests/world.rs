@@ -285,7 +285,7 @@ fn check(seed: u64) {
     let resolver = resolved(&world.records);
     let (right, found) = pairs_found(&world, &resolver);
     let (precision, recall) = (right as f64 / found as f64, right as f64 / true_pairs(&world) as f64);
-    let links: Vec<_> = resolver.clusters().flat_map(|cluster| &cluster.links).collect();
+    let links: Vec<_> = resolver.clusters().flat_map(|cluster| cluster.links).collect();
     let correct = links.iter().filter(|link| world.truth[&link.left] == world.truth[&link.right]).count();
     let link_precision = correct as f64 / links.len() as f64;
     let review = resolver.review_items().count();

@@ -9,7 +9,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (1, &["resolver", "state", "storage"]),
     (2, &["insight"]),
     (3, &["pipeline", "connectors"]),
-    (4, &["serve", "sim", "benches"]),
+    (4, &["serve", "sim", "benches", "offline"]),
     (5, &["hub"]),
 ];
 
@@ -42,9 +42,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("redis", &["storage"]),
     ("reqwest", &["connectors", "fixtures", "hub"]),
     ("rlibphonenumber", &["resolver"]),
-    ("serde", &["benches", "connectors", "fixtures", "hub", "resolver"]),
-    ("serde_json", &["benches", "connectors", "fixtures", "hub"]),
-    ("strsim", &["resolver"]),
+    ("serde", &["benches", "connectors", "fixtures", "hub", "offline", "resolver"]),
+    ("serde_json", &["benches", "connectors", "fixtures", "hub", "offline"]),
+    ("strsim", &["offline", "resolver"]),
     ("tokio", &["connectors", "fixtures", "hub", "serve", "storage"]),
     ("tonic", &["connectors", "fixtures", "hub", "proto", "serve"]),
     ("uuid", &["connectors", "fixtures", "hub", "serve"]),

@@ -4,9 +4,11 @@
 mod echo;
 mod ingest;
 mod read;
+mod resolve;
 
 pub use ingest::{IngestOptions, ingest};
 pub use read::{ReadOptions, read};
+pub use resolve::{Peer, ResolveOptions, resolve};
 
 use std::time::Duration;
 

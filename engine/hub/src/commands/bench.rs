@@ -8,7 +8,7 @@ use benches::stream::Workload;
 use clap::{Args, Subcommand};
 
 use super::{Failure, PROBLEMS_FOUND, runtime};
-use crate::bench::{IngestOptions, ReadOptions, ingest, read};
+use crate::bench::{IngestOptions, Peer, ReadOptions, ResolveOptions, ingest, read, resolve};
 
 /// Measures the hot paths. Build with `--release`.
 #[derive(Debug, Args)]
@@ -23,6 +23,8 @@ enum Bench {
     Ingest(IngestArgs),
     /// Reads of customer states over echoes of the same size.
     Read(ReadArgs),
+    /// Entity resolution on tables with known truth, against its goals.
+    Resolve(ResolveArgs),
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +71,22 @@ struct ReadArgs {
     rounds: usize,
 }
 
+#[derive(Debug, Args)]
+struct ResolveArgs {
+    /// Tables to use [default: all that are there].
+    #[arg(value_name = "TABLE")]
+    tables: Vec<String>,
+    /// Folder with the tables.
+    #[arg(long, value_name = "DIR", env = "OPSHUB_ER_DATA")]
+    folder: PathBuf,
+    /// Call of a peer to measure beside, such as `python benches/peers/splink_side.py`.
+    #[arg(long, value_name = "COMMAND", default_value = "")]
+    peer: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Length of a round of reads or echoes.
 const ROUND: Duration = Duration::from_millis(500);
 
@@ -83,6 +101,11 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
             let workload = args.workload.or(&Workload::smoke());
             let options = ReadOptions { workload, rounds: args.rounds.max(1), round: ROUND };
             print(&runtime()?.block_on(read(&options))?, args.workload.json)
+        }
+        Bench::Resolve(args) => {
+            let (folder, tables) = (args.folder.clone(), args.tables.clone());
+            let options = ResolveOptions { folder, tables, peer: Peer::of(&args.peer) };
+            print(&resolve(&options)?, args.json)
         }
     }
 }

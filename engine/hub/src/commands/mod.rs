@@ -6,6 +6,7 @@ mod demo;
 mod digest;
 mod mapping;
 mod quarantine;
+mod resolve;
 pub mod scenario;
 mod serve;
 mod simulate;
@@ -40,6 +41,9 @@ pub enum Command {
     /// Play stories and check what the hub makes of them.
     #[command(subcommand)]
     Scenario(scenario::ScenarioCommand),
+    /// Find out which rows of your own tables are one person or one organisation.
+    #[command(subcommand)]
+    Resolve(resolve::ResolveCommand),
     /// Print the canonical digest of everything derived from a store.
     Digest(digest::DigestArgs),
     /// Try a mapping file on payloads before a hub reads by it.
@@ -102,6 +106,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Sources(args) => sources::run(&args),
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Scenario(command) => scenario::run(&command),
+        Command::Resolve(command) => resolve::run(&command),
         Command::Digest(args) => digest::run(&args),
         Command::Mapping(command) => mapping::run(&command),
         Command::Simulate(args) => simulate::run(&args),

@@ -1,83 +1,70 @@
-//! Postal addresses: the same house, nearly the same writing of it, only the same place, or another.
+//! Street and house number together: a street alone is shared by many.
 
-use super::{Comparison, Subject};
-use crate::feature::{Feature, Level};
-use crate::similarity::jaro_winkler;
-use crate::standard::Address;
+use super::{Comparison, Subject, bits, is_generic, words};
+use crate::feature::{Feature, Level, Levels};
+use crate::kernel::{edits_up_to_two, jaro_winkler_from, within_one_edit};
+use crate::standard::Part;
 
-pub(super) const COMPARISON: Comparison = Comparison { feature: Feature::Address, compare };
+pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Street]), compare };
 
-/// Streets at least this alike are one street.
-const STREET_SIMILARITY_MIN: f64 = 0.90;
+/// Streets at least this alike are one street mistyped.
+const STREET_SIMILARITY_MIN: f64 = 0.93;
 
-fn compare(left: &Subject, right: &Subject) -> Level {
-    let level = level(&left.standard.address, &right.standard.address);
-    let is_generic = left.generic.contains(Feature::Address) || right.generic.contains(Feature::Address);
-    if is_generic && level.agrees() { Level::Generic } else { level }
+/// Streets shorter than this are other ones after two errors.
+const TWO_ERRORS_LENGTH_MIN: usize = 8;
+
+fn compare(left: &Subject, right: &Subject, levels: &mut Levels) {
+    let level = of_streets(left, right);
+    let is_generic = is_generic(left, right, Feature::Address) && level.agrees();
+    levels.set(Feature::Address, if is_generic { Level::Generic } else { level });
 }
 
-fn level(a: &Address, b: &Address) -> Level {
-    let place = same_place(a, b);
-    if place == Some(false) {
+fn of_streets(left: &Subject, right: &Subject) -> Level {
+    let (a, b) = (left.standard.part(Part::Street), right.standard.part(Part::Street));
+    let (x, y) = (left.standard.part(Part::House), right.standard.part(Part::House));
+    let is_equal = a == b;
+    if !is_equal && !is_one_street(a, b) {
         return Level::Different;
     }
-    let street = both(&a.street, &b.street).map(|(x, y)| x == y || jaro_winkler(x, y) >= STREET_SIMILARITY_MIN);
-    let house = both(&a.house, &b.house).map(|(x, y)| x == y);
-    match (place, street, house) {
-        (None, None, _) => Level::Silent,
-        (_, Some(false), _) | (_, Some(true), Some(false)) => Level::Different,
-        (Some(_), None, _) => Level::Partial,
-        // A street without its town is found in many towns.
-        (None, Some(true), _) => Level::Partial,
-        (Some(_), Some(true), Some(true)) if a.street == b.street => Level::Exact,
-        (Some(_), Some(true), Some(true) | None) => Level::Close,
+    if x.is_empty() || y.is_empty() {
+        let both = x.is_empty() && y.is_empty();
+        return if both && is_equal { Level::Close } else { Level::Near };
     }
+    if x == y {
+        return if is_equal { Level::Exact } else { Level::Close };
+    }
+    // `12` and `12a`, `21` and `12`: a part of the building, or a typing error.
+    if is_equal && within_one_edit(x, y) { Level::Near } else { Level::Partial }
 }
 
-/// Whether town or postal code agree; none if neither is known on both sides. One of the two may
-/// be mistyped.
-fn same_place(a: &Address, b: &Address) -> Option<bool> {
-    let postal = both(&a.postal_code, &b.postal_code).map(|(x, y)| x == y);
-    let city = both(&a.city, &b.city).map(|(x, y)| x == y);
-    match (postal, city) {
-        (None, None) => None,
-        (Some(one), None) | (None, Some(one)) => Some(one),
-        (Some(one), Some(other)) => Some(one || other),
+fn is_one_street(a: &[u8], b: &[u8]) -> bool {
+    let length = a.len().min(b.len());
+    let edits = edits_up_to_two(a, b);
+    if edits <= 1 && length >= 4 || edits == 2 && length >= TWO_ERRORS_LENGTH_MIN {
+        return true;
     }
-}
-
-fn both<'a>(a: &'a str, b: &'a str) -> Option<(&'a str, &'a str)> {
-    (!a.is_empty() && !b.is_empty()).then_some((a, b))
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    let is_within = words(short).count() > 1 && words(short).all(|word| words(long).any(|other| other == word));
+    is_within || jaro_winkler_from(a, b, STREET_SIMILARITY_MIN).is_some()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use compact_str::CompactString;
-
-    fn check(left: [&str; 4], right: [&str; 4], expected: Level) {
-        let read = |[street, house, city, postal_code]: [&str; 4]| Address {
-            street: CompactString::from(street),
-            house: CompactString::from(house),
-            city: CompactString::from(city),
-            postal_code: CompactString::from(postal_code),
-        };
-        assert_eq!(level(&read(left), &read(right)), expected, "{left:?} {right:?}");
-        assert_eq!(level(&read(right), &read(left)), expected, "{right:?} {left:?}");
-    }
+    use crate::compare::testing::check;
+    use crate::kind::Kind;
 
     #[test]
-    fn addresses_agree_by_degrees() {
-        let full = ["mill lane", "12", "leeds", "LS1"];
-        check(full, full, Level::Exact);
-        check(full, ["mil lane", "12", "leeds", "LS1"], Level::Close);
-        check(full, ["mill lane", "", "leeds", "LS1"], Level::Close);
-        check(full, ["mill lane", "12", "leeds", "LS9"], Level::Exact);
-        check(full, ["", "", "leeds", ""], Level::Partial);
-        check(full, ["mill lane", "12", "", ""], Level::Partial);
-        check(full, ["mill lane", "13", "leeds", "LS1"], Level::Different);
-        check(full, ["abbey road", "12", "leeds", "LS1"], Level::Different);
-        check(full, ["mill lane", "12", "york", "YO1"], Level::Different);
-        check(full, ["", "", "", ""], Level::Silent);
+    fn streets() {
+        let streets = |a, b, level| check(&[(Kind::Street, a)], &[(Kind::Street, b)], Feature::Address, level);
+        streets("12 Mill Lane", "Mill Ln 12", Level::Exact);
+        streets("12 Mill Lane", "12 Mil Lane", Level::Close);
+        streets("Mill Lane", "Mill Lane", Level::Close);
+        streets("12 Mill Lane", "12a Mill Lane", Level::Near);
+        streets("12 Mill Lane", "Mill Lane", Level::Near);
+        streets("12 Mill Lane", "95 Mill Lane", Level::Partial);
+        streets("12 Mill Lane", "12 Abbey Road", Level::Different);
+        streets("445 Overpass Rd San Ramon", "445 Overpass Road", Level::Close);
+        streets("12 Mill Lane", "", Level::Silent);
     }
 }

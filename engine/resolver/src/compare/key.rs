@@ -1,14 +1,18 @@
 //! Cross-reference keys: agree if both records carry one key, conflict if both name a record of one
 //! scheme and never the same one. Conflicting keys are a veto.
 
-use super::{Comparison, Subject};
-use crate::feature::{Feature, Level};
+use super::{Comparison, Subject, bits};
+use crate::feature::{Feature, Level, Levels};
+use crate::standard::Part;
 
-pub(super) const COMPARISON: Comparison = Comparison { feature: Feature::Key, compare };
+pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Keys]), compare };
 
-fn compare(left: &Subject, right: &Subject) -> Level {
-    let in_right = |key| right.telling_keys().any(|other| other == key);
-    if left.telling_keys().any(in_right) {
+fn compare(left: &Subject, right: &Subject, levels: &mut Levels) {
+    levels.set(Feature::Key, level(left, right));
+}
+
+fn level(left: &Subject, right: &Subject) -> Level {
+    if left.telling_keys().any(|key| right.telling_keys().any(|other| other == key)) {
         return Level::Exact;
     }
     if conflicts(left, right) {
@@ -18,7 +22,8 @@ fn compare(left: &Subject, right: &Subject) -> Level {
 }
 
 fn share_generic(left: &Subject, right: &Subject) -> bool {
-    left.standard.keys.iter().any(|key| right.standard.keys.contains(key))
+    (left.generic_keys | right.generic_keys) != 0
+        && left.standard.values(Part::Keys).any(|key| right.standard.values(Part::Keys).any(|other| other == key))
 }
 
 /// Whether the records cannot be one customer by their keys. Two records of one system have ids of

@@ -1,109 +1,284 @@
-//! The standard form of a record: computed once per record version, so that comparing two records
-//! only ever compares folded text and allocates nothing.
+//! The standard form of a record: computed once per record version and packed into one piece of
+//! memory, so that comparing two records reads two places and allocates nothing.
 
 mod address;
+mod build;
 mod contact;
+mod date;
 mod identifier;
-mod name;
+mod lexicon;
+mod organisation;
+mod part;
+mod person;
 mod text;
 
 use compact_str::CompactString;
-use ontology::party::own_scheme;
 use ontology::status::PartyType;
-use ontology::{EntityKind, PartyRecord};
-use smallvec::SmallVec;
 
-use crate::feature::{Feature, FeatureSet};
-use crate::model::Model;
+use crate::feature::{Feature, FeatureSet, TERM_FEATURES};
 
-pub(crate) use address::Address;
 pub(crate) use identifier::without_country;
-pub(crate) use name::Name;
+pub(crate) use lexicon::lexicon;
+pub(crate) use part::{CATEGORIES, DATES, IDS, LISTS, Part, TEXTS};
 
-/// A record ready for comparing. Empty text means that the record has no (usable) value.
+/// Between the values of a part that has several.
+pub(crate) const BETWEEN: u8 = b'\n';
+
+/// A part longer than this is cut: nobody is told apart by what follows.
+const PART_BYTES_MAX: usize = 1000;
+
+/// A record ready for comparing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Standard {
-    /// Whether it is a Webex caller profile, to which rules of its own apply.
-    pub(crate) is_caller: bool,
-    /// Scheme in which the record has an id of its own.
-    pub(crate) own_scheme: &'static str,
-    pub(crate) party_type: Option<PartyType>,
-    pub(crate) name: Name,
-    /// Upper-case letters and digits.
-    pub(crate) tax_id: CompactString,
-    /// Digits.
-    pub(crate) duns: CompactString,
-    /// Lower case.
-    pub(crate) email: CompactString,
-    /// E.164.
-    pub(crate) phone: CompactString,
-    /// Eight digits, year first.
-    pub(crate) birth_date: CompactString,
-    pub(crate) address: Address,
-    /// Host name without `www.`; from the mail address if the record names none.
-    pub(crate) web_domain: CompactString,
-    /// Scheme and value, sorted.
-    pub(crate) keys: SmallVec<[(&'static str, CompactString); 3]>,
+    /// Bit per part that the record has.
+    present: u64,
+    /// For each part present where it ends (two bytes), then the bytes of all parts.
+    packed: Box<[u8]>,
+    /// How much rarer than usual each value with term frequencies is, in quarters of a bit.
+    pub(crate) rarities: [i8; TERM_FEATURES.len()],
     /// Features that may not support an automatic link.
     pub(crate) blocked: FeatureSet,
+    /// Whether it is a Webex caller profile, to which rules of its own apply.
+    pub(crate) is_caller: bool,
+    /// Whether different tax ids and keys forbid a link: in tables they may be typing errors.
+    pub(crate) vetoes: bool,
+    /// Which table the record comes from; the place of its system for the hub's records.
+    pub(crate) source: u8,
+    pub(crate) party_type: Option<PartyType>,
+    /// Scheme in which the record has an id of its own.
+    pub(crate) own_scheme: &'static str,
 }
 
 impl Standard {
-    pub(crate) fn of(record: &PartyRecord, model: &Model) -> Self {
-        let mut blocked = FeatureSet::default();
-        for feature in record.blocked.iter().filter_map(|field| Feature::of_field(*field)) {
-            blocked.insert(feature);
+    /// A part's bytes, all its values; empty if the record has none.
+    pub(crate) fn part(&self, part: Part) -> &[u8] {
+        let bit = 1u64 << part as u64;
+        if self.present & bit == 0 {
+            return &[];
         }
-        let email = contact::email(&record.email);
-        let mut web_domain = contact::domain(&record.web_domain);
-        if web_domain.is_empty() {
-            web_domain = contact::domain_of_email(&email, &model.free_mail);
-            if !web_domain.is_empty() && blocked.contains(Feature::Email) {
-                blocked.insert(Feature::WebDomain);
-            }
-        }
-        let name = Name::of(record);
-        let party_type = record.party_type.or_else(|| name.is_of_person().then_some(PartyType::Person));
-        let mut keys: SmallVec<[(&'static str, CompactString); 3]> = record
-            .xrefs
-            .iter()
-            .map(|(scheme, value)| (*scheme, identifier::key(value)))
-            .filter(|(_, value)| !value.is_empty())
-            .collect();
-        keys.sort_unstable();
-        keys.dedup();
-        Standard {
-            is_caller: record.key.kind == EntityKind::CallerProfile,
-            own_scheme: own_scheme(&record.key),
-            party_type,
-            name,
-            tax_id: identifier::tax_id(&record.tax_id),
-            duns: identifier::duns(&record.duns),
-            email,
-            phone: contact::phone(&record.phone, &record.country),
-            birth_date: identifier::birth_date(&record.birth_date),
-            address: Address::of(record),
-            web_domain,
-            keys,
-            blocked,
-        }
+        let place = (self.present & (bit - 1)).count_ones() as usize;
+        let header = self.present.count_ones() as usize * 2;
+        let end_at =
+            |place: usize| usize::from(u16::from_le_bytes([self.packed[place * 2], self.packed[place * 2 + 1]]));
+        let start = if place == 0 { 0 } else { end_at(place - 1) };
+        &self.packed[header + start..header + end_at(place)]
+    }
+
+    /// A part as text.
+    pub(crate) fn text(&self, part: Part) -> &str {
+        std::str::from_utf8(self.part(part)).expect("parts are packed from text")
+    }
+
+    /// Whether the record has a part.
+    pub(crate) fn has(&self, part: Part) -> bool {
+        self.present & (1 << part as u64) != 0
+    }
+
+    /// Parts that either record has and both have, as bits: what a comparison need not look at.
+    pub(crate) fn common(&self, other: &Standard) -> u64 {
+        self.present & other.present
+    }
+
+    /// The values of a part.
+    pub(crate) fn values(&self, part: Part) -> impl Iterator<Item = &str> {
+        self.text(part).split(char::from(BETWEEN)).filter(|value| !value.is_empty())
+    }
+
+    /// The values of a part as bytes.
+    pub(crate) fn value_bytes(&self, part: Part) -> impl Iterator<Item = &[u8]> {
+        self.part(part).split(|byte| *byte == BETWEEN).filter(|value| !value.is_empty())
+    }
+
+    /// Whether the record names a person.
+    pub(crate) fn is_of_person(&self) -> bool {
+        self.has(Part::Family) || self.has(Part::Given)
     }
 
     /// The value of a feature as an explanation shows it.
     pub(crate) fn shown(&self, feature: Feature) -> CompactString {
+        let values = |part: Part| -> CompactString {
+            CompactString::from(self.text(part).replace(char::from(BETWEEN), " | ").as_str())
+        };
+        let together = |parts: &[Part]| -> CompactString {
+            let filled: Vec<&str> = parts.iter().map(|part| self.text(*part)).filter(|text| !text.is_empty()).collect();
+            CompactString::from(filled.join(" "))
+        };
         match feature {
-            Feature::Key => {
-                let keys: Vec<String> = self.keys.iter().map(|(scheme, value)| format!("{scheme}:{value}")).collect();
-                CompactString::from(keys.join(" "))
-            }
-            Feature::TaxId => self.tax_id.clone(),
-            Feature::Duns => self.duns.clone(),
-            Feature::Email => self.email.clone(),
-            Feature::Name => self.name.shown(),
-            Feature::BirthDate => self.birth_date.clone(),
-            Feature::Phone => self.phone.clone(),
-            Feature::Address => self.address.shown(),
-            Feature::WebDomain => self.web_domain.clone(),
+            Feature::Key => CompactString::from(self.text(Part::Keys).replace(char::from(BETWEEN), " ").as_str()),
+            Feature::TaxId => values(Part::TaxId),
+            Feature::Duns => values(Part::Duns),
+            Feature::Email => values(Part::Email),
+            Feature::Name => values(Part::Words),
+            Feature::GivenName => values(Part::Given),
+            Feature::FamilyName => values(Part::Family),
+            Feature::BirthDate => values(Part::BirthDate),
+            Feature::Phone => values(Part::Phone),
+            Feature::Address => together(&[Part::Street, Part::House]),
+            Feature::Place => together(&[Part::PostalCode, Part::City, Part::Region]),
+            Feature::WebDomain => values(Part::Domain),
+            Feature::Id1 => values(Part::Id1),
+            Feature::Id2 => values(Part::Id2),
+            Feature::Id3 => values(Part::Id3),
+            Feature::Id4 => values(Part::Id4),
+            Feature::Id5 => values(Part::Id5),
+            Feature::Id6 => values(Part::Id6),
+            Feature::Date1 => values(Part::Date1),
+            Feature::Date2 => values(Part::Date2),
+            Feature::Category1 => values(Part::Category1),
+            Feature::Category2 => values(Part::Category2),
+            Feature::Category3 => values(Part::Category3),
+            Feature::Category4 => values(Part::Category4),
+            Feature::Category5 => values(Part::Category5),
+            Feature::Category6 => values(Part::Category6),
+            Feature::Text1 => values(Part::Text1),
+            Feature::Text2 => values(Part::Text2),
+            Feature::Text3 => values(Part::Text3),
+            Feature::List1 => values(Part::List1),
+            Feature::List2 => values(Part::List2),
+            Feature::Geo => values(Part::Geo),
         }
+    }
+
+    /// The value by which a term table is asked; none for features without one.
+    pub(crate) fn term(&self, feature: Feature) -> Option<&str> {
+        let part = match feature {
+            Feature::Name => Part::Words,
+            Feature::GivenName => return self.text(Part::Given).split(' ').next().filter(|word| !word.is_empty()),
+            Feature::FamilyName => Part::Family,
+            Feature::Place => Part::PostalCode,
+            Feature::Category1 => Part::Category1,
+            Feature::Category2 => Part::Category2,
+            Feature::Category3 => Part::Category3,
+            Feature::Category4 => Part::Category4,
+            Feature::Category5 => Part::Category5,
+            Feature::Category6 => Part::Category6,
+            Feature::Key
+            | Feature::TaxId
+            | Feature::Duns
+            | Feature::Email
+            | Feature::BirthDate
+            | Feature::Phone
+            | Feature::Address
+            | Feature::WebDomain
+            | Feature::Id1
+            | Feature::Id2
+            | Feature::Id3
+            | Feature::Id4
+            | Feature::Id5
+            | Feature::Id6
+            | Feature::Date1
+            | Feature::Date2
+            | Feature::Text1
+            | Feature::Text2
+            | Feature::Text3
+            | Feature::List1
+            | Feature::List2
+            | Feature::Geo => return None,
+        };
+        self.values(part).next()
+    }
+}
+
+/// Parts while they are gathered.
+#[derive(Debug, Default)]
+struct Parts(Vec<(Part, CompactString)>);
+
+impl Parts {
+    /// Adds a value; parts may have several, equal ones count once.
+    fn add(&mut self, part: Part, value: CompactString) {
+        if !value.is_empty() {
+            self.0.push((part, value));
+        }
+    }
+
+    fn has(&self, part: Part) -> bool {
+        self.0.iter().any(|(known, _)| *known == part)
+    }
+
+    fn pack(mut self) -> (u64, Box<[u8]>) {
+        self.0.sort_unstable();
+        self.0.dedup();
+        let mut present = 0u64;
+        for (part, _) in &self.0 {
+            present |= 1 << *part as u64;
+        }
+        let header = present.count_ones() as usize * 2;
+        let length: usize = self.0.iter().map(|(_, value)| value.len() + 1).sum();
+        let mut packed = vec![0u8; header];
+        packed.reserve_exact(length);
+        let mut rest = self.0.as_slice();
+        let mut place = 0;
+        while let Some((part, _)) = rest.first() {
+            let count = rest.iter().take_while(|(known, _)| known == part).count();
+            let start = packed.len();
+            for (at, (_, value)) in rest[..count].iter().enumerate() {
+                let room = PART_BYTES_MAX.saturating_sub(packed.len() - start);
+                if value.len() >= room {
+                    break;
+                }
+                if at > 0 {
+                    packed.push(BETWEEN);
+                }
+                packed.extend_from_slice(value.as_bytes());
+            }
+            let end = u16::try_from(packed.len() - header).expect("37 parts of 1,000 bytes fit in two bytes");
+            packed[place * 2..place * 2 + 2].copy_from_slice(&end.to_le_bytes());
+            place += 1;
+            rest = &rest[count..];
+        }
+        (present, packed.into_boxed_slice())
+    }
+}
+
+const _: () = assert!(Part::COUNT <= 64 && Part::COUNT * PART_BYTES_MAX < u16::MAX as usize);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn packed(values: &[(Part, &str)]) -> Standard {
+        let mut parts = Parts::default();
+        for (part, value) in values {
+            parts.add(*part, CompactString::from(*value));
+        }
+        let (present, packed) = parts.pack();
+        Standard {
+            present,
+            packed,
+            rarities: [0; TERM_FEATURES.len()],
+            blocked: FeatureSet::default(),
+            is_caller: false,
+            vetoes: true,
+            source: 0,
+            party_type: None,
+            own_scheme: "account",
+        }
+    }
+
+    #[test]
+    fn parts_come_back_as_they_were_packed() {
+        let standard = packed(&[
+            (Part::Geo, "1 2"),
+            (Part::Keys, "a:1"),
+            (Part::Email, "b@x"),
+            (Part::Email, "a@x"),
+            (Part::Email, "a@x"),
+        ]);
+        assert_eq!(standard.text(Part::Keys), "a:1");
+        assert_eq!(standard.values(Part::Email).collect::<Vec<_>>(), ["a@x", "b@x"]);
+        assert_eq!(standard.text(Part::Geo), "1 2");
+        assert!(!standard.has(Part::Phone) && standard.part(Part::Phone).is_empty());
+        assert!(packed(&[]).part(Part::Keys).is_empty());
+    }
+
+    #[test]
+    fn a_flood_of_values_is_cut_whole() {
+        let values: Vec<String> = (0..300).map(|at| format!("{at:04}@flood.example")).collect();
+        let standard = packed(&values.iter().map(|value| (Part::Email, value.as_str())).collect::<Vec<_>>());
+        assert!(standard.part(Part::Email).len() <= PART_BYTES_MAX);
+        assert_eq!(standard.values(Part::Email).last().unwrap().len(), "0000@flood.example".len());
+        let one = packed(&[(Part::Email, &"x".repeat(5000)), (Part::Geo, "1 2")]);
+        assert_eq!((one.text(Part::Email), one.text(Part::Geo)), ("", "1 2"));
     }
 }

@@ -78,7 +78,7 @@ pub fn resolved(records: &[PartyRecord]) -> Resolver {
 /// Everything that must not depend on order: customers and the review queue.
 #[allow(dead_code)]
 pub fn picture(resolver: &Resolver) -> (Vec<Cluster>, Vec<ReviewItem>) {
-    let mut clusters: Vec<Cluster> = resolver.clusters().cloned().collect();
+    let mut clusters: Vec<Cluster> = resolver.clusters().collect();
     clusters.sort_by(|x, y| x.members.cmp(&y.members));
     (clusters, resolver.review_items().collect())
 }

@@ -1,0 +1,116 @@
+//! `opshub bench resolve`: entity resolution on tables with known truth, against its goals.
+//!
+//! Tables lie in a folder of the user's, because their licences differ; the maps that say what their
+//! columns hold are this project's. A table that is not there is named and left out.
+
+mod order;
+mod peer;
+mod quality;
+mod stream;
+
+use std::path::{Path, PathBuf};
+
+use benches::report::{Figure, Report};
+use offline::{Error, Inputs, Tables};
+
+pub use peer::Peer;
+
+/// Tables and the maps of their columns.
+const TABLES: &[(&str, &str)] = &[
+    ("febrl3", include_str!("../../../../../benches/peers/maps/febrl3.toml")),
+    ("febrl4", include_str!("../../../../../benches/peers/maps/febrl4.toml")),
+    ("historical_50k", include_str!("../../../../../benches/peers/maps/historical_50k.toml")),
+    ("senzing_truth_set", include_str!("../../../../../benches/peers/maps/senzing_truth_set.toml")),
+    ("zingg_febrl20k", include_str!("../../../../../benches/peers/maps/zingg_febrl20k.toml")),
+    ("synth_100k", include_str!("../../../../../benches/peers/maps/synth.toml")),
+    ("synth_1m", include_str!("../../../../../benches/peers/maps/synth.toml")),
+];
+
+/// Column with the truth.
+const TRUTH: &str = "cluster";
+
+/// What to measure, and on what.
+#[derive(Debug, Clone)]
+pub struct ResolveOptions {
+    /// Folder with the tables.
+    pub folder: PathBuf,
+    /// Names of the tables to use; all that are there if empty.
+    pub tables: Vec<String>,
+    /// How the peer is called, to measure it in the same run.
+    pub peer: Option<Peer>,
+}
+
+/// One table on disk, with its map beside it.
+#[derive(Debug)]
+struct Subject {
+    name: &'static str,
+    inputs: Inputs,
+    /// Holds the map for as long as it is read.
+    _folder: tempfile::TempDir,
+}
+
+impl Subject {
+    fn open(&self, asked: Option<&str>) -> Result<Tables, Error> {
+        self.inputs.open(asked)
+    }
+
+    fn table(&self) -> &Path {
+        &self.inputs.files[0]
+    }
+}
+
+/// Measures everything for which there is a table.
+///
+/// # Errors
+/// A table cannot be read, or none is there.
+pub fn resolve(options: &ResolveOptions) -> anyhow::Result<Report> {
+    let mut results = Vec::new();
+    let subjects = subjects(options)?;
+    anyhow::ensure!(
+        !subjects.is_empty(),
+        "find tables in {}: none of {} is there; OPSHUB_ER_DATA names the folder",
+        options.folder.display(),
+        TABLES.iter().map(|(name, _)| format!("{name}.csv.gz")).collect::<Vec<_>>().join(", ")
+    );
+    for subject in &subjects {
+        eprintln!("{}", subject.name);
+        results.extend(figures(subject, options.peer.as_ref())?);
+    }
+    Ok(Report::new("resolve", results))
+}
+
+fn figures(subject: &Subject, peer: Option<&Peer>) -> anyhow::Result<Vec<Figure>> {
+    match subject.name {
+        "synth_1m" => stream::measure(subject, peer),
+        "synth_100k" => {
+            let mut figures = quality::measure(subject)?;
+            figures.extend(order::measure(subject)?);
+            Ok(figures)
+        }
+        _ => quality::measure(subject),
+    }
+}
+
+fn subjects(options: &ResolveOptions) -> anyhow::Result<Vec<Subject>> {
+    let mut found = Vec::new();
+    for (name, map) in TABLES {
+        if !options.tables.is_empty() && !options.tables.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        let places = ["csv.gz", "csv"].map(|ending| options.folder.join(format!("{name}.{ending}")));
+        let Some(table) = places.into_iter().find(|place| place.is_file()) else {
+            eprintln!("{name} is not in {}: left out", options.folder.display());
+            continue;
+        };
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("map.toml");
+        std::fs::write(&path, map)?;
+        found.push(Subject { name, inputs: Inputs { files: vec![table], maps: vec![path] }, _folder: folder });
+    }
+    Ok(found)
+}
+
+/// The name of a measure on a table.
+fn measure_of(subject: &Subject, measure: &str) -> String {
+    format!("{}.{measure}", subject.name)
+}

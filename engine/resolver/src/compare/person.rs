@@ -1,0 +1,194 @@
+//! Names of people, given and family name apart, because members of a household share one of them.
+
+use super::{Comparison, Subject, bits, words};
+use crate::feature::{Feature, Level, Levels};
+use crate::kernel::{edits_up_to_two, jaro_winkler_from};
+use crate::standard::{BETWEEN, Part, lexicon};
+
+pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Given, Part::Family]), compare };
+
+/// Similarities from which words are alike, and from which they are not clearly different.
+const ALIKE_MIN: f64 = 0.9;
+const SOMEWHAT_ALIKE_MIN: f64 = 0.8;
+
+/// Words shorter than this are other ones after one error, and after two.
+const ONE_ERROR_LENGTH_MIN: usize = 3;
+const TWO_ERRORS_LENGTH_MIN: usize = 6;
+
+/// Letters that a name has in common with its longer form at least: `berg` and `vandenberg`.
+const ENDING_LENGTH_MIN: usize = 4;
+
+fn compare(left: &Subject, right: &Subject, levels: &mut Levels) {
+    let names = |subject: &'_ Subject| -> (usize, usize) {
+        (subject.standard.part(Part::Given).len(), subject.standard.part(Part::Family).len())
+    };
+    let (a, b) = (left, right);
+    let (given_a, family_a) = (a.standard.part(Part::Given), a.standard.part(Part::Family));
+    let (given_b, family_b) = (b.standard.part(Part::Given), b.standard.part(Part::Family));
+    let mut given = of_given(given_a, given_b);
+    let mut family = of_family(family_a, family_b);
+    if !(given.agrees() && family.agrees()) && names(a).0.min(names(b).0) > 0 {
+        // Entered the wrong way round; word for word, or with an error.
+        let crossed = (of_family(given_a, family_b), of_family(family_a, given_b));
+        let is_bag = family != Level::Exact && same_bag((given_a, family_a), (given_b, family_b));
+        if is_bag || crossed == (Level::Exact, Level::Exact) {
+            (given, family) = (Level::Variant, Level::Variant);
+        } else if crossed.0.agrees() && crossed.1.agrees() {
+            (given, family) = (Level::Close, Level::Close);
+        }
+    }
+    if !given.agrees() && (family_a.is_empty() || family_b.is_empty()) {
+        // One name alone may be either: `Leach` against `Carl Leach`.
+        let other = if family_a.is_empty() { of_family(given_a, family_b) } else { of_family(given_b, family_a) };
+        if other.agrees() {
+            (given, family) = (Level::Silent, Level::Variant);
+        }
+    }
+    levels.set(Feature::GivenName, given);
+    levels.set(Feature::FamilyName, family);
+}
+
+/// Agreement of given names, mostly by their first one: middle names come and go.
+fn of_given(a: &[u8], b: &[u8]) -> Level {
+    if a.is_empty() || b.is_empty() {
+        return Level::Silent;
+    }
+    let (x, y) = (first(a), first(b));
+    if x == y {
+        return if x.len() == 1 && (a.len() > 1 || b.len() > 1) && a != b { Level::Initial } else { Level::Exact };
+    }
+    if x.len() == 1 || y.len() == 1 {
+        return if x[0] == y[0] { Level::Initial } else { Level::Different };
+    }
+    if lexicon().are_one_name(x, y) || same_letters_parted_otherwise(a, b) {
+        return Level::Variant;
+    }
+    let level = of_words(x, y);
+    let shares_a_later_one = words(a).any(|one| one.len() > 1 && words(b).any(|other| other == one));
+    if shares_a_later_one { level.min(Level::Partial) } else { level }
+}
+
+/// Agreement of family names.
+fn of_family(a: &[u8], b: &[u8]) -> Level {
+    if a.is_empty() || b.is_empty() {
+        return Level::Silent;
+    }
+    if a == b {
+        return Level::Exact;
+    }
+    if a.len() == 1 || b.len() == 1 {
+        return if a[0] == b[0] { Level::Initial } else { Level::Different };
+    }
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    let is_part = words(short).any(|one| one.len() > 1 && words(long).any(|other| other == one));
+    let is_ending = short.len() >= ENDING_LENGTH_MIN && long.ends_with(short);
+    if is_part || is_ending || same_letters_parted_otherwise(a, b) || same_without_umlauts(a, b) {
+        return Level::Variant;
+    }
+    of_words(a, b)
+}
+
+fn of_words(a: &[u8], b: &[u8]) -> Level {
+    let length = a.len().min(b.len());
+    match edits_up_to_two(a, b) {
+        0 => Level::Exact,
+        1 if length >= ONE_ERROR_LENGTH_MIN => Level::Close,
+        2 if length >= TWO_ERRORS_LENGTH_MIN => Level::Near,
+        _ => match jaro_winkler_from(a, b, SOMEWHAT_ALIKE_MIN) {
+            Some(similarity) if similarity >= ALIKE_MIN => Level::Near,
+            Some(_) => Level::Partial,
+            None => Level::Different,
+        },
+    }
+}
+
+fn first(names: &[u8]) -> &[u8] {
+    words(names).next().unwrap_or_default()
+}
+
+/// `mary ann` and `maryann`.
+fn same_letters_parted_otherwise(a: &[u8], b: &[u8]) -> bool {
+    let letters = |value: &'_ [u8]| value.iter().filter(|byte| **byte != b' ').count();
+    let is_parted = a.contains(&b' ') || b.contains(&b' ');
+    is_parted
+        && letters(a) == letters(b)
+        && a.iter().filter(|byte| **byte != b' ').eq(b.iter().filter(|byte| **byte != b' '))
+}
+
+/// `mueller` and `muller`: an umlaut written out and one that lost its dots.
+fn same_without_umlauts(a: &[u8], b: &[u8]) -> bool {
+    a.len() != b.len() && plain(a).eq(plain(b))
+}
+
+/// Letters without an e that follows a, o or u.
+fn plain(name: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let mut before = 0u8;
+    name.iter().copied().filter(move |letter| {
+        let is_umlaut = *letter == b'e' && matches!(before, b'a' | b'o' | b'u');
+        before = *letter;
+        !is_umlaut
+    })
+}
+
+/// Whether two people have the same words in their names, at least two, in whatever place.
+fn same_bag(a: (&[u8], &[u8]), b: (&[u8], &[u8])) -> bool {
+    let all = |names: (&'_ [u8], &'_ [u8])| words(names.0).count() + words(names.1).count();
+    let count = all(a);
+    let within = |word: &[u8], names: (&[u8], &[u8])| words(names.0).chain(words(names.1)).any(|other| other == word);
+    count > 2
+        && count == all(b)
+        && !a.0.contains(&BETWEEN)
+        && words(a.0).chain(words(a.1)).all(|word| within(word, b))
+        && words(b.0).chain(words(b.1)).all(|word| within(word, a))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::testing::check;
+    use crate::kind::Kind;
+
+    fn people(left: (&str, &str), right: (&str, &str), given: Level, family: Level) {
+        let of = |(given, family): (&'static str, &'static str)| [(Kind::GivenName, given), (Kind::FamilyName, family)];
+        // Leaked for the helper's sake: a few bytes in a test.
+        let fixed = |(given, family): (&str, &str)| -> (&'static str, &'static str) {
+            (given.to_owned().leak(), family.to_owned().leak())
+        };
+        check(&of(fixed(left)), &of(fixed(right)), Feature::GivenName, given);
+        check(&of(fixed(left)), &of(fixed(right)), Feature::FamilyName, family);
+    }
+
+    use Level::{Close, Different, Exact, Initial, Near, Partial, Silent, Variant};
+
+    #[test]
+    fn given_names() {
+        people(("Anna", "Bauer"), ("anna maria", "Bauer"), Exact, Exact);
+        people(("Robert", "Bauer"), ("Bob", "Bauer"), Variant, Exact);
+        people(("Mary Ann", "Bauer"), ("Maryann", "Bauer"), Variant, Exact);
+        people(("Hannah", "Bauer"), ("Hannha", "Bauer"), Close, Exact);
+        people(("Anna Maria", "Bauer"), ("Tessa Maria", "Bauer"), Partial, Exact);
+        people(("A", "Bauer"), ("Anna", "Bauer"), Initial, Exact);
+        people(("B", "Bauer"), ("Anna", "Bauer"), Different, Exact);
+        people(("Anna", "Bauer"), ("Tobias", "Bauer"), Different, Exact);
+        people(("", "Bauer"), ("Anna", "Bauer"), Silent, Exact);
+    }
+
+    #[test]
+    fn family_names() {
+        people(("Ana", "García López"), ("Ana", "Garcia"), Exact, Variant);
+        people(("Jan", "van den Berg"), ("Jan", "Berg"), Exact, Variant);
+        people(("Uwe", "Müller"), ("Uwe", "Mueller"), Exact, Variant);
+        people(("Uwe", "Kessler"), ("Uwe", "Kesler"), Exact, Close);
+        people(("Uwe", "Richardson"), ("Uwe", "Richradsin"), Exact, Near);
+        people(("Uwe", "Kessler"), ("Uwe", "Bauer"), Exact, Different);
+    }
+
+    #[test]
+    fn names_in_each_others_place() {
+        people(("Bauer", "Anna"), ("Anna", "Bauer"), Variant, Variant);
+        people(("Bauer", "Ana"), ("Anna", "Bauer"), Close, Close);
+        people(("Kessler", ""), ("Uwe", "Kessler"), Silent, Variant);
+        people(("Uwe", ""), ("Uwe", "Kessler"), Exact, Silent);
+        people(("Thi An", "Nguyen"), ("Nguyen Thi", "An"), Variant, Variant);
+    }
+}

@@ -90,7 +90,7 @@ impl KafkaConfig {
                 ));
             }
         }
-        self.client().create::<StreamConsumer>().map(|_| ()).map_err(|error| {
+        self.client().create_native_config().map(|_| ()).map_err(|error| {
             format!("is not accepted by the Kafka client: {error}; TLS needs a hub built with the feature kafka-tls")
         })
     }
@@ -463,5 +463,7 @@ mod tests {
         assert_eq!(check("kafka.example:9092", &[], true), Ok(()));
         let unknown = check("localhost:1", &[("no.such.property", "1")], false).unwrap_err();
         assert!(unknown.contains("no.such.property"), "{unknown}");
+        let encrypted = check("kafka.example:9092", &[("security.protocol", "ssl")], false);
+        assert_eq!(encrypted.is_ok(), cfg!(feature = "kafka-tls"), "{encrypted:?}");
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use connectors::edge::Context;
 use connectors::edge::credentials::Secret;
+use connectors::oracle::check::{Paths, check};
 use connectors::oracle::list::{POSITION, list};
 use connectors::oracle::relist::Cause;
 use connectors::oracle::{OracleConfig, OracleListConfig, OrdsConfig, Relist};
@@ -264,4 +265,28 @@ async fn a_view_that_is_missing_keeps_no_other_table_waiting() {
     job.await.unwrap();
     assert!(status.get().last_error.contains("AR_OTHER"), "{}", status.get().last_error);
     assert!(stage.log.position(POSITION).is_none(), "nothing is proven");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_views_are_tried_out_one_by_one() {
+    let mut stage = stage().await;
+    stage.write("CN-1");
+    let clock: connectors::SharedClock = std::sync::Arc::new(|| ontology::Millis(1_500));
+    let tried = async |config: &OracleListConfig| {
+        let paths = Paths { list: Some(config), ..Paths::default() };
+        let trials = check(paths, &Connectors::shipped(), clock.clone()).await;
+        trials.into_iter().map(|trial| format!("{}: {:?}", trial.what, trial.result)).collect::<Vec<_>>()
+    };
+    let good = tried(&stage.config()).await;
+    assert!(good.iter().all(|trial| trial.contains("Ok(")), "{good:?}");
+    assert!(good.iter().any(|trial| trial.contains("becomes a fact")), "{good:?}");
+
+    let mut config = stage.config();
+    config.tables = vec!["NOWHERE".to_owned()];
+    assert!(tried(&config).await.last().unwrap().contains("no mapping reads it"));
+    config.ords.client_secret = Secret::new("wrong");
+    let refused = tried(&config).await;
+    assert!(refused.len() == 1 && refused[0].contains("does not accept the credential"), "{refused:?}");
+    let nothing = check(Paths::default(), &Connectors::shipped(), clock.clone()).await;
+    assert!(nothing[0].result.is_err());
 }

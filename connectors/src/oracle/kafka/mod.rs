@@ -8,6 +8,7 @@
 //! A heartbeat of the capture proves that nothing older is missing only once everything that stood in
 //! the topics when it was read is stored.
 
+mod look;
 mod places;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::look::look;
 use self::places::{Partition, Places, Start, mark};
 use super::change::table_of;
 use super::decode::{heartbeat, record_line};

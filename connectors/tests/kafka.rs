@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use connectors::oracle::Relist;
+use connectors::oracle::check::{Paths, check};
 use connectors::oracle::kafka::{KafkaConfig, POSITION, Topics, run};
 use connectors::{Connectors, Delivery, Framing};
 use fixtures::faults::{FaultSwitch, Faults, Rate};
@@ -213,4 +214,23 @@ async fn repeats_and_disorder_change_nothing_but_the_order() {
     assert_eq!(distinct(&stage.log), expected);
     stop.cancel();
     reader.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_topics_are_tried_out_and_nothing_is_moved() {
+    let stage = stage(9, FaultSwitch::default()).await;
+    stage.capture(0..40).await;
+    let clock: connectors::SharedClock = std::sync::Arc::new(|| Millis(0));
+    let config = stage.config();
+    let tried = async |config: &KafkaConfig| {
+        let paths = Paths { kafka: Some(config), ..Paths::default() };
+        check(paths, &Connectors::shipped(), clock.clone()).await
+    };
+    let good = tried(&config).await;
+    assert!(good.iter().all(|trial| trial.result.is_ok()), "{good:?}");
+    assert!(good.last().unwrap().result.as_ref().unwrap().contains("becomes a fact"), "{good:?}");
+    let named = KafkaConfig { topics: Topics::Named(vec!["nowhere".to_owned()]), ..config };
+    let bad: Vec<_> = tried(&named).await.into_iter().filter(|trial| trial.result.is_err()).collect();
+    assert_eq!(bad.iter().map(|trial| trial.what.as_str()).collect::<Vec<_>>(), ["topic nowhere", "heartbeats"]);
+    assert!(stage.log.facts().is_empty());
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use connectors::edge::Context;
 use connectors::edge::credentials::Secret;
+use connectors::oracle::check::{Paths, check};
 use connectors::oracle::queue::{QueueConfig, run};
 use connectors::oracle::{OrdsConfig, Relist};
 use connectors::{Connectors, Mapping};
@@ -59,7 +60,12 @@ impl Stage {
         let stop = CancellationToken::new();
         let base = context(System::Oracle, &self.log, &Story::default());
         let context = Context { connectors: Connectors::new(vec![mapping()]), ..base };
-        let config = QueueConfig {
+        let config = self.config();
+        (stop.clone(), tokio::spawn(run(context, config, Relist::none(), stop)))
+    }
+
+    fn config(&self) -> QueueConfig {
+        QueueConfig {
             ords: OrdsConfig {
                 base_url: format!("{}/ords/ar", self.server.http_url()),
                 client_id: CLIENT.0.to_owned(),
@@ -69,8 +75,7 @@ impl Stage {
             topics: TABLES.map(str::to_owned).to_vec(),
             partition: "queue".to_owned(),
             interval: Duration::from_millis(10),
-        };
-        (stop.clone(), tokio::spawn(run(context, config, Relist::none(), stop)))
+        }
     }
 
     fn happen(&self, range: std::ops::Range<usize>) {
@@ -140,4 +145,23 @@ async fn tokens_that_end_are_asked_for_anew() {
     assert_eq!(stage.emptied().await.len(), all);
     stop.cancel();
     reader.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queue_is_tried_out_and_keeps_its_messages() {
+    let stage = stage().await;
+    stage.happen(0..5);
+    let clock: connectors::SharedClock = std::sync::Arc::new(|| ontology::Millis(0));
+    let tried = async |config: &QueueConfig| {
+        let paths = Paths { queue: Some(config), ..Paths::default() };
+        check(paths, &Connectors::new(vec![mapping()]), clock.clone()).await
+    };
+    let good = tried(&stage.config()).await;
+    assert!(good.iter().all(|trial| trial.result.is_ok()), "{good:?}");
+    assert!(good.last().unwrap().result.as_ref().unwrap().contains("becomes a fact"), "{good:?}");
+    assert_eq!(stage.server.waiting(), 5);
+    let bad = tried(&QueueConfig { group: "others".to_owned(), ..stage.config() }).await;
+    assert!(bad[0].result.as_ref().unwrap_err().contains("ORA-24047"), "{bad:?}");
+    let bad = tried(&QueueConfig { topics: vec!["NOWHERE".to_owned()], ..stage.config() }).await;
+    assert!(bad[1].result.as_ref().unwrap_err().contains("ORA-24010"), "{bad:?}");
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -456,4 +456,34 @@ async fn a_full_log_makes_the_stream_wait() {
     log.proven(TOPIC, BEGIN + 1_000 * S).await;
     running.stop().await;
     assert_eq!(newest(&log).len(), 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_organisation_is_tried_out_before_it_is_relied_on() {
+    let (vendor, log) = (vendor(Organisation::default()).await, MemoryLog::default());
+    vendor.publish(&[case("C1", SalesforceKind::Create, BEGIN, "first")]);
+    let of_log = context(System::Salesforce, &log, &vendor.story);
+    let check = |config: SalesforceConfig| {
+        let (connectors, clock) = (of_log.connectors.clone(), of_log.clock.clone());
+        async move { connectors::salesforce::check::check(&config, &connectors, clock).await }
+    };
+    let trials = check(vendor.config()).await;
+    let bad: Vec<_> = trials.iter().filter(|trial| trial.result.is_err()).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+    let event = trials.last().unwrap().result.clone().unwrap();
+    assert!(event.starts_with("image of case with "), "{event}");
+    assert!(log.facts().is_empty(), "nothing is stored");
+
+    let mut stranger = vendor.config();
+    stranger.rest.client_id = "nobody".to_owned();
+    let trials = check(stranger).await;
+    assert_eq!(trials.len(), 1);
+    let wrong = trials[0].result.clone().unwrap_err();
+    assert!(wrong.ends_with("client identifier invalid"), "{wrong}");
+
+    let elsewhere = SalesforceConfig { topic: "/data/Nothing__chn".to_owned(), ..vendor.config() };
+    vendor.story.set(BEGIN + 600 * S);
+    let trials = check(elsewhere).await;
+    let bad: Vec<&str> = trials.iter().filter(|trial| trial.result.is_err()).map(|trial| trial.what.as_str()).collect();
+    assert_eq!(bad, ["clock", "topic", "event"]);
 }

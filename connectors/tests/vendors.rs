@@ -233,7 +233,8 @@ fn open_gaps(log: &MemoryLog) -> BTreeSet<(String, String)> {
     facts.iter().filter(|f| f.op == Op::Gap).map(key).filter(|gap| !read.contains(gap)).collect()
 }
 
-/// A row read by a list job says what the pushed row said that last changed it, and loses to it.
+/// A row read by a list job says what the pushed row said that last changed it. Oracle's loses to it;
+/// SAP's stands just above it, so that the same stands in the end whether the document came or not.
 fn lists_agree_with_pushes(log: &MemoryLog) {
     let mut said = BTreeMap::new();
     let mut compared = 0;
@@ -244,12 +245,29 @@ fn lists_agree_with_pushes(log: &MemoryLog) {
         if fact.read_at.is_none() {
             said.insert(key, (fact.version, fact.fields));
         } else if let Some((version, pushed)) = said.get(&key) {
-            assert!(fact.version < *version, "{key:?}: {version} {}", fact.version);
-            assert!(pushed.iter().eq(fact.fields.iter()), "{key:?}: {pushed:?} {:?}", fact.fields);
+            let is_above = fact.version > *version;
+            assert_eq!(is_above, fact.system == System::Sap, "{key:?}: {version} {}", fact.version);
+            let (pushed, listed) = (plain(pushed), plain(&fact.fields));
+            assert_eq!(pushed, listed, "{key:?}");
             compared += 1;
         }
     }
     assert!(compared > 100, "{compared}");
+}
+
+/// The fields as text; an amount is the same with and without zeros at its end, which a JSON number
+/// does not have.
+fn plain(fields: &ontology::Fields) -> Vec<String> {
+    let shown = fields.iter().map(|(field, value)| match value {
+        ValueRef::Decimal { mut mantissa, mut scale } => {
+            while scale > 0 && mantissa % 10 == 0 {
+                (mantissa, scale) = (mantissa / 10, scale - 1);
+            }
+            format!("{field:?} {mantissa}e-{scale}")
+        }
+        other => format!("{field:?} {other:?}"),
+    });
+    shown.collect()
 }
 
 /// No status outside the mappings, and no bad value but the planted estimates.

@@ -9,6 +9,7 @@ pub mod liveness;
 pub mod portions;
 pub mod retry;
 pub mod status;
+pub mod trial;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! Change envelopes from a JSON-lines file that another process appends to.
 //!
 //! The position is the number of bytes that are durable. A last line without its end is still being
-//! written and is left for the next look.
+//! written and is left for the next look. A file that is shorter than its position was replaced by
+//! another one, which is read from its beginning.
 
 use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,15 @@ pub async fn follow<S: Sink>(
     let mut offset = position.and_then(|p| p.try_into().ok()).map_or(0, u64::from_be_bytes);
     context.status.enter(ConnectorState::Running);
     loop {
-        let chunk = read_lines(&config.path, offset, config.is_followed).await?;
+        let chunk = match read_lines(&config.path, &mut offset, config.is_followed).await {
+            Ok(chunk) => chunk,
+            // A file that is being followed may be away for a moment, while it is replaced.
+            Err(error) if config.is_followed => {
+                context.status.failed(&FileError::Read(error).to_string(), context.clock.now());
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
         if let Some(lines) = chunk {
             offset += lines.len() as u64;
             let decoding = context.decode(System::Oracle, &name, &lines, Framing::Lines);
@@ -85,9 +94,12 @@ pub async fn follow<S: Sink>(
 }
 
 /// Whole lines from `offset` on; a line that fills the chunk is given as it is, to be rejected.
-async fn read_lines(path: &Path, offset: u64, is_followed: bool) -> Result<Option<Bytes>, std::io::Error> {
+async fn read_lines(path: &Path, offset: &mut u64, is_followed: bool) -> Result<Option<Bytes>, std::io::Error> {
     let mut file = tokio::fs::File::open(path).await?;
-    file.seek(SeekFrom::Start(offset)).await?;
+    if file.metadata().await?.len() < *offset {
+        *offset = 0;
+    }
+    file.seek(SeekFrom::Start(*offset)).await?;
     let mut chunk = Vec::new();
     file.take(CHUNK_BYTES as u64).read_to_end(&mut chunk).await?;
     let whole = chunk.iter().rposition(|b| *b == b'\n').map(|place| place + 1);

@@ -5,6 +5,7 @@
 //! brought. [`decode`] reads them all.
 
 mod change;
+pub mod check;
 pub mod decode;
 #[cfg(test)]
 mod decode_tests;

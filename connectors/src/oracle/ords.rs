@@ -78,6 +78,19 @@ impl Ords {
         result.map(|(_, body)| body)
     }
 
+    /// Asks as somebody who sets the source up: what is wrong comes in the vendor's words.
+    pub(super) async fn ask(&mut self, method: reqwest::Method, path: &str, body: &Value) -> Result<Bytes, String> {
+        let token = self.login().await.map_err(|error| error.to_string())?;
+        let request =
+            self.client.request(method.clone(), format!("{}/{path}", self.config.base_url)).bearer_auth(token);
+        let request = if method == reqwest::Method::POST { request.json(body) } else { request };
+        let said = |error: reqwest::Error| CallError::from(error).to_string();
+        let answer = request.send().await.map_err(said)?;
+        let status = answer.status();
+        let answer = answer.bytes().await.map_err(said)?;
+        if status.is_success() { Ok(answer) } else { Err(format!("status {}: {}", status.as_u16(), words(&answer))) }
+    }
+
     async fn login(&mut self) -> Result<String, CallError> {
         let request = self
             .client
@@ -90,4 +103,13 @@ impl Ords {
         tracing::debug!(system = System::Oracle.name(), "a new access token");
         Ok(token.access_token)
     }
+}
+
+/// What an answer says of an error, in whichever member it says so.
+fn words(answer: &[u8]) -> String {
+    const BYTES_MAX: usize = 300;
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    let named = ["message", "SQL ERROR MESSAGE", "error_description", "error", "title"];
+    let words = named.iter().find_map(|name| answer.get(name)?.as_str()).unwrap_or("no reason was given");
+    words.chars().take(BYTES_MAX).collect()
 }

@@ -25,7 +25,7 @@ use crate::edge::retry::Backoff;
 use crate::edge::status::ConnectorState;
 
 /// Where the queues are below the base address.
-const PATH: &str = "_/db-api/stable/database/txeventq";
+pub(super) const PATH: &str = "_/db-api/stable/database/txeventq";
 
 /// Bytes of messages that are decoded at a time.
 const BATCH_BYTES_MAX: usize = 512 << 10;
@@ -212,7 +212,7 @@ impl<S: Sink> Reader<S> {
 }
 
 /// The messages of an answer: a list, or an object that holds it.
-fn messages(answer: &[u8]) -> Result<Vec<&RawValue>, serde_json::Error> {
+pub(super) fn messages(answer: &[u8]) -> Result<Vec<&RawValue>, serde_json::Error> {
     if answer.trim_ascii_start().starts_with(b"[") {
         return serde_json::from_slice(answer);
     }

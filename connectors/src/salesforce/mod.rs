@@ -6,6 +6,7 @@ pub mod audit;
 pub mod auth;
 pub mod bitmap;
 mod change;
+pub mod check;
 pub mod decode;
 pub mod event;
 pub mod fetched;

@@ -121,6 +121,11 @@ struct Selected {
     missing: Vec<String>,
 }
 
+/// Columns that the mapping reads and the organisation does not show.
+pub(super) fn missing_columns(map: &ObjectMap, there: &BTreeSet<String>) -> Vec<String> {
+    select(map, there).missing
+}
+
 fn select(map: &ObjectMap, there: &BTreeSet<String>) -> Selected {
     let mut columns: Vec<String> =
         NEEDED.iter().filter(|name| there.contains(**name)).map(|name| (*name).to_owned()).collect();

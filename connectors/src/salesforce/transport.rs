@@ -104,7 +104,7 @@ pub struct Positions {
 
 /// Why one run of the subscription ended.
 #[derive(Debug, thiserror::Error)]
-enum StreamError {
+pub(super) enum StreamError {
     /// The log is closed: the connector ends.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -253,7 +253,7 @@ impl<S: Sink> Salesforce<S> {
     /// One life of the stream.
     async fn stream(&mut self, backoff: &mut Backoff) -> Result<(), StreamError> {
         let session = self.rest.session().await?;
-        let mut client = PubSubClient::new(self.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
+        let mut client = PubSubClient::new(open(&self.config).await?).max_decoding_message_size(ANSWER_BYTES_MAX);
         let (requests, outgoing) = mpsc::channel(4);
         let gone = |_| StreamError::Broken("the request stream ended".to_owned());
         requests.send(self.first_request()).await.map_err(gone)?;
@@ -297,23 +297,6 @@ impl<S: Sink> Salesforce<S> {
             num_requested: self.requested,
             auth_refresh: String::new(),
         }
-    }
-
-    async fn connect(&self) -> Result<Channel, StreamError> {
-        let broken = |e: tonic::transport::Error| StreamError::Broken(e.to_string());
-        let mut endpoint = Endpoint::from_shared(self.config.bus_url.clone())
-            .map_err(broken)?
-            .connect_timeout(Duration::from_secs(5))
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(Duration::from_secs(10));
-        if self.config.bus_url.starts_with("https:") {
-            let mut tls = ClientTlsConfig::new().with_native_roots();
-            if let Some(pem) = &self.config.ca_pem {
-                tls = tls.ca_certificate(Certificate::from_pem(pem));
-            }
-            endpoint = endpoint.tls_config(tls).map_err(broken)?;
-        }
-        endpoint.connect().await.map_err(broken)
     }
 
     /// The next answer. One that had to be waited for was sent now; one that lay ready was sent at
@@ -434,7 +417,25 @@ impl<S: Sink> Salesforce<S> {
     }
 }
 
-fn with_session<T>(mut request: Request<T>, session: &Session) -> Result<Request<T>, StreamError> {
+/// Connects to the event bus.
+pub(super) async fn open(config: &SalesforceConfig) -> Result<Channel, StreamError> {
+    let broken = |e: tonic::transport::Error| StreamError::Broken(e.to_string());
+    let mut endpoint = Endpoint::from_shared(config.bus_url.clone())
+        .map_err(broken)?
+        .connect_timeout(Duration::from_secs(5))
+        .http2_keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(10));
+    if config.bus_url.starts_with("https:") {
+        let mut tls = ClientTlsConfig::new().with_native_roots();
+        if let Some(pem) = &config.ca_pem {
+            tls = tls.ca_certificate(Certificate::from_pem(pem));
+        }
+        endpoint = endpoint.tls_config(tls).map_err(broken)?;
+    }
+    endpoint.connect().await.map_err(broken)
+}
+
+pub(super) fn with_session<T>(mut request: Request<T>, session: &Session) -> Result<Request<T>, StreamError> {
     let entries = [
         ("accesstoken", session.access_token.expose()),
         ("instanceurl", &session.instance_url),

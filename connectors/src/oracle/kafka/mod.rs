@@ -8,6 +8,7 @@
 //! A heartbeat of the capture proves that nothing older is missing only once everything that stood in
 //! the topics when it was read is stored.
 
+mod look;
 mod places;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::look::look;
 use self::places::{Partition, Places, Start, mark};
 use super::change::table_of;
 use super::decode::{heartbeat, record_line};
@@ -90,7 +92,7 @@ impl KafkaConfig {
                 ));
             }
         }
-        self.client().create::<StreamConsumer>().map(|_| ()).map_err(|error| {
+        self.client().create_native_config().map(|_| ()).map_err(|error| {
             format!("is not accepted by the Kafka client: {error}; TLS needs a hub built with the feature kafka-tls")
         })
     }
@@ -463,5 +465,7 @@ mod tests {
         assert_eq!(check("kafka.example:9092", &[], true), Ok(()));
         let unknown = check("localhost:1", &[("no.such.property", "1")], false).unwrap_err();
         assert!(unknown.contains("no.such.property"), "{unknown}");
+        let encrypted = check("kafka.example:9092", &[("security.protocol", "ssl")], false);
+        assert_eq!(encrypted.is_ok(), cfg!(feature = "kafka-tls"), "{encrypted:?}");
     }
 }

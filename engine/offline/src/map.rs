@@ -32,6 +32,7 @@ const ALIASES: &[(&str, Kind)] = &[
     ("name", Kind::FullName),
     ("company", Kind::Organisation),
     ("organization", Kind::Organisation),
+    ("record_type", Kind::PartyType),
     ("street_number", Kind::HouseNumber),
     ("postcode", Kind::PostalCode),
     ("zip", Kind::PostalCode),

@@ -6,12 +6,11 @@ use rayon::prelude::*;
 use crate::answer::{Cause, ClusterChange, LinkState};
 use crate::blocking::{BlockKinds, Proposal, Proposals, keys_of};
 use crate::cluster::{Layer, component, partition};
-use crate::compare::{Subject, compare};
-use crate::confidence::Confidence;
-use crate::feature::{Feature, Level};
+use crate::compare::{Subject, compare, compare_above};
+use crate::feature::{Feature, Level, Levels};
 use crate::graph::{Edge, Graph, Pair, automatic_veto, pair};
 use crate::index::Slot;
-use crate::model::Model;
+use crate::model::{KEPT_MIN, Model};
 use crate::resolver::{Redo, RedoWork, Resolver, Scope};
 use crate::score::{Circumstances, score};
 
@@ -20,10 +19,6 @@ const PARALLEL_PAIRS_MIN: usize = 512;
 
 /// Records whose pairs are proposed and judged together: what is held at a time has a bound.
 const BATCH_RECORDS: usize = 4096;
-
-/// Edges below this are forgotten unless a person or a caller has to do with them: proposing the
-/// pair again is cheaper than keeping it.
-const KEPT_MIN: Confidence = Confidence(50_000);
 
 /// Records whose customer has to be looked at again, with the reason.
 pub(crate) type Touched = HashMap<Slot, Cause>;
@@ -80,7 +75,11 @@ impl Resolver {
             let pairs = self.propose(batch, &mut work);
             self.compared += pairs.len() as u64;
             for (pair, edge) in self.judge_pairs(&pairs) {
-                self.apply(pair, edge, &mut work);
+                match edge {
+                    Some(edge) => self.apply(pair, edge, &mut work),
+                    None if self.graph.edges.contains_key(&pair) => self.end(pair, &mut work),
+                    None => {}
+                }
             }
         }
         self.judge_callers(&mut work);
@@ -182,18 +181,30 @@ impl Resolver {
     /// Judges pairs as if no caller's number were known to be of one customer alone, except where it
     /// was known before: `judge_callers` decides that anew. In parallel where it pays; results
     /// come in the order of the pairs.
-    fn judge_pairs(&self, pairs: &[Pair]) -> Vec<(Pair, Edge)> {
-        let judge = |(a, b): &Pair| {
-            let was_sole = self.graph.edges.get(&(*a, *b)).is_some_and(|edge| edge.is_sole_customer);
-            judged(&self.graph, &self.model, (*a, *b), was_sole).map(|edge| ((*a, *b), edge))
-        };
+    /// Pairs that are not worth keeping come without an edge.
+    fn judge_pairs(&self, pairs: &[Pair]) -> Vec<(Pair, Option<Edge>)> {
+        let judge = |pair: &Pair| (*pair, self.judge_pair(*pair));
         if pairs.len() < PARALLEL_PAIRS_MIN {
-            return pairs.iter().filter_map(judge).collect();
+            return pairs.iter().map(judge).collect();
         }
         match self.pool.get_or_init(|| rayon::ThreadPoolBuilder::new().build().ok()) {
-            Some(pool) => pool.install(|| pairs.par_iter().filter_map(judge).collect()),
-            None => pairs.iter().filter_map(judge).collect(),
+            Some(pool) => pool.install(|| pairs.par_iter().map(judge).collect()),
+            None => pairs.iter().map(judge).collect(),
         }
+    }
+
+    /// The edge of a pair; none if it scores too low to be kept, which is told as soon as it shows.
+    fn judge_pair(&self, pair: Pair) -> Option<Edge> {
+        let (a, b) = pair;
+        let (left, right) = (&self.graph.party(a)?.subject, &self.graph.party(b)?.subject);
+        let has_caller = left.standard.is_caller || right.standard.is_caller;
+        let levels = if has_caller || self.graph.verdict(a, b).is_some() {
+            compare(left, right)
+        } else {
+            compare_above(&self.model, left, right, self.model.kept_millibits)?
+        };
+        let was_sole = self.graph.edges.get(&pair).is_some_and(|edge| edge.is_sole_customer);
+        Some(edge_of(&self.graph, &self.model, pair, levels, was_sole))
     }
 
     /// Sets an edge and touches both records if anybody could see a difference.
@@ -309,11 +320,16 @@ struct SoleContacts {
 
 /// The edge of a pair by its current records; none if one of them is gone.
 pub(crate) fn judged(graph: &Graph, model: &Model, pair: Pair, is_sole_customer: bool) -> Option<Edge> {
-    let (a, b) = graph.by_key(pair);
-    let (left, right) = (&graph.party(a)?.subject, &graph.party(b)?.subject);
-    let levels = compare(left, right);
+    let (left, right) = (&graph.party(pair.0)?.subject, &graph.party(pair.1)?.subject);
+    Some(edge_of(graph, model, pair, compare(left, right), is_sole_customer))
+}
+
+/// The edge of two living records by their levels.
+fn edge_of(graph: &Graph, model: &Model, (a, b): Pair, levels: Levels, is_sole_customer: bool) -> Edge {
+    let subject = |slot: Slot| &graph.party(slot).expect("the caller looked at both records").subject;
+    let (left, right) = (subject(a), subject(b));
     let scored = score(model, levels, Circumstances::of(left, right), is_sole_customer);
-    Some(Edge {
+    Edge {
         levels,
         is_sole_customer,
         confidence: scored.confidence,
@@ -321,5 +337,5 @@ pub(crate) fn judged(graph: &Graph, model: &Model, pair: Pair, is_sole_customer:
         veto: automatic_veto(left, right),
         verdict: graph.verdict(a, b),
         is_refused: false,
-    })
+    }
 }

@@ -14,6 +14,10 @@ const BITS_MAX: f64 = 64.0;
 /// Rarity counts this many bits either way at most.
 const RARITY_BITS_MAX: f64 = 8.0;
 
+/// Pairs below this are forgotten unless a person or a caller has to do with them: proposing the pair
+/// again is cheaper than keeping it.
+pub(crate) const KEPT_MIN: Confidence = Confidence(50_000);
+
 /// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -74,6 +78,10 @@ pub struct Model {
     weights: [[i32; Level::COUNT]; Feature::COUNT],
     /// Per feature and level: log2(home/u), thousandths.
     home_weights: [[i32; Level::COUNT]; Feature::COUNT],
+    /// Per feature: the most that any level is worth.
+    best: [i32; Feature::COUNT],
+    /// Below this total a pair is forgotten, thousandths.
+    pub(crate) kept_millibits: i32,
     terms: HashMap<Feature, Rarities>,
     /// Total millibits and the probability observed there.
     calibration: Vec<(i32, f64)>,
@@ -119,6 +127,7 @@ impl Model {
                     if feature.group() == Group::Home { home } else { 0 };
             }
         }
+        let best = weights.map(|levels| levels.into_iter().max().unwrap_or(0).max(0));
         let terms = |(feature, terms): (&Feature, &Terms)| {
             let usual = parameters.features[*feature as usize][Level::Exact as usize].u;
             (*feature, Rarities::of(terms, usual))
@@ -126,7 +135,7 @@ impl Model {
         let mut free_mail = parameters.free_mail.clone();
         free_mail.sort_unstable();
         let points = parameters.calibration.iter();
-        Ok(Model {
+        let mut model = Model {
             version: parameters.version.clone(),
             link_min: Confidence::of_probability(parameters.decision.link_min),
             review_min: Confidence::of_probability(parameters.decision.review_min),
@@ -144,12 +153,22 @@ impl Model {
             free_mail,
             weights,
             home_weights,
+            best,
+            kept_millibits: 0,
             terms: parameters.terms.iter().map(terms).collect(),
             calibration: points
                 .map(|[bits, p]| Ok((millibits("calibration", *bits)?, *p)))
                 .collect::<Result<_, Error>>()?,
             parameters,
-        })
+        };
+        model.kept_millibits = model.first_kept();
+        Ok(model)
+    }
+
+    /// The largest total in whole bits below which no pair is kept; calibration never falls.
+    fn first_kept(&self) -> i32 {
+        let whole = (-64..=64).map(|bits| bits * 1000);
+        whole.take_while(|bits| self.confidence_of(*bits) < KEPT_MIN).last().unwrap_or(i32::MIN)
     }
 
     /// What the model was made of.
@@ -161,6 +180,11 @@ impl Model {
     /// What a level of a feature is worth for its own, thousandths of a bit.
     pub(crate) fn weight_millibits(&self, feature: Feature, level: Level) -> i32 {
         self.weights[feature as usize][level as usize]
+    }
+
+    /// The most that any level of a feature is worth, thousandths of a bit.
+    pub(crate) fn best_millibits(&self, feature: Feature) -> i32 {
+        self.best[feature as usize]
     }
 
     /// How much more often a level is seen among two of one home than among strangers.

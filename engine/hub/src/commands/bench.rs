@@ -73,12 +73,18 @@ struct ReadArgs {
 
 #[derive(Debug, Args)]
 struct ResolveArgs {
-    /// Tables to use [default: all that are there].
+    /// Tables to use, `world` for the four-system world [default: all that are there].
     #[arg(value_name = "TABLE")]
     tables: Vec<String>,
     /// Folder with the tables.
     #[arg(long, value_name = "DIR", env = "OPSHUB_ER_DATA")]
     folder: PathBuf,
+    /// Seed of the four-system world.
+    #[arg(long, default_value_t = 11)]
+    seed: u64,
+    /// Customers of the four-system world; each has three to four records.
+    #[arg(long, default_value_t = 8_000)]
+    customers: u32,
     /// Call of a peer to measure beside, such as `python benches/peers/splink_side.py`.
     #[arg(long, value_name = "COMMAND", default_value = "")]
     peer: String,
@@ -104,7 +110,8 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
         }
         Bench::Resolve(args) => {
             let (folder, tables) = (args.folder.clone(), args.tables.clone());
-            let options = ResolveOptions { folder, tables, peer: Peer::of(&args.peer) };
+            let (seed, customers) = (args.seed, args.customers);
+            let options = ResolveOptions { folder, tables, seed, customers, peer: Peer::of(&args.peer) };
             print(&resolve(&options)?, args.json)
         }
     }

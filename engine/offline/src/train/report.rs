@@ -169,9 +169,10 @@ fn notes(report: &TrainReport) -> Vec<String> {
         notes.push(format!("the estimates had not come to rest after {} passes", report.passes));
     }
     let few = report.features.iter().filter(|feature| feature.matches < MATCHES_FEW);
-    notes.extend(few.map(|feature| {
-        let FeatureReport { feature, matches, .. } = feature;
-        format!("{feature} was learned from {matches:.0} matches: the shipped chances weigh as much as 200 more")
-    }));
+    let few: Vec<String> = few.map(|feature| format!("{} ({:.0})", feature.feature, feature.matches)).collect();
+    if !few.is_empty() {
+        let why = "learned from few matches, so that the shipped chances, which count as 200, weigh most";
+        notes.push(format!("{why}: {}", few.join(", ")));
+    }
     notes
 }

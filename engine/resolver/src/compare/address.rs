@@ -5,7 +5,8 @@ use crate::feature::{Feature, Level, Levels};
 use crate::kernel::{edits_up_to_two, jaro_winkler_from, within_one_edit};
 use crate::standard::Part;
 
-pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Street]), compare };
+pub(super) const COMPARISON: Comparison =
+    Comparison { needs: bits([Part::Street]), sets: &[Feature::Address], compare };
 
 /// Streets at least this alike are one street mistyped.
 const STREET_SIMILARITY_MIN: f64 = 0.93;

@@ -1,12 +1,20 @@
 //! Categories: equal, mistyped, or with a word in common.
 
 use super::{Comparison, Subject, best, bits, words};
-use crate::feature::{Level, Levels};
+use crate::feature::{Feature, Level, Levels};
 use crate::kernel::within_one_edit;
 use crate::standard::{CATEGORIES, Part};
 
 pub(super) const COMPARISON: Comparison = Comparison {
     needs: bits([Part::Category1, Part::Category2, Part::Category3, Part::Category4, Part::Category5, Part::Category6]),
+    sets: &[
+        Feature::Category1,
+        Feature::Category2,
+        Feature::Category3,
+        Feature::Category4,
+        Feature::Category5,
+        Feature::Category6,
+    ],
     compare,
 };
 
@@ -34,7 +42,6 @@ fn of_values(a: &[u8], b: &[u8]) -> Level {
 mod tests {
     use super::*;
     use crate::compare::testing::check;
-    use crate::feature::Feature;
     use crate::kind::Kind;
 
     #[test]

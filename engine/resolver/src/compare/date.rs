@@ -1,12 +1,15 @@
 //! Dates: equal, one error or swapped parts apart, alike, or of one year.
 
 use super::{Comparison, Subject, best, bits};
-use crate::feature::{Level, Levels};
+use crate::feature::{Feature, Level, Levels};
 use crate::kernel::edits_up_to_two;
 use crate::standard::{DATES, Part};
 
-pub(super) const COMPARISON: Comparison =
-    Comparison { needs: bits([Part::BirthDate, Part::Date1, Part::Date2]), compare };
+pub(super) const COMPARISON: Comparison = Comparison {
+    needs: bits([Part::BirthDate, Part::Date1, Part::Date2]),
+    sets: &[Feature::BirthDate, Feature::Date1, Feature::Date2],
+    compare,
+};
 
 fn compare(left: &Subject, right: &Subject, levels: &mut Levels) {
     for (part, feature) in DATES {
@@ -46,7 +49,6 @@ fn of_values(a: &[u8], b: &[u8]) -> Level {
 mod tests {
     use super::*;
     use crate::compare::testing::check;
-    use crate::feature::Feature;
     use crate::kind::Kind;
 
     #[test]

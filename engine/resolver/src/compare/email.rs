@@ -5,7 +5,7 @@ use crate::feature::{Feature, Level, Levels};
 use crate::kernel::{edits_up_to_two, jaro_winkler_from};
 use crate::standard::Part;
 
-pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Email]), compare };
+pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Email]), sets: &[Feature::Email], compare };
 
 /// Local parts at least this alike are probably one.
 const LOCAL_SIMILARITY_MIN: f64 = 0.9;

@@ -4,7 +4,7 @@ use super::{Comparison, Subject, bits};
 use crate::feature::{Feature, Level, Levels};
 use crate::standard::Part;
 
-pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Geo]), compare };
+pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Geo]), sets: &[Feature::Geo], compare };
 
 /// Metres of a degree along a meridian.
 const METRES_OF_DEGREE: f64 = 111_195.0;

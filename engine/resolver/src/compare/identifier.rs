@@ -8,6 +8,16 @@ use crate::standard::{IDS, Part, without_country};
 
 pub(super) const COMPARISON: Comparison = Comparison {
     needs: bits([Part::TaxId, Part::Duns, Part::Id1, Part::Id2, Part::Id3, Part::Id4, Part::Id5, Part::Id6]),
+    sets: &[
+        Feature::TaxId,
+        Feature::Duns,
+        Feature::Id1,
+        Feature::Id2,
+        Feature::Id3,
+        Feature::Id4,
+        Feature::Id5,
+        Feature::Id6,
+    ],
     compare,
 };
 

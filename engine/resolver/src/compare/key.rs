@@ -5,7 +5,7 @@ use super::{Comparison, Subject, bits};
 use crate::feature::{Feature, Level, Levels};
 use crate::standard::Part;
 
-pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Keys]), compare };
+pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Keys]), sets: &[Feature::Key], compare };
 
 fn compare(left: &Subject, right: &Subject, levels: &mut Levels) {
     levels.set(Feature::Key, level(left, right));

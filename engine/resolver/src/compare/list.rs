@@ -1,10 +1,11 @@
 //! Lists of values: all, many, some or none in common.
 
 use super::{Comparison, Subject, bits};
-use crate::feature::{Level, Levels};
+use crate::feature::{Feature, Level, Levels};
 use crate::standard::{BETWEEN, LISTS, Part};
 
-pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::List1, Part::List2]), compare };
+pub(super) const COMPARISON: Comparison =
+    Comparison { needs: bits([Part::List1, Part::List2]), sets: &[Feature::List1, Feature::List2], compare };
 
 fn compare(left: &Subject, right: &Subject, levels: &mut Levels) {
     for (part, feature) in LISTS {
@@ -35,7 +36,6 @@ fn of_values(a: &[u8], b: &[u8]) -> Level {
 mod tests {
     use super::*;
     use crate::compare::testing::check;
-    use crate::feature::Feature;
     use crate::kind::Kind;
 
     #[test]

@@ -17,6 +17,7 @@ mod text;
 mod web_domain;
 
 use crate::feature::{Feature, FeatureSet, Level, Levels};
+use crate::model::Model;
 use crate::standard::{BETWEEN, Part, Standard};
 
 pub(crate) use identifier::conflicts as tax_ids_conflict;
@@ -49,6 +50,8 @@ impl Subject {
 pub(crate) struct Comparison {
     /// Parts without which in both records there is nothing to compare, as bits: any one will do.
     needs: u64,
+    /// The features whose levels it sets.
+    sets: &'static [Feature],
     /// Sets the levels that it knows of; what it leaves is silent.
     compare: fn(&Subject, &Subject, &mut Levels),
 }
@@ -63,17 +66,17 @@ const fn bits<const N: usize>(parts: [Part; N]) -> u64 {
     bits
 }
 
-/// Every comparison.
+/// Every comparison; what tells most for its cost comes first, so that hopeless pairs end soon.
 pub(crate) const ALL: &[Comparison] = &[
     key::COMPARISON,
     identifier::COMPARISON,
-    email::COMPARISON,
-    person::COMPARISON,
-    name::COMPARISON,
     date::COMPARISON,
+    person::COMPARISON,
     phone::COMPARISON,
-    address::COMPARISON,
+    email::COMPARISON,
     place::COMPARISON,
+    name::COMPARISON,
+    address::COMPARISON,
     web_domain::COMPARISON,
     category::COMPARISON,
     text::COMPARISON,
@@ -89,6 +92,41 @@ pub(crate) fn compare(left: &Subject, right: &Subject) -> Levels {
         (comparison.compare)(left, right, &mut levels);
     }
     levels
+}
+
+/// Compares two records until it is certain that they score below `floor_millibits`: then none.
+/// A key or tax id in common is compared to the end, because rules give those a confidence of their own.
+pub(crate) fn compare_above(model: &Model, left: &Subject, right: &Subject, floor_millibits: i32) -> Option<Levels> {
+    let common = left.standard.common(&right.standard);
+    let needed = |comparison: &&Comparison| comparison.needs & common != 0 || comparison.needs == 0;
+    let best = |feature: &Feature| {
+        let rarity = feature.term_place().map_or(0, |place| i32::from(left.standard.rarities[place]).max(0) * 250);
+        model.best_millibits(*feature) + rarity
+    };
+    // Two places cost what a move costs at most: each is held to that, and once is given back below.
+    let worth = |feature: Feature, level: Level| {
+        let weight = model.weight_millibits(feature, level);
+        if matches!(feature, Feature::Address | Feature::Place) { weight.max(model.moved_millibits) } else { weight }
+    };
+    let mut levels = Levels::default();
+    let mut bound = model.prior_millibits - model.moved_millibits;
+    for comparison in ALL.iter().filter(needed) {
+        bound += comparison.sets.iter().map(best).sum::<i32>();
+    }
+    for comparison in ALL.iter().filter(needed) {
+        (comparison.compare)(left, right, &mut levels);
+        for feature in comparison.sets {
+            let level = levels.of(*feature);
+            if level != Level::Exact {
+                bound += worth(*feature, level) - best(feature);
+            }
+        }
+        let has_floor = levels.of(Feature::Key) == Level::Exact || levels.of(Feature::TaxId) == Level::Exact;
+        if !has_floor && bound < floor_millibits {
+            return None;
+        }
+    }
+    Some(levels)
 }
 
 /// Whether a feature's value says nothing because too many share it.
@@ -147,5 +185,45 @@ pub(crate) mod testing {
         let found = compare(&a, &b);
         assert_eq!(found.of(feature), expected, "{left:?} {right:?}");
         assert_eq!(compare(&b, &a), found, "{left:?} {right:?} is not symmetric");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::testing::subject;
+    use super::*;
+    use crate::kind::Kind;
+    use crate::score::{Circumstances, score};
+
+    fn value() -> impl Strategy<Value = [&'static str; 6]> {
+        let given = prop::sample::select(vec!["Anna", "Ana", "Tobias", ""]);
+        let family = prop::sample::select(vec!["Bauer", "Baur", "Kessler", ""]);
+        let street = prop::sample::select(vec!["12 Mill Lane", "12 Mil Lane", "9 Abbey Road", ""]);
+        let code = prop::sample::select(vec!["62704", "62740", "90210", ""]);
+        let born = prop::sample::select(vec!["1980-05-02", "1980-02-05", "1957-11-30", ""]);
+        let phone = prop::sample::select(vec!["0412345678", "0412345687", "0399111222", ""]);
+        (given, family, street, code, born, phone).prop_map(|(a, b, c, d, e, f)| [a, b, c, d, e, f])
+    }
+
+    const KINDS: [Kind; 6] =
+        [Kind::GivenName, Kind::FamilyName, Kind::Street, Kind::PostalCode, Kind::Date, Kind::Phone];
+
+    proptest! {
+        #[test]
+        fn ending_early_never_ends_what_would_be_kept(a in value(), b in value()) {
+            let of = |values: [&'static str; 6]| subject(&KINDS.into_iter().zip(values).collect::<Vec<_>>());
+            let (left, right, model) = (of(a), of(b), Model::shipped());
+            let whole = compare(&left, &right);
+            let total = score(&model, whole, Circumstances::of(&left, &right), false).total_millibits;
+            for floor in [-20_000, -4_000, 0, 5_000] {
+                match compare_above(&model, &left, &right, floor) {
+                    Some(levels) => prop_assert_eq!(levels, whole),
+                    None => prop_assert!(total < floor, "{} {}", total, floor),
+                }
+            }
+        }
     }
 }

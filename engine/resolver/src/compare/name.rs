@@ -9,7 +9,7 @@ use crate::kernel::{jaro_winkler_from, within_one_edit};
 use crate::standard::{BETWEEN, Part, lexicon};
 
 /// A person's name may stand against one that is not known to be a person's, so no part is needed.
-pub(super) const COMPARISON: Comparison = Comparison { needs: 0, compare };
+pub(super) const COMPARISON: Comparison = Comparison { needs: 0, sets: &[Feature::Name], compare };
 
 /// Words at least this alike are one word mistyped.
 const WORD_SIMILARITY_MIN: f64 = 0.92;

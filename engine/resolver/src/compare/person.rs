@@ -5,7 +5,8 @@ use crate::feature::{Feature, Level, Levels};
 use crate::kernel::{edits_up_to_two, jaro_winkler_from};
 use crate::standard::{BETWEEN, Part, lexicon};
 
-pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Given, Part::Family]), compare };
+pub(super) const COMPARISON: Comparison =
+    Comparison { needs: bits([Part::Given, Part::Family]), sets: &[Feature::GivenName, Feature::FamilyName], compare };
 
 /// Similarities from which words are alike, and from which they are not clearly different.
 const ALIKE_MIN: f64 = 0.9;

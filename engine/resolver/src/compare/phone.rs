@@ -5,7 +5,7 @@ use crate::feature::{Feature, Level, Levels};
 use crate::kernel::edits_up_to_two;
 use crate::standard::Part;
 
-pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Phone]), compare };
+pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Phone]), sets: &[Feature::Phone], compare };
 
 /// Last digits that make one subscriber of two ways to write the number.
 const SUBSCRIBER_DIGITS: usize = 8;

@@ -6,7 +6,7 @@ use crate::kernel::{jaro_winkler_from, within_one_edit};
 use crate::standard::Part;
 
 pub(super) const COMPARISON: Comparison =
-    Comparison { needs: bits([Part::PostalCode, Part::City, Part::Region]), compare };
+    Comparison { needs: bits([Part::PostalCode, Part::City, Part::Region]), sets: &[Feature::Place], compare };
 
 /// Cities at least this alike are one city mistyped.
 const CITY_SIMILARITY_MIN: f64 = 0.9;

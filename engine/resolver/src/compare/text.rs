@@ -1,10 +1,14 @@
 //! Free text: the share of words in common.
 
 use super::{Comparison, Subject, bits, words};
-use crate::feature::{Level, Levels};
+use crate::feature::{Feature, Level, Levels};
 use crate::standard::{Part, TEXTS};
 
-pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Text1, Part::Text2, Part::Text3]), compare };
+pub(super) const COMPARISON: Comparison = Comparison {
+    needs: bits([Part::Text1, Part::Text2, Part::Text3]),
+    sets: &[Feature::Text1, Feature::Text2, Feature::Text3],
+    compare,
+};
 
 fn compare(left: &Subject, right: &Subject, levels: &mut Levels) {
     for (part, feature) in TEXTS {
@@ -37,7 +41,6 @@ fn of_values(a: &[u8], b: &[u8]) -> Level {
 mod tests {
     use super::*;
     use crate::compare::testing::check;
-    use crate::feature::Feature;
     use crate::kind::Kind;
 
     #[test]

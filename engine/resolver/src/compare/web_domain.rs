@@ -4,7 +4,8 @@ use super::{Comparison, Subject, best, bits, is_generic};
 use crate::feature::{Feature, Level, Levels};
 use crate::standard::Part;
 
-pub(super) const COMPARISON: Comparison = Comparison { needs: bits([Part::Domain]), compare };
+pub(super) const COMPARISON: Comparison =
+    Comparison { needs: bits([Part::Domain]), sets: &[Feature::WebDomain], compare };
 
 /// Names shorter than this are had under many endings by many firms.
 const LABEL_LENGTH_MIN: usize = 5;

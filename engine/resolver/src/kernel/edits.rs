@@ -26,7 +26,7 @@ pub(crate) fn edits_up_to_two(a: &[u8], b: &[u8]) -> u8 {
     if a == b {
         return 0;
     }
-    if a.len().abs_diff(b.len()) > 2 {
+    if a.len().abs_diff(b.len()) > 2 || have_other_bytes(a, b) {
         return 3;
     }
     if within_one_edit(a, b) {
@@ -37,6 +37,24 @@ pub(crate) fn edits_up_to_two(a: &[u8], b: &[u8]) -> u8 {
         return 3;
     }
     if within_two(a, b) { 2 } else { 3 }
+}
+
+/// Whether more than two bytes of one value have no equal in the other: then no two errors part them.
+/// Bytes that share a place of the table only make values look more alike.
+fn have_other_bytes(a: &[u8], b: &[u8]) -> bool {
+    let mut counts = [0i16; 32];
+    for byte in a {
+        counts[usize::from(byte & 31)] += 1;
+    }
+    for byte in b {
+        counts[usize::from(byte & 31)] -= 1;
+    }
+    let (mut more, mut less) = (0i16, 0i16);
+    for count in counts {
+        more += count.max(0);
+        less += count.min(0);
+    }
+    more > 2 || less < -2
 }
 
 /// The values without their common beginning and end.

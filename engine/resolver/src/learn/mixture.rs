@@ -9,7 +9,7 @@ const START_PAIRS: f64 = 200.0;
 const PASSES_MAX: usize = 200;
 
 /// The largest change of a chance at which a fit has converged.
-const CHANGE_MIN: f64 = 1e-4;
+const CHANGE_MIN: f64 = 3e-4;
 
 /// No chance is smaller: an impossible level would decide alone.
 const CHANCE_MIN: f64 = 1e-9;

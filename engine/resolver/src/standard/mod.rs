@@ -51,6 +51,7 @@ pub(crate) struct Standard {
 
 impl Standard {
     /// A part's bytes, all its values; empty if the record has none.
+    #[inline]
     pub(crate) fn part(&self, part: Part) -> &[u8] {
         let bit = 1u64 << part as u64;
         if self.present & bit == 0 {

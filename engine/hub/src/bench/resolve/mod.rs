@@ -7,6 +7,7 @@ mod order;
 mod peer;
 mod quality;
 mod stream;
+mod world;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,9 @@ const TABLES: &[(&str, &str)] = &[
     ("synth_1m", include_str!("../../../../../benches/peers/maps/synth.toml")),
 ];
 
+/// Name of the four-system world among the tables.
+const WORLD: &str = "world";
+
 /// Column with the truth.
 const TRUTH: &str = "cluster";
 
@@ -36,6 +40,10 @@ pub struct ResolveOptions {
     pub folder: PathBuf,
     /// Names of the tables to use; all that are there if empty.
     pub tables: Vec<String>,
+    /// Seed of the four-system world.
+    pub seed: u64,
+    /// Customers of the four-system world; each has three to four records.
+    pub customers: u32,
     /// How the peer is called, to measure it in the same run.
     pub peer: Option<Peer>,
 }
@@ -66,8 +74,13 @@ impl Subject {
 pub fn resolve(options: &ResolveOptions) -> anyhow::Result<Report> {
     let mut results = Vec::new();
     let subjects = subjects(options)?;
+    let is_wanted = |name: &str| options.tables.is_empty() || options.tables.iter().any(|wanted| wanted == name);
+    if is_wanted(WORLD) {
+        eprintln!("{WORLD}");
+        results.extend(world::measure(options.seed, options.customers));
+    }
     anyhow::ensure!(
-        !subjects.is_empty(),
+        !subjects.is_empty() || !results.is_empty(),
         "find tables in {}: none of {} is there; OPSHUB_ER_DATA names the folder",
         options.folder.display(),
         TABLES.iter().map(|(name, _)| format!("{name}.csv.gz")).collect::<Vec<_>>().join(", ")

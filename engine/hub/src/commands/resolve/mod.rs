@@ -35,7 +35,7 @@ struct Source {
     #[arg(long = "input", value_name = "FILE", num_args = 1.., required = true)]
     input: Vec<PathBuf>,
     /// What the columns hold: one map for all tables, or one for each in their order.
-    #[arg(long, value_name = "MAP.toml", num_args = 1.., required = true)]
+    #[arg(long, value_name = "MAP.toml", required = true)]
     map: Vec<PathBuf>,
 }
 
@@ -104,7 +104,7 @@ pub struct EvaluateArgs {
     #[arg(long = "input", value_name = "FILE", num_args = 1.., required = true)]
     input: Vec<PathBuf>,
     /// What the columns hold [default: as in the run].
-    #[arg(long, value_name = "MAP.toml", num_args = 1..)]
+    #[arg(long, value_name = "MAP.toml")]
     map: Vec<PathBuf>,
     /// Column that names each record's party, or a table of record and party or of true pairs.
     #[arg(long, value_name = "COLUMN|FILE")]
@@ -227,4 +227,80 @@ fn failure(error: Error) -> Failure {
         Error::File { .. } | Error::Table { .. } | Error::TooLittle { .. } => super::FAILED,
     };
     Failure::with(code, error)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::commands::{Cli, run};
+    use clap::Parser;
+
+    const TABLE: &str = "\
+no,given,family,born,phone,party\n\
+1,Ann,Bauer,1970-01-02,+491711234567,x\n\
+2,Anne,Bauer,1970-01-02,+491711234567,x\n\
+3,Boris,Yamada,1981-03-04,+491719999999,y\n\
+4,broken\n";
+    const MAP: &str = "\
+id = \"no\"\n\
+[columns]\n\
+given = \"given\"\n\
+family = \"family\"\n\
+born = { kind = \"date\", scheme = \"birth\" }\n\
+phone = \"phone\"\n";
+
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Self {
+            let place = Place(tempfile::tempdir().unwrap());
+            fs::write(place.path("people.csv"), TABLE).unwrap();
+            fs::write(place.path("people.toml"), MAP).unwrap();
+            place
+        }
+
+        fn path(&self, name: &str) -> String {
+            self.0.path().join(name).to_string_lossy().into_owned()
+        }
+
+        /// Runs `opshub resolve` with words; those that begin with `@` are files of this place.
+        fn resolve(&self, words: &str) -> Result<(), u8> {
+            let word = |word: &str| word.strip_prefix('@').map_or(word.to_owned(), |name| self.path(name));
+            let words = ["opshub", "resolve"].map(str::to_owned).into_iter().chain(words.split(' ').map(word));
+            run(Cli::try_parse_from(words).map_err(|_| 2_u8)?).map_err(|failure| failure.code)
+        }
+    }
+
+    #[test]
+    fn a_table_goes_through_every_command() {
+        let place = Place::new();
+        assert_eq!(place.resolve("train --input @people.csv --map @people.toml --out @model.toml"), Ok(()));
+        assert_eq!(
+            place.resolve("run --input @people.csv --map @people.toml --model @model.toml --out @found"),
+            Ok(())
+        );
+        let links = fs::read_to_string(place.path("found/links.csv")).unwrap();
+        assert!(links.starts_with("left,right,probability,decision,weight_bits\n1,2,0.9"), "{links}");
+        let clusters = fs::read_to_string(place.path("found/clusters.csv")).unwrap();
+        assert_eq!(clusters.lines().count(), 4, "{clusters}");
+        let rejected = fs::read_to_string(place.path("found/rejected.csv")).unwrap();
+        assert_eq!(rejected, "file,line,reason,raw\npeople.csv,5,cells,\"4,broken\"\n");
+        assert_eq!(place.resolve("evaluate --run @found --input @people.csv --truth party"), Ok(()));
+        assert_eq!(place.resolve("explain --input @people.csv --map @people.toml 1 3 --json"), Ok(()));
+        assert_eq!(place.resolve("diff --input @people.csv --map @people.toml --model @model.toml"), Ok(()));
+    }
+
+    #[test]
+    fn exit_codes_say_what_was_wrong() {
+        let place = Place::new();
+        assert_eq!(place.resolve("run --input @people.csv --out @found"), Err(2), "no map");
+        assert_eq!(place.resolve("run --input @none.csv --map @people.toml --out @found"), Err(NOT_FOUND));
+        assert_eq!(place.resolve("explain --input @people.csv --map @people.toml 1 99"), Err(NOT_FOUND));
+        fs::write(place.path("bad.toml"), "[columns]\ngiven = \"givn\"\n").unwrap();
+        assert_eq!(place.resolve("run --input @people.csv --map @bad.toml --out @found"), Err(CONFIG_INVALID));
+        let with_bad_model = "run --input @people.csv --map @people.toml --model @bad.toml --out @found";
+        assert_eq!(place.resolve(with_bad_model), Err(CONFIG_INVALID));
+        assert_eq!(place.resolve("evaluate --run @found --input @people.csv --truth party"), Err(super::super::FAILED));
+    }
 }

@@ -202,3 +202,24 @@ fn bar(value: f64) -> String {
 fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_grow_with_the_bits_and_end_at_their_width() {
+        assert_eq!((bar(0.2), bar(3.0), bar(-2.0)), (String::new(), "+++".to_owned(), "--".to_owned()));
+        assert_eq!((bar(99.0).len(), bar(-99.0).len()), (24, 24));
+    }
+
+    #[test]
+    fn long_lists_of_changes_say_how_many_are_left_out() {
+        let change =
+            Change { before: vec![vec!["a".into()], vec!["b".into()]], after: vec![vec!["a".into(), "b".into()]] };
+        let found = Difference { merges: vec![change; 12], ..Difference::default() };
+        let text = difference(&found);
+        assert_eq!(text.matches("merge: [a] [b] -> [a, b]").count(), 10);
+        assert!(text.contains("merge: 2 more, see --json"), "{text}");
+    }
+}

@@ -8,7 +8,7 @@ use benches::stream::Workload;
 use clap::{Args, Subcommand};
 
 use super::{Failure, PROBLEMS_FOUND, runtime};
-use crate::bench::{IngestOptions, ReadOptions, ingest, read};
+use crate::bench::{DecodeOptions, IngestOptions, ReadOptions, decode, ingest, read};
 
 /// Measures the hot paths. Build with `--release`.
 #[derive(Debug, Args)]
@@ -23,6 +23,8 @@ enum Bench {
     Ingest(IngestArgs),
     /// Reads of customer states over echoes of the same size.
     Read(ReadArgs),
+    /// Native events to facts, over the plain parse of the same bytes.
+    Decode(DecodeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +71,19 @@ struct ReadArgs {
     rounds: usize,
 }
 
+#[derive(Debug, Args)]
+struct DecodeArgs {
+    /// Seed of the world that the events come from.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Rounds of each side; the fastest counts.
+    #[arg(long, default_value_t = 30)]
+    rounds: usize,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Length of a round of reads or echoes.
 const ROUND: Duration = Duration::from_millis(500);
 
@@ -84,6 +99,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
             let options = ReadOptions { workload, rounds: args.rounds.max(1), round: ROUND };
             print(&runtime()?.block_on(read(&options))?, args.workload.json)
         }
+        Bench::Decode(args) => print(&decode(&DecodeOptions { seed: args.seed, rounds: args.rounds })?, args.json),
     }
 }
 

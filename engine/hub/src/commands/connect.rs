@@ -111,6 +111,8 @@ async fn check(args: &CheckArgs, config: Config) -> Result<Vec<Trial>, Failure> 
         let clock = Arc::new(WallClock::default());
         trials.extend(connectors::oracle::check::check(paths, &connectors.connectors, clock).await);
     }
+    trials.extend(contact_centre(&mut connectors).await);
+    trials.extend(field_service(&mut connectors).await);
     let unmonitored = connectors.unmonitored().contains(&system);
     let folder = tempfile::Builder::new().prefix("opshub-check-").tempdir()?;
     let store = Arc::new(Embedded::open(folder.path(), storage::Options::default())?);
@@ -133,6 +135,28 @@ async fn check(args: &CheckArgs, config: Config) -> Result<Vec<Trial>, Failure> 
     trials.extend(watched(&app, args, unmonitored, door).await);
     app.stop().await?;
     Ok(trials)
+}
+
+/// Tries the contact centre's interface. While the connector runs for the check it leaves the
+/// subscriptions alone, and its proof is compared with the clock and not with the reporting lag.
+async fn contact_centre(connectors: &mut ConnectorsConfig) -> Vec<Trial> {
+    let Some(search) = connectors.wxcc.as_mut().and_then(|wxcc| wxcc.search.as_mut()) else { return Vec::new() };
+    let clock = Arc::new(WallClock::default());
+    let trials = connectors::wxcc::check::check(search, &connectors.connectors, clock).await;
+    search.subscriptions = None;
+    search.lag_ms = 0;
+    trials
+}
+
+/// Tries SAP's interface and folder. The folder is not watched for the check: files that were read
+/// into a store that is thrown away would be gone.
+async fn field_service(connectors: &mut ConnectorsConfig) -> Vec<Trial> {
+    let Some(sap) = connectors.sap.as_mut() else { return Vec::new() };
+    let clock = Arc::new(WallClock::default());
+    let trials =
+        connectors::sap::check::check(sap.list.as_ref(), sap.folder.as_ref(), &connectors.connectors, clock).await;
+    sap.folder = None;
+    trials
 }
 
 /// Leaves one system connected; whether it is configured.

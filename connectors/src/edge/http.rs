@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use ontology::Millis;
 
+use super::retry::Backoff;
+
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
@@ -61,6 +63,26 @@ pub async fn call(request: reqwest::RequestBuilder) -> Result<(reqwest::header::
         body.extend_from_slice(&chunk);
     }
     Ok((response.headers().clone(), body.freeze()))
+}
+
+/// Attempts of a call that fails for the moment.
+const ATTEMPTS_MAX: usize = 3;
+
+/// As [`call`], some more times where the source is throttled, out of order or out of reach: a list
+/// of many pages should not begin anew because of one of them.
+pub async fn call_patiently(
+    request: impl Fn() -> reqwest::RequestBuilder,
+) -> Result<(reqwest::header::HeaderMap, Bytes), CallError> {
+    let mut backoff = Backoff::default();
+    for _ in 1..ATTEMPTS_MAX {
+        match call(request()).await {
+            Err(CallError::Unreached(_) | CallError::Status(429 | 500..=599)) => {
+                tokio::time::sleep(backoff.next_delay()).await;
+            }
+            answered => return answered,
+        }
+    }
+    call(request()).await
 }
 
 /// The server's own time in an answer, to the second below.

@@ -32,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// How much longer than the list what came is remembered, in milliseconds.
 const REMEMBERED_MS: i64 = 600_000;
 
+/// How long before the first event that came the first audit begins, in milliseconds.
+const BEFORE_MS: i64 = 3_600_000;
+
 /// Stretches with changes that are read twice after something was missed.
 const DOUBTED_STRETCHES: u32 = 60;
 
@@ -119,6 +122,8 @@ struct Audit<S> {
     tried: HashMap<(String, String), i64>,
     /// Stretches that are still not believed at the first reading.
     doubted: u32,
+    /// Whether no audit ever came to its end: then it begins where the stream did.
+    is_first: bool,
     /// Runs that found the stream behind, one after another, and after how many it is not waited for.
     behind: (u128, u128),
     /// Up to where the stream is being read for the second time.
@@ -137,8 +142,16 @@ pub(super) async fn run<S: Sink>(
     let place = position.as_deref().and_then(Place::decode);
     let since = place.as_ref().map_or(Millis(records.now().0 - settle_ms), |place| place.since);
     let runs_max = PATIENCE.as_millis() / config.interval.as_millis().max(1);
-    let tried = HashMap::new();
-    let mut audit = Audit { records, resyncs, since, tried, doubted: 0, behind: (0, runs_max), read_twice_until: None };
+    let mut audit = Audit {
+        records,
+        resyncs,
+        since,
+        tried: HashMap::new(),
+        doubted: 0,
+        is_first: place.is_none(),
+        behind: (0, runs_max),
+        read_twice_until: None,
+    };
     let mut backoff = Backoff::default();
     loop {
         let delay = match audit.run_once(settle_ms).await {
@@ -168,13 +181,17 @@ pub(super) fn take_up<S: Sink>(records: &Records<S>, position: Option<&[u8]>) {
 
 impl<S: Sink> Audit<S> {
     async fn run_once(&mut self, settle_ms: i64) -> Result<(), AuditError> {
-        let (listed, until) = self.list(settle_ms).await?;
         let is_behind = !self.records.lately.is_caught_up();
         self.behind.0 = if is_behind { self.behind.0 + 1 } else { 0 };
-        if is_behind && self.behind.0 <= self.behind.1 {
+        if (is_behind && self.behind.0 <= self.behind.1) || !self.resyncs.is_done() {
             // What is missing may just be on its way.
             return Ok(());
         }
+        if std::mem::take(&mut self.is_first) {
+            self.since =
+                self.records.lately.earliest().map_or(self.since, |at| self.since.min(Millis(at.0 - BEFORE_MS)));
+        }
+        let (listed, until) = self.list(settle_ms).await?;
         let has_changes = !listed.is_empty();
         let missing: Vec<Listed> =
             listed.into_iter().filter(|row| !self.records.lately.has(&row.object, &row.id, row.modified_ms)).collect();
@@ -184,9 +201,6 @@ impl<S: Sink> Audit<S> {
             }
             self.read(&missing).await?;
         }
-        if !self.resyncs.is_done() {
-            return Ok(());
-        }
         let is_second_reading = self.read_twice_until.is_some();
         if !is_behind && has_changes && self.doubted > 0 && !is_second_reading && self.go_back(self.since) {
             self.doubted -= 1;
@@ -194,7 +208,8 @@ impl<S: Sink> Audit<S> {
             return Ok(());
         }
         let until = self.read_twice_until.take().unwrap_or(until);
-        self.prove(until).await
+        // An overflow may have come meanwhile.
+        if self.resyncs.is_done() { self.prove(until).await } else { Ok(()) }
     }
 
     /// What changed since the last proof, but for what may still be under way, and until when.

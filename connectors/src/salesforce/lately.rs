@@ -101,6 +101,11 @@ impl Lately {
         self.state().is_caught_up
     }
 
+    /// The earliest change that has come.
+    pub fn earliest(&self) -> Option<Millis> {
+        self.state().newest.values().min().copied().map(Millis)
+    }
+
     /// Whether a change of a record at `modified_ms` has come. Instants of the list end at the second,
     /// and a change is stamped before its transaction commits.
     pub fn has(&self, object: &str, id: &str, modified_ms: i64) -> bool {

@@ -19,7 +19,6 @@ pub struct SapAccess {
 
 impl SapAccess {
     /// A request that says who we are.
-    #[must_use]
     pub fn authorised(&self, request: RequestBuilder) -> RequestBuilder {
         request.basic_auth(&self.user, Some(self.password.expose()))
     }

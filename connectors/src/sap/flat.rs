@@ -232,13 +232,13 @@ fn cut_untrimmed(line: &str) -> &str {
 fn hung(mut nodes: Vec<Node>) -> Vec<Element> {
     let mut top = Vec::new();
     let mut depths: Vec<usize> = Vec::with_capacity(nodes.len());
-    for place in 0..nodes.len() {
-        let depth = nodes[place].parent.map_or(0, |parent| depths[parent] + 1);
+    for node in &mut nodes {
+        let depth = node.parent.map_or(0, |parent| depths[parent] + 1);
         // Deeper than XML may be: it stays where it is, at the top.
         if depth + 2 > DEPTH_MAX {
-            nodes[place].parent = None;
+            node.parent = None;
         }
-        depths.push(nodes[place].parent.map_or(0, |_| depth));
+        depths.push(node.parent.map_or(0, |_| depth));
     }
     while let Some(Node { mut element, mut below, parent, .. }) = nodes.pop() {
         // They were hung in from the last to the first.

@@ -29,9 +29,6 @@ const UNDER_WAY: &[&str] = &[".tmp", ".part", ".filepart", ".partial", ".crdownl
 /// Size that a portion grows to, in bytes.
 const PORTION_BYTES: usize = 256 << 10;
 
-/// Looks at an unchanged file that does not end as it should, until it is read all the same.
-const LOOKS_MAX: u32 = 150;
-
 /// Longest line that is read, in bytes: a record has 1,063 characters.
 const LINE_BYTES_MAX: u64 = 64 << 10;
 
@@ -48,6 +45,8 @@ pub struct SapFolderConfig {
     pub partition: String,
     /// Time between looks; a file must stay as it is for that long.
     pub interval: Duration,
+    /// After how long a file is read that does not change and does not end as it should.
+    pub patience: Duration,
 }
 
 impl SapFolderConfig {
@@ -61,7 +60,14 @@ impl SapFolderConfig {
             path,
             partition: partition.to_owned(),
             interval: Duration::from_secs(2),
+            patience: Duration::from_secs(300),
         }
+    }
+
+    /// Looks at an unchanged file until patience ends.
+    fn looks_max(&self) -> u32 {
+        let looks = self.patience.as_millis() / self.interval.as_millis().max(1);
+        u32::try_from(looks).unwrap_or(u32::MAX)
     }
 }
 
@@ -144,7 +150,7 @@ async fn look<S: Sink>(
         }
         let Some(look) = looks.get_mut(&name) else { continue };
         let path = config.path.join(&name);
-        if look.count < LOOKS_MAX && !is_whole(&path, look.bytes).await? {
+        if look.count < config.looks_max() && !is_whole(&path, look.bytes).await? {
             continue;
         }
         let rejects = read(context, config, &path, look.bytes).await?;

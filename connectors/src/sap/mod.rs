@@ -2,6 +2,7 @@
 //! lists.
 
 pub mod address;
+pub mod check;
 pub mod decode;
 pub mod event;
 pub mod flat;

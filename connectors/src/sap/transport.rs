@@ -91,7 +91,7 @@ async fn idoc<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Header
 
 /// A quarantined part with its place: the part is a slice of the body.
 fn placed(raw: &Bytes, reject: &crate::contract::Rejected) -> Reject {
-    let start = (reject.raw.as_ptr() as usize).checked_sub(raw.as_ptr() as usize).unwrap_or(0).min(raw.len());
+    let start = (reject.raw.as_ptr() as usize).saturating_sub(raw.as_ptr() as usize).min(raw.len());
     let end = (start + reject.raw.len()).min(raw.len());
     Reject::new(reject.code, reject.detail.clone(), start..end)
 }

@@ -7,7 +7,7 @@ use reqwest::{Client, RequestBuilder};
 
 use crate::contract::SharedClock;
 use crate::edge::credentials::Secret;
-use crate::edge::http::{CallError, call, client};
+use crate::edge::http::{CallError, call, call_patiently, client};
 use crate::json::Json;
 
 /// Where Webex gives out tokens.
@@ -64,11 +64,10 @@ impl Api {
         request: impl Fn(&Client, &str) -> RequestBuilder,
     ) -> Result<(HeaderMap, Bytes), CallError> {
         let token = self.token().await?;
-        let attempt = |token: &Secret| request(&self.client, &self.base_url).bearer_auth(token.expose());
-        match call(attempt(&token)).await {
+        match call_patiently(|| request(&self.client, &self.base_url).bearer_auth(token.expose())).await {
             Err(CallError::Unauthorised) if self.held.take().is_some() => {
                 let token = self.token().await?;
-                call(request(&self.client, &self.base_url).bearer_auth(token.expose())).await
+                call_patiently(|| request(&self.client, &self.base_url).bearer_auth(token.expose())).await
             }
             answered => answered,
         }

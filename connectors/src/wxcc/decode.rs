@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use compact_str::{CompactString, format_compact};
 use ontology::{EntityKey, Fact, Fields, LogPos, Millis, Op, System, Version};
+use sha2::{Digest as _, Sha256};
 
 use super::event::{Event, LIFECYCLE, RANK_CAPTURE, RANK_SEARCH, is_final, rank};
 use super::message;
@@ -312,11 +313,9 @@ impl Glance {
         let signed_time = json.get("comciscotimestamp").and_then(Json::integer);
         let content = || {
             let (kind, body) = (json.get("type")?.text()?, json.get("data")?);
-            let said = |path: &str| body.path(path).and_then(Json::scalar);
-            let (contact, at) = (said("taskId").or(said("navigationId"))?, said("createdTime")?);
-            let more =
-                ["agentId", "currentState", "channelParams.message.aliasId"].map(|path| said(path).unwrap_or("-"));
-            Some(format!("{kind}/{contact}/{at}/{}", more.join("/")))
+            body.get("createdTime")?;
+            // Two subscriptions tell an event in the same words.
+            Some(format!("{kind}/{}", hex::encode(Sha256::digest(format!("{body:?}")))))
         };
         Glance { signed_time, content: content() }
     }

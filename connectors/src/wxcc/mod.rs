@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod caller;
+pub mod check;
 pub mod decode;
 pub mod search;
 pub mod signature;

@@ -1,6 +1,8 @@
 //! A log in memory, and a hub's edge around it.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod standing;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -19,13 +19,15 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::actions::{Receiver, perform};
+use crate::actions::{Performer, Receiver};
 use crate::backend::HubBackend;
 use crate::figures::Figures;
 use crate::known::EngineKnown;
+use crate::outcomes::Outcomes;
 use crate::publish::publisher;
 use crate::runner::{Handle, Runner, RunnerOptions};
 use crate::sink::HubSink;
+use crate::targets::Targets;
 
 /// How often the runner is asked whether it lives.
 const LOOK_AT_RUNNER: Duration = Duration::from_millis(200);
@@ -59,12 +61,15 @@ pub struct App {
     pub published: Arc<Published<CustomerView>>,
     /// What is counted.
     pub figures: Arc<Figures>,
+    /// What became of commands.
+    pub outcomes: Outcomes,
     /// Where connectors hand over.
     pub sink: HubSink,
     clock: SharedClock,
     connectors: Connectors,
     api: SocketAddr,
     doors: Option<SocketAddr>,
+    more_doors: Vec<Router>,
     stop: CancellationToken,
     tasks: JoinSet<anyhow::Result<()>>,
 }
@@ -75,6 +80,14 @@ impl App {
     /// # Errors
     /// When the store cannot be read or the API cannot listen.
     pub async fn start(store: Arc<dyn Store>, options: AppOptions) -> anyhow::Result<App> {
+        Self::start_with(store, options, Targets::default()).await
+    }
+
+    /// As [`App::start`], with systems that carry commands out.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_with(store: Arc<dyn Store>, options: AppOptions, targets: Targets) -> anyhow::Result<App> {
         let AppOptions { clock, engine, api, doors: _, receiver, batch_max, unmonitored, connectors } = options;
         let published = Arc::new(Published::new(LogPos(0)));
         let figures = Arc::new(Figures::default());
@@ -98,10 +111,20 @@ impl App {
         let mut tasks = JoinSet::new();
         let stopped = stop.clone();
         tasks.spawn(async move { Ok(server.run(async move { stopped.cancelled().await }).await?) });
-        tasks.spawn(perform(store.clone(), receiver, stop.clone()));
+        let outcomes = Outcomes::open(store.clone())?;
+        let performer = Performer {
+            store: store.clone(),
+            receiver,
+            targets,
+            outcomes: outcomes.clone(),
+            clock: clock.clone(),
+            published: published.clone(),
+        };
+        tasks.spawn(performer.run(stop.clone()));
         tasks.spawn(expire(store, clock.clone(), stop.clone()));
-        let sink = HubSink::new(handle);
-        Ok(App { runner, published, figures, sink, clock, connectors, api, doors: None, stop, tasks })
+        let sink = HubSink::new(handle, outcomes.clone());
+        let more_doors = Vec::new();
+        Ok(App { runner, published, figures, outcomes, sink, clock, connectors, api, doors: None, more_doors, stop, tasks })
     }
 
     /// Where the API listens.
@@ -146,6 +169,16 @@ impl App {
             clock: self.clock.clone(),
             status,
         }
+    }
+
+    /// Doors that are to be opened beside those of the sources.
+    pub fn add_doors(&mut self, doors: impl IntoIterator<Item = Router>) {
+        self.more_doors.extend(doors);
+    }
+
+    /// The doors that were added and are not open yet.
+    pub fn take_doors(&mut self) -> Vec<Router> {
+        std::mem::take(&mut self.more_doors)
     }
 
     /// Opens the HTTP doors that sources push to.

@@ -3,6 +3,7 @@
 //! What may be written is in `config/file.rs`; what the hub is started with lives here, checked as a
 //! whole before anything opens. `docs/configuration.md` is the page for people.
 
+mod commands;
 mod connectors;
 mod env;
 mod file;
@@ -24,6 +25,7 @@ use serve::server::{Options as ApiOptions, Tls};
 
 use crate::actions::Receiver;
 
+pub use commands::CommandsConfig;
 pub use connectors::ConnectorsConfig;
 pub use file::{ApiSection, ConfigFile, EngineSection, PlainSection, TokenSection};
 pub use oracle::OracleSetup;
@@ -102,6 +104,8 @@ pub struct Config {
     pub connectors: ConnectorsConfig,
     /// Where actions go.
     pub receiver: Receiver,
+    /// The commands that systems carry out.
+    pub commands: CommandsConfig,
 }
 
 /// Reads a file, if one is named, and lays the environment over it.
@@ -142,7 +146,7 @@ impl ConfigFile {
     /// # Errors
     /// The first key that is missing or cannot be used.
     pub fn resolve(self) -> Result<Config, Error> {
-        let ConfigFile { store, api, doors, metrics, engine, connectors, outputs } = self;
+        let ConfigFile { store, api, doors, metrics, engine, connectors, outputs, commands } = self;
         let doors = plain("doors", &doors, DOORS)?;
         let metrics = plain("metrics", &metrics, METRICS)?;
         if engine.batch_max == 0 || engine.shards == 0 {
@@ -157,6 +161,7 @@ impl ConfigFile {
             metrics,
             batch_max: engine.batch_max,
             engine: engine_settings(&engine)?,
+            commands: commands::resolve(commands, &connectors)?,
             connectors,
             receiver: outputs.webhook.map_or(Receiver::Journal, |webhook| Receiver::Webhook(webhook.url)),
         })

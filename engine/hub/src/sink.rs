@@ -7,6 +7,7 @@ use connectors::{Accepted, Sink, SinkError, Submission};
 use ontology::{System, Vocabulary};
 use storage::{NewQuarantined, Priority};
 
+use crate::outcomes::Outcomes;
 use crate::runner::Handle;
 
 /// Version of the contract that connectors read by.
@@ -28,13 +29,14 @@ pub struct Delivered {
 pub struct HubSink {
     handle: Handle,
     delivered: Arc<[Delivered; 7]>,
+    outcomes: Outcomes,
 }
 
 impl HubSink {
     /// A sink into a running hub.
     #[must_use]
-    pub fn new(handle: Handle) -> Self {
-        HubSink { handle, delivered: Arc::default() }
+    pub fn new(handle: Handle, outcomes: Outcomes) -> Self {
+        HubSink { handle, delivered: Arc::default(), outcomes }
     }
 
     /// What a system has delivered since the start.
@@ -62,9 +64,13 @@ impl Sink for HubSink {
                 raw: reject.raw.to_vec(),
             })
             .collect();
+        let told = raw.clone();
         let done = self.handle.append(facts, quarantined, raw, position, Priority::Source).await;
         match done {
             Ok(log_pos) => {
+                if let Err(error) = self.outcomes.recognise(&told, observed_at) {
+                    tracing::warn!(%error, "note that a command of ours came back");
+                }
                 let delivered = self.delivered(system);
                 delivered.facts.fetch_add(fact_count, Ordering::Relaxed);
                 delivered.quarantined.fetch_add(reject_count, Ordering::Relaxed);

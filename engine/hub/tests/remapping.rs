@@ -13,7 +13,7 @@ use hub::app::{App, AppOptions};
 use hub::clock::StoryClock;
 use hub::known::EngineKnown;
 use hub::remapping::{RemapError, Remapped, Remapping, history, quarantine};
-use ontology::{EntityKey, EntityKind, Field, FieldReader as _, Millis, System, ValueRef};
+use ontology::{EntityKey, EntityKind, Field, Millis, System, ValueRef};
 use pipeline::EngineSettings;
 use storage::{Embedded, QuarantineFilter};
 
@@ -61,7 +61,8 @@ async fn deliver(app: &App, system: System, body: String, framing: Framing) {
 
 async fn field(app: &App, id: &str, field: Field) -> Option<String> {
     let key = EntityKey::new(EntityKind::CreditNote, id);
-    let read = app.handle().ask(move |engine| {
+    let handle = app.handle();
+    let read = handle.ask(move |engine| {
         let entity = engine.entity(&key)?;
         let (_, value, _) = entity.cells().find(|(found, _, _)| *found == field)?;
         Some(format!("{value:?}"))

@@ -84,13 +84,15 @@ impl KafkaConfig {
     pub fn check(&self) -> Result<(), String> {
         let protocol = self.properties.get("security.protocol").map_or("plaintext", Secret::expose);
         let is_encrypted = protocol.to_ascii_lowercase().ends_with("ssl");
-        if !is_encrypted && !self.is_plaintext_allowed {
-            if let Some(broker) = self.brokers.split(',').find(|broker| !is_loopback(broker.trim())) {
-                return Err(format!(
-                    "names the broker {broker} on another machine, which would be reached without encryption: set \
-                     security.protocol, or let a proxy on this machine end TLS"
-                ));
-            }
+        let far = || self.brokers.split(',').find(|broker| !is_loopback(broker.trim()));
+        if !is_encrypted
+            && !self.is_plaintext_allowed
+            && let Some(broker) = far()
+        {
+            return Err(format!(
+                "names the broker {broker} on another machine, which would be reached without encryption: set \
+                 security.protocol, or let a proxy on this machine end TLS"
+            ));
         }
         self.client().create_native_config().map(|_| ()).map_err(|error| {
             format!("is not accepted by the Kafka client: {error}; TLS needs a hub built with the feature kafka-tls")

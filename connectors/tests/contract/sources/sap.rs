@@ -26,8 +26,8 @@ impl Source for Sap {
     const SYSTEM: System = System::Sap;
     const PARTITION: &'static str = "s4";
 
-    async fn start(_: FaultSwitch) -> Self {
-        Sap(SapServer::start(any()).await.unwrap())
+    async fn start(switch: FaultSwitch) -> Self {
+        Sap(SapServer::start_with(any(), switch).await.unwrap())
     }
 
     fn is_own(happening: &Happening) -> bool {

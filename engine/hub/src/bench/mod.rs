@@ -1,11 +1,13 @@
 //! The expensive half of every bench: the hub itself, as it runs in production, under the
 //! workloads of the `benches` crate.
 
+mod decode;
 mod echo;
 mod ingest;
 mod read;
 mod resolve;
 
+pub use decode::{DecodeOptions, decode};
 pub use ingest::{IngestOptions, ingest};
 pub use read::{ReadOptions, read};
 pub use resolve::{Peer, ResolveOptions, resolve};

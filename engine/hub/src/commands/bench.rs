@@ -8,7 +8,11 @@ use benches::stream::Workload;
 use clap::{Args, Subcommand};
 
 use super::{Failure, PROBLEMS_FOUND, runtime};
+<<<<<<< HEAD
 use crate::bench::{IngestOptions, Peer, ReadOptions, ResolveOptions, ingest, read, resolve};
+=======
+use crate::bench::{DecodeOptions, IngestOptions, ReadOptions, decode, ingest, read};
+>>>>>>> connectors
 
 /// Measures the hot paths. Build with `--release`.
 #[derive(Debug, Args)]
@@ -23,8 +27,13 @@ enum Bench {
     Ingest(IngestArgs),
     /// Reads of customer states over echoes of the same size.
     Read(ReadArgs),
+<<<<<<< HEAD
     /// Entity resolution on tables with known truth, against its goals.
     Resolve(ResolveArgs),
+=======
+    /// Native events to facts, over the plain parse of the same bytes.
+    Decode(DecodeArgs),
+>>>>>>> connectors
 }
 
 #[derive(Debug, Args)]
@@ -72,6 +81,7 @@ struct ReadArgs {
 }
 
 #[derive(Debug, Args)]
+<<<<<<< HEAD
 struct ResolveArgs {
     /// Tables to use, `world` for the four-system world [default: all that are there].
     #[arg(value_name = "TABLE")]
@@ -88,6 +98,15 @@ struct ResolveArgs {
     /// Call of a peer to measure beside, such as `python benches/peers/splink_side.py`.
     #[arg(long, value_name = "COMMAND", default_value = "")]
     peer: String,
+=======
+struct DecodeArgs {
+    /// Seed of the world that the events come from.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Rounds of each side; the fastest counts.
+    #[arg(long, default_value_t = 30)]
+    rounds: usize,
+>>>>>>> connectors
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -108,12 +127,16 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
             let options = ReadOptions { workload, rounds: args.rounds.max(1), round: ROUND };
             print(&runtime()?.block_on(read(&options))?, args.workload.json)
         }
+<<<<<<< HEAD
         Bench::Resolve(args) => {
             let (folder, tables) = (args.folder.clone(), args.tables.clone());
             let (seed, customers) = (args.seed, args.customers);
             let options = ResolveOptions { folder, tables, seed, customers, peer: Peer::of(&args.peer) };
             print(&resolve(&options)?, args.json)
         }
+=======
+        Bench::Decode(args) => print(&decode(&DecodeOptions { seed: args.seed, rounds: args.rounds })?, args.json),
+>>>>>>> connectors
     }
 }
 

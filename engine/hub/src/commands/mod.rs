@@ -2,6 +2,7 @@
 //! error; tables are for people and `--json` is for programs.
 
 mod bench;
+mod connect;
 mod demo;
 mod digest;
 mod mapping;
@@ -46,6 +47,9 @@ pub enum Command {
     Resolve(resolve::ResolveCommand),
     /// Print the canonical digest of everything derived from a store.
     Digest(digest::DigestArgs),
+    /// Try a source out before the hub relies on it.
+    #[command(subcommand)]
+    Connect(connect::ConnectCommand),
     /// Try a mapping file on payloads before a hub reads by it.
     #[command(subcommand)]
     Mapping(mapping::MappingCommand),
@@ -108,6 +112,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Scenario(command) => scenario::run(&command),
         Command::Resolve(command) => resolve::run(&command),
         Command::Digest(args) => digest::run(&args),
+        Command::Connect(command) => connect::run(&command),
         Command::Mapping(command) => mapping::run(&command),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -1,6 +1,6 @@
 //! `opshub serve`: the hub itself, until it is told to stop.
 
-mod sources;
+pub(super) mod sources;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use connectors::edge;
+use connectors::{SharedClock, edge};
 use ontology::{System, Vocabulary as _};
 use serve::drain::{Drain, DrainSwitch};
 use serve::{metrics as figures, page_server};
@@ -23,6 +23,7 @@ use crate::app::{App, AppOptions};
 use crate::clock::WallClock;
 use crate::config::{self, Config};
 use crate::remapping::Remapping;
+use crate::targets::Targets;
 
 /// How long a stopping hub finishes what is under way.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
@@ -64,7 +65,7 @@ pub struct ServeArgs {
 }
 
 /// A system that payloads come from, by its name.
-fn source(name: &str) -> Result<System, String> {
+pub(super) fn source(name: &str) -> Result<System, String> {
     let is_source = |system: &System| !matches!(system, System::Engine | System::Human);
     System::parse(name).filter(is_source).ok_or_else(|| "write salesforce, oracle, wxcc, sap or zendesk".to_owned())
 }
@@ -95,7 +96,7 @@ fn configured(args: &ServeArgs) -> Result<Config, config::Error> {
 }
 
 /// Variables that are text. Others cannot be keys of ours.
-fn environment() -> impl Iterator<Item = (String, String)> {
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
 }
 
@@ -130,7 +131,7 @@ struct Running {
 
 impl Running {
     async fn start(config: Config, history: Vec<System>) -> Result<Self, Failure> {
-        let Config { store_dir, api, doors, metrics, engine, batch_max, connectors, receiver } = config;
+        let Config { store_dir, api, doors, metrics, engine, batch_max, connectors, receiver, commands } = config;
         let recorder = figures::install()?;
         for (name, what) in edge::METRICS {
             ::metrics::describe_counter!(*name, *what);
@@ -142,8 +143,10 @@ impl Running {
         let opened = tokio::task::spawn_blocking(move || Embedded::open(&store_dir, storage::Options::default()));
         let store = Arc::new(opened.await??);
         let api_address = api.addr;
+        let clock: SharedClock = Arc::new(WallClock::default());
+        let (targets, flows) = Targets::new(commands, &clock);
         let options = AppOptions {
-            clock: Arc::new(WallClock::default()),
+            clock,
             engine,
             api,
             doors,
@@ -152,16 +155,18 @@ impl Running {
             unmonitored: connectors.unmonitored(),
             connectors: connectors.connectors.clone(),
         };
-        let mut app = App::start(store, options).await.map_err(|error| match error.downcast::<serve::Error>() {
-            Ok(serve::Error::Bind { source, .. }) => taken("the API", api_address, "--api", &source),
-            Ok(other) => Failure::from(other),
-            Err(other) => Failure::from(other),
-        })?;
+        let mut app =
+            App::start_with(store, options, targets).await.map_err(|error| match error.downcast::<serve::Error>() {
+                Ok(serve::Error::Bind { source, .. }) => taken("the API", api_address, "--api", &source),
+                Ok(other) => Failure::from(other),
+                Err(other) => Failure::from(other),
+            })?;
         let remapping = Remapping::plan(&app, &connectors.own_mappings, &history)?;
+        app.add_doors(flows);
         sources::connect(&mut app, connectors, doors).await?;
         remapping.start(&mut app);
         let (drain, draining) = Drain::new();
-        let router = page_server::router(recorder, draining.clone());
+        let router = page_server::router(recorder, draining.clone()).merge(app.outcomes.page());
         let pages = axum::serve(page_listener, router).with_graceful_shutdown(async move { draining.draining().await });
         let pages = tokio::spawn(async move { pages.await });
         Ok(Running { app, metrics, drain, pages })

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use connectors::Clock as _;
+use fixtures::faults::{FaultSwitch, Faults, FaultsError};
 use fixtures::oracle::{OracleDoor, OracleServer};
 use fixtures::player::{Doors, PlayError, Player, Vendors};
 use fixtures::salesforce::{SalesforceConfig, SalesforceError, SalesforceServer};
 use fixtures::sap::{SapDoor, SapServer};
 use fixtures::world::{Size, World};
 use fixtures::wxcc::{WebexDoor, WebexServer};
+use fixtures::zendesk::{ZendeskConfig, ZendeskDoor, ZendeskServer};
 use tracing_subscriber::EnvFilter;
 
 use super::{CONFIG_INVALID, FAILED, Failure, UNREACHABLE, runtime};
@@ -40,11 +42,11 @@ pub struct SimulateArgs {
     /// Where Salesforce's event bus listens.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     bus: SocketAddr,
-    /// The hub's doors that Oracle, Webex and SAP push to, such as http://127.0.0.1:7401.
+    /// The hub's doors that Oracle, Webex, SAP and Zendesk push to, such as http://127.0.0.1:7401.
     #[arg(long, value_name = "URL", requires = "token")]
     target: Option<String>,
-    /// What opens the door, as env:NAME or file:PATH: Oracle's bearer token, Webex's signing secret,
-    /// SAP's password.
+    /// What opens the door, as env:NAME or file:PATH: Oracle's bearer token, Webex's and Zendesk's
+    /// signing secret, SAP's password.
     #[arg(long, value_name = "REFERENCE")]
     token: Option<SecretRef>,
     /// User that goes with SAP's password.
@@ -53,6 +55,9 @@ pub struct SimulateArgs {
     /// Story seconds a second, after the history.
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
+    /// What goes wrong, such as drop=5%,repeat=5%,reorder=5%,throttle=1%; the same seed loses the same.
+    #[arg(long, value_name = "FAULTS", value_parser = faults, default_value = "", long_help = faults_help())]
+    faults: Faults,
     /// Print the addresses as one JSON object.
     #[arg(long)]
     json: bool,
@@ -70,6 +75,24 @@ enum Vendor {
     Webex,
     /// OData and posted IDocs.
     Sap,
+    /// Tickets by webhook and incremental export.
+    Zendesk,
+}
+
+/// Faults as they are written in one line.
+fn faults(line: &str) -> Result<Faults, FaultsError> {
+    line.parse()
+}
+
+/// Every fault with what it means.
+fn faults_help() -> String {
+    let words = Faults::words().iter().map(|(word, meaning)| format!("  {word:<26} {meaning}"));
+    let words: Vec<String> = words.collect();
+    format!(
+        "What goes wrong, in one line with commas between; a RATE is 0% to 100%, a TIME 500ms, 10s or 2m. The same \
+         seed loses the same events in every run.\n{}",
+        words.join("\n")
+    )
 }
 
 impl Vendor {
@@ -79,6 +102,7 @@ impl Vendor {
             Vendor::Oracle => "oracle",
             Vendor::Webex => "webex",
             Vendor::Sap => "sap",
+            Vendor::Zendesk => "zendesk",
         }
     }
 }
@@ -109,13 +133,25 @@ pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
 async fn simulate(args: &SimulateArgs) -> Result<(), Failure> {
     let (seed, size) = (args.seed, Size::customers(args.customers));
     let doors = doors(args)?;
+    let switch = FaultSwitch::new(args.faults.clone());
     let world = tokio::task::spawn_blocking(move || Arc::new(World::generate(seed, size))).await?;
-    let vendors = Arc::new(start(args).await?);
-    println!("{}", addresses(args, &vendors));
+    let vendors = Arc::new(start(args, &switch).await?);
+    let desk = desk(args, &switch).await?;
+    println!("{}", addresses(args, &vendors, desk.as_deref()));
     let mut player = Player::new(world, vendors, doors).map_err(failure)?.stamp_webhooks_by(wall_ms);
+    if let Some(desk) = desk {
+        player = player.with_desk(desk, desk_door(args)?, switch.clone());
+    }
+    if let Some(system) = pushing(args.system) {
+        player = player.over_a_line(system, switch.clone());
+    }
     let history = player.history(|_, _| {}).await.map_err(failure)?;
     eprintln!("simulate: the history is played, {} payloads", sent(args.system, &history));
-    let live = player.live(args.speed, i64::MAX, |_, _| {}).await.map_err(failure)?;
+    let mut live = player.live(args.speed, i64::MAX, |_, _| {}).await.map_err(failure)?;
+    live.add(player.arrive().await.map_err(failure)?);
+    if player.dropped() > 0 {
+        eprintln!("simulate: {} payloads were lost on purpose", player.dropped());
+    }
     eprintln!("simulate: the story is over, {} payloads more", sent(args.system, &live));
     std::future::pending().await
 }
@@ -131,13 +167,15 @@ fn sent(vendor: Vendor, sent: &fixtures::player::Sent) -> u64 {
         Vendor::Oracle => fixtures::story::System::Oracle,
         Vendor::Webex => fixtures::story::System::Wxcc,
         Vendor::Sap => fixtures::story::System::Sap,
+        Vendor::Zendesk => fixtures::story::System::Zendesk,
     };
     sent.payloads.get(&system).copied().unwrap_or_default()
 }
 
 /// The vendors as the player wants them: the one that was asked for where it was asked for, the
 /// others idle on free ports of loopback.
-async fn start(args: &SimulateArgs) -> Result<Vendors, Failure> {
+async fn start(args: &SimulateArgs, switch: &FaultSwitch) -> Result<Vendors, Failure> {
+    let faults = |vendor: Vendor| if args.system == vendor { switch.clone() } else { FaultSwitch::default() };
     let of = |vendor: Vendor| if args.system == vendor { args.listen } else { ANY };
     let is_salesforce = args.system == Vendor::Salesforce;
     let salesforce = SalesforceConfig {
@@ -145,24 +183,58 @@ async fn start(args: &SimulateArgs) -> Result<Vendors, Failure> {
         grpc: if is_salesforce { args.bus } else { ANY },
         ..SalesforceConfig::default()
     };
-    let taken = |error: &dyn std::fmt::Display| {
-        let text = format!("listen on {}: {error}; choose another address with --listen", args.listen);
-        Failure::with(FAILED, anyhow::anyhow!(text))
-    };
+    let taken = |error: &dyn std::fmt::Display| taken(args, error);
     Ok(Vendors {
-        salesforce: SalesforceServer::start(salesforce).await.map_err(|error: SalesforceError| taken(&error))?,
-        oracle: OracleServer::start(of(Vendor::Oracle)).await.map_err(|error| taken(&error))?,
-        wxcc: WebexServer::start(of(Vendor::Webex)).await.map_err(|error| taken(&error))?,
-        sap: SapServer::start(of(Vendor::Sap)).await.map_err(|error| taken(&error))?,
+        salesforce: SalesforceServer::start_with(salesforce, faults(Vendor::Salesforce))
+            .await
+            .map_err(|error: SalesforceError| taken(&error))?,
+        oracle: OracleServer::start_with(of(Vendor::Oracle), faults(Vendor::Oracle))
+            .await
+            .map_err(|error| taken(&error))?,
+        wxcc: WebexServer::start_with(of(Vendor::Webex), faults(Vendor::Webex)).await.map_err(|error| taken(&error))?,
+        sap: SapServer::start_with(of(Vendor::Sap), faults(Vendor::Sap)).await.map_err(|error| taken(&error))?,
     })
 }
 
-fn addresses(args: &SimulateArgs, vendors: &Vendors) -> String {
+fn taken(args: &SimulateArgs, error: &dyn std::fmt::Display) -> Failure {
+    let text = format!("listen on {}: {error}; choose another address with --listen", args.listen);
+    Failure::with(FAILED, anyhow::anyhow!(text))
+}
+
+/// Systems whose pushes go over a line that loses what the faults say; what the event bus loses, and
+/// the desk, they lose themselves.
+fn pushing(vendor: Vendor) -> Option<fixtures::story::System> {
+    match vendor {
+        Vendor::Salesforce | Vendor::Zendesk => None,
+        Vendor::Oracle => Some(fixtures::story::System::Oracle),
+        Vendor::Webex => Some(fixtures::story::System::Wxcc),
+        Vendor::Sap => Some(fixtures::story::System::Sap),
+    }
+}
+
+/// The other service desk, which takes part only where it was asked for.
+async fn desk(args: &SimulateArgs, switch: &FaultSwitch) -> Result<Option<Arc<ZendeskServer>>, Failure> {
+    if args.system != Vendor::Zendesk {
+        return Ok(None);
+    }
+    let started = ZendeskServer::start_with(ZendeskConfig::at(args.listen), switch.clone()).await;
+    Ok(Some(Arc::new(started.map_err(|error| taken(args, &error))?)))
+}
+
+fn desk_door(args: &SimulateArgs) -> Result<Option<ZendeskDoor>, Failure> {
+    let (Some(target), Some(token)) = (&args.target, &args.token) else { return Ok(None) };
+    let secret = token.read("--token").map_err(|error| Failure::with(CONFIG_INVALID, error))?;
+    let url = format!("{}/webhooks/zendesk", target.trim_end_matches('/'));
+    Ok(Some(ZendeskDoor { url, secret: secret.expose().to_owned() }))
+}
+
+fn addresses(args: &SimulateArgs, vendors: &Vendors, desk: Option<&ZendeskServer>) -> String {
     let (http, bus) = match args.system {
         Vendor::Salesforce => (vendors.salesforce.http_url(), Some(vendors.salesforce.grpc_url())),
         Vendor::Oracle => (vendors.oracle.http_url(), None),
         Vendor::Webex => (vendors.wxcc.http_url(), None),
         Vendor::Sap => (vendors.sap.http_url(), None),
+        Vendor::Zendesk => (desk.map(ZendeskServer::http_url).unwrap_or_default(), None),
     };
     let (name, seed) = (args.system.name(), args.seed);
     if args.json {
@@ -178,7 +250,7 @@ fn doors(args: &SimulateArgs) -> Result<Doors, Failure> {
     let (target, secret) = (target.trim_end_matches('/'), secret.expose().to_owned());
     let mut doors = Doors::default();
     match args.system {
-        Vendor::Salesforce => {}
+        Vendor::Salesforce | Vendor::Zendesk => {}
         Vendor::Oracle => doors.oracle = Some(OracleDoor { url: format!("{target}/oracle/changes"), token: secret }),
         Vendor::Webex => doors.wxcc = Some(WebexDoor::new(format!("{target}/webhooks/wxcc"), secret)),
         Vendor::Sap => {
@@ -222,12 +294,17 @@ mod tests {
         assert_eq!(with("webex").wxcc.unwrap().url, "http://hub:1/webhooks/wxcc");
         assert_eq!(with("sap").sap.unwrap().url, "http://hub:1/sap/idoc");
         assert!(with("wxcc").wxcc.is_some(), "the system's other name");
+        let desk =
+            read(&["zendesk", "--target", "http://hub:1/", "--token", "env:PATH", "--faults", "drop=5%"]).unwrap();
+        assert_eq!(desk_door(&desk).unwrap().unwrap().url, "http://hub:1/webhooks/zendesk");
+        assert_eq!(desk.faults.drop, fixtures::faults::Rate::percent(5));
         assert!(doors(&read(&["oracle"]).unwrap()).unwrap().oracle.is_none());
     }
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        assert!(read(&["zendesk"]).is_err());
+        assert!(read(&["servicenow"]).is_err());
+        assert!(read(&["oracle", "--faults", "drop=5"]).is_err(), "a rate is a percentage");
         assert!(read(&["oracle", "--target", "http://hub:1"]).is_err(), "a door needs its secret");
         assert!(read(&["oracle", "--token", "literal"]).is_err(), "a secret is given by reference");
         let salesforce = read(&["salesforce", "--target", "http://hub:1", "--token", "env:PATH"]).unwrap();
@@ -238,8 +315,8 @@ mod tests {
     #[tokio::test]
     async fn the_simulator_tells_where_it_listens() {
         let args = read(&["salesforce", "--json", "--seed", "3"]).unwrap();
-        let vendors = start(&args).await.unwrap();
-        let told: serde_json::Value = serde_json::from_str(&addresses(&args, &vendors)).unwrap();
+        let vendors = start(&args, &FaultSwitch::default()).await.unwrap();
+        let told: serde_json::Value = serde_json::from_str(&addresses(&args, &vendors, None)).unwrap();
         assert_eq!((&told["system"], &told["seed"]), (&serde_json::json!("salesforce"), &serde_json::json!(3)));
         assert_eq!(told["http"], vendors.salesforce.http_url());
         assert_eq!(told["bus"], vendors.salesforce.grpc_url());

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::SecretRef;
+use super::commands::CommandsSection;
 use super::oracle::OracleSection;
 use super::sap::SapSection;
 use super::wxcc::WxccSection;
@@ -35,6 +36,8 @@ pub struct ConfigFile {
     pub connectors: ConnectorsSection,
     /// Where actions go.
     pub outputs: OutputsSection,
+    /// Commands that are carried out in the systems themselves; default none.
+    pub commands: CommandsSection,
 }
 
 /// Where facts are kept.

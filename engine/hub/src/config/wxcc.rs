@@ -87,9 +87,8 @@ pub(super) fn resolve(section: WxccSection) -> Result<WxccSetup, Error> {
         return Err(Error::key("connectors.wxcc.secrets", problem));
     }
     let secrets = section.secrets.iter().enumerate();
-    let secrets: Vec<Secret> = secrets
-        .map(|(i, secret)| secret.read(&format!("connectors.wxcc.secrets[{i}]")))
-        .collect::<Result<_, _>>()?;
+    let secrets: Vec<Secret> =
+        secrets.map(|(i, secret)| secret.read(&format!("connectors.wxcc.secrets[{i}]"))).collect::<Result<_, _>>()?;
     let partition = section.partition.unwrap_or_else(|| "contact-centre".to_owned());
     let search = section.search.map(|section| search(section, &partition, &secrets[0])).transpose()?;
     Ok(WxccSetup { door: WxccConfig { secrets, partition, is_freshness_checked: true }, search })
@@ -147,7 +146,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    const OAUTH: &str = "[search.oauth]\nclient_id = \"a\"\nclient_secret = \"env:PATH\"\nrefresh_token = \"env:PATH\"\n";
+    const OAUTH: &str =
+        "[search.oauth]\nclient_id = \"a\"\nclient_secret = \"env:PATH\"\nrefresh_token = \"env:PATH\"\n";
 
     fn resolved(search: &str) -> Result<WxccSetup, String> {
         let text = format!("secrets = [\"env:PATH\"]\n[search]\nbase_url = \"http://x\"\norg_id = \"o\"\n{search}");

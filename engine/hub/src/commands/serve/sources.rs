@@ -15,10 +15,14 @@ use crate::commands::Failure;
 use crate::config::{ConnectorsConfig, OracleSetup, SapSetup, WxccSetup, ZendeskSetup};
 
 /// Starts every connector that is configured and opens the doors that any of them needs.
-pub(super) async fn connect(app: &mut App, config: ConnectorsConfig, address: SocketAddr) -> Result<(), Failure> {
+pub(in crate::commands) async fn connect(
+    app: &mut App,
+    config: ConnectorsConfig,
+    address: SocketAddr,
+) -> Result<(), Failure> {
     let ConnectorsConfig { salesforce, oracle, wxcc, sap, zendesk, .. } = config;
     let stop = app.stopping();
-    let mut doors = Vec::new();
+    let mut doors = app.take_doors();
     if let Some(setup) = oracle {
         doors.extend(connect_oracle(app, setup, &stop)?);
     }

@@ -101,7 +101,7 @@ pub fn alerts(expected: &[ExpectAlert], scene: &Scene<'_>, found: &mut Differenc
 /// What an alert is about, as it names it: a source by its partition, a transfer by its case.
 fn subject(wanted: &ExpectAlert, scene: &Scene<'_>) -> Result<Option<String>, String> {
     if let Some(system) = System::parse(&wanted.of) {
-        return Ok(Some(format!("{}/story", system.name())));
+        return Ok(Some(format!("{}/all", system.name())));
     }
     let key: EntityKey = entity(&wanted.of)?;
     if wanted.alert == "11-3" {

@@ -1,0 +1,270 @@
+//! What became of commands: kept beside the outbox, shown on `/commands`, and confirmed when the
+//! source tells of the change that we made.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use connectors::outbound::Command;
+use ontology::{Millis, System, Vocabulary as _};
+use serde::{Deserialize, Serialize};
+use storage::{Changes, Durability, Store, Table};
+
+/// Rows that outcomes are kept in begin so; the key of the command follows.
+const PREFIX: &[u8] = b"command/";
+/// Outcomes that are shown.
+const SHOWN_MAX: usize = 200;
+/// Commands whose change is waited for; the oldest are given up first.
+const AWAITED_MAX: usize = 1_000;
+/// What keys of commands begin with, and how long they are after it.
+const KEY_STARTS: [&[u8]; 2] = [b"action-", b"task-"];
+const KEY_DIGITS: usize = 20;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// The target did it.
+    Done,
+    /// The source has told of the change since.
+    Confirmed,
+    /// The target will not do it.
+    Refused,
+}
+
+impl Ending {
+    /// Its name in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Ending::Done => "done",
+            Ending::Confirmed => "confirmed",
+            Ending::Refused => "refused",
+        }
+    }
+}
+
+/// What became of one command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Idempotency key of the command.
+    pub key: String,
+    /// What was to be done.
+    pub command: String,
+    /// Where.
+    pub system: String,
+    /// How it ended.
+    pub outcome: Ending,
+    /// What the target said, if it refused.
+    pub detail: String,
+    /// When it was decided, ms since the epoch.
+    pub decided_at_ms: i64,
+    /// When it ended, ms since the epoch.
+    pub ended_at_ms: i64,
+    /// The key that the target noted.
+    pub noted_as: String,
+    /// The command as it stood in the outbox, where the hub itself is what carries it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+/// The outcomes of a hub. Clones share what they know.
+#[derive(Clone)]
+pub struct Outcomes {
+    store: Arc<dyn Store>,
+    /// Outcomes by the key that the target noted, as long as the source has not told of the change.
+    awaited: Arc<Mutex<BTreeMap<String, Outcome>>>,
+}
+
+impl Outcomes {
+    /// The outcomes in `store`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open(store: Arc<dyn Store>) -> anyhow::Result<Self> {
+        let outcomes = Outcomes { store, awaited: Arc::default() };
+        for outcome in outcomes.all()?.into_iter().filter(|one| one.outcome == Ending::Done) {
+            outcomes.await_change(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    /// Every outcome, in order of keys.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn all(&self) -> anyhow::Result<Vec<Outcome>> {
+        let rows = self.store.scan(Table::Meta, PREFIX)?;
+        let read = rows.map(|row| Ok(serde_json::from_slice(&row?.1)?));
+        read.collect()
+    }
+
+    /// Notes how a command ended and takes it off the outbox, in one atom.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn end(
+        &self,
+        id: &[u8],
+        (command, body): (&Command, &[u8]),
+        ending: (Ending, String),
+        at: Millis,
+    ) -> anyhow::Result<()> {
+        let system = command.verb().system();
+        let outcome = Outcome {
+            key: command.key.clone(),
+            command: command.verb().name().to_owned(),
+            system: system.name().to_owned(),
+            outcome: ending.0,
+            detail: ending.1,
+            decided_at_ms: command.at.0,
+            ended_at_ms: at.0,
+            noted_as: command.noted_as().to_owned(),
+            body: (system == System::Wxcc).then(|| String::from_utf8_lossy(body).into_owned()),
+        };
+        count(&outcome);
+        let changes = Changes::new().put(Table::Meta, row(&outcome.key), serde_json::to_vec(&outcome)?);
+        self.store.write(changes.outbox_done(id.to_vec()), Durability::Relaxed)?;
+        if outcome.outcome == Ending::Done && system != System::Wxcc {
+            self.await_change(outcome);
+        }
+        Ok(())
+    }
+
+    /// Looks in what a source tells for the keys of our own commands.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn recognise(&self, raw: &[u8], at: Millis) -> anyhow::Result<()> {
+        let mut known = Vec::new();
+        {
+            let mut awaited = self.lock();
+            if awaited.is_empty() {
+                return Ok(());
+            }
+            for key in keys(raw) {
+                known.extend(awaited.remove(key));
+            }
+        }
+        for outcome in known {
+            let outcome = Outcome { outcome: Ending::Confirmed, ended_at_ms: at.0, ..outcome };
+            count(&outcome);
+            let changes = Changes::new().put(Table::Meta, row(&outcome.key), serde_json::to_vec(&outcome)?);
+            self.store.write(changes, Durability::Relaxed)?;
+        }
+        Ok(())
+    }
+
+    /// The page that shows them: what waits, and what became of the last ones.
+    #[must_use]
+    pub fn page(&self) -> Router {
+        Router::new().route("/commands", get(shown)).with_state(self.clone())
+    }
+
+    fn await_change(&self, outcome: Outcome) {
+        let mut awaited = self.lock();
+        awaited.insert(outcome.noted_as.clone(), outcome);
+        if awaited.len() > AWAITED_MAX
+            && let Some(oldest) = awaited.iter().min_by_key(|(_, one)| one.ended_at_ms).map(|(key, _)| key.clone())
+        {
+            awaited.remove(&oldest);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Outcome>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self) -> anyhow::Result<serde_json::Value> {
+        let mut all = self.all()?;
+        all.sort_by_key(|one| std::cmp::Reverse(one.ended_at_ms));
+        let waiting = self.store.pending()?.count();
+        all.truncate(SHOWN_MAX);
+        let mut shown = serde_json::to_value(all)?;
+        for outcome in shown.as_array_mut().into_iter().flatten().filter_map(serde_json::Value::as_object_mut) {
+            outcome.remove("body");
+        }
+        Ok(serde_json::json!({ "waiting": waiting, "outcomes": shown }))
+    }
+}
+
+fn row(key: &str) -> Vec<u8> {
+    [PREFIX, key.as_bytes()].concat()
+}
+
+fn count(outcome: &Outcome) {
+    let (command, ending) = (outcome.command.clone(), outcome.outcome.name());
+    metrics::counter!("opshub_commands_total", "command" => command, "outcome" => ending).increment(1);
+}
+
+async fn shown(State(outcomes): State<Outcomes>) -> Response {
+    let shown = tokio::task::spawn_blocking(move || outcomes.show()).await;
+    match shown {
+        Ok(Ok(shown)) => Json(shown).into_response(),
+        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Everything in `raw` that has the form of a command's key.
+fn keys(raw: &[u8]) -> impl Iterator<Item = &str> {
+    KEY_STARTS.into_iter().flat_map(move |start| {
+        raw.windows(start.len() + KEY_DIGITS).filter_map(move |window| {
+            let digits = window.strip_prefix(start)?;
+            digits.iter().all(u8::is_ascii_hexdigit).then(|| std::str::from_utf8(window).ok())?
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const KEY: &str = "action-0123456789abcdef0123";
+
+    fn ended(ending: Ending) -> (Outcomes, Arc<dyn Store>) {
+        let store: Arc<dyn Store> = Arc::new(storage::Memory::default());
+        let body = format!(
+            "{{\"id\": \"{KEY}\", \"action\": \"flag_invoice\", \"at_ms\": 5, \"invoice\": \"I\", \"text\": \"x\"}}"
+        );
+        store.write(Changes::new().outbox_put(KEY, body.clone()), Durability::Relaxed).unwrap();
+        let outcomes = Outcomes::open(store.clone()).unwrap();
+        let command = Command::parse(body.as_bytes()).unwrap();
+        outcomes.end(KEY.as_bytes(), (&command, body.as_bytes()), (ending, String::new()), Millis(7)).unwrap();
+        (outcomes, store)
+    }
+
+    fn ending(outcomes: &Outcomes) -> Ending {
+        outcomes.all().unwrap()[0].outcome
+    }
+
+    #[test]
+    fn a_command_leaves_the_outbox_with_its_outcome() {
+        let (outcomes, store) = ended(Ending::Refused);
+        assert_eq!((store.pending().unwrap().count(), ending(&outcomes)), (0, Ending::Refused));
+        let shown = outcomes.show().unwrap();
+        assert_eq!((&shown["waiting"], &shown["outcomes"][0]["command"]), (&0.into(), &"flag_invoice".into()));
+    }
+
+    #[test]
+    fn our_own_change_is_known_when_it_comes_back_also_after_a_restart() {
+        let (_, store) = ended(Ending::Done);
+        let outcomes = Outcomes::open(store).unwrap();
+        outcomes.recognise(b"{\"REVIEW_KEY\": \"action-0123456789abcdef0124\"}", Millis(8)).unwrap();
+        assert_eq!(ending(&outcomes), Ending::Done, "another's key");
+        outcomes.recognise(format!("\u{1}{KEY}\u{2}").as_bytes(), Millis(9)).unwrap();
+        assert_eq!(ending(&outcomes), Ending::Confirmed);
+        assert_eq!(outcomes.all().unwrap()[0].ended_at_ms, 9);
+    }
+
+    #[test]
+    fn keys_are_found_wherever_they_stand() {
+        let found: Vec<&str> = keys(b"xaction-0123456789abcdef0123,task-ffffffffffffffffffff;task-short").collect();
+        assert_eq!(found, [KEY, "task-ffffffffffffffffffff"]);
+        assert_eq!(keys(b"").count(), 0);
+    }
+}

@@ -20,7 +20,9 @@ mod train;
 
 pub use difference::{Change, Difference};
 pub use error::Error;
-pub use evaluate::{Automatic, Bin, ClusterQuality, Evaluation, Labels, Quality, SourcePair, Truth, evaluate, wilson};
+pub use evaluate::{
+    Automatic, Bin, ClusterQuality, Decisions, Evaluation, Labels, Quality, SourcePair, Truth, evaluate, wilson,
+};
 pub use load::{Deciding, Loaded, Rows, load};
 pub use map::{ColumnMeaning, Linking, Map};
 pub use outcome::{Decision, Outcome, Pair, Summary};

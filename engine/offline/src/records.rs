@@ -363,29 +363,6 @@ fn has_repeats<'a>(mut ids: impl Iterator<Item = &'a str>) -> bool {
     ids.any(|id| !seen.insert(id))
 }
 
-/// The first two columns of a table: their names, and the cells of every row.
-pub(crate) type TwoColumns = ([String; 2], Vec<(String, String)>);
-
-/// The file at `path` read as a table of two columns: the first two of its header.
-///
-/// # Errors
-/// The file cannot be read, or has fewer than two columns.
-pub(crate) fn two_columns(path: &Path) -> Result<TwoColumns, Error> {
-    let mut table = Table::open(path)?;
-    let [first, second, ..] = table.header() else {
-        return Err(Error::table(path, "expected at least two columns"));
-    };
-    let header = [first.clone(), second.clone()];
-    let mut rows = Vec::new();
-    while let Some((line, row)) = table.next_row()? {
-        match row {
-            Row::Cells(cells) => rows.push((cells[0].trim().to_owned(), cells[1].trim().to_owned())),
-            Row::Bad(bad) => return Err(Error::table(path, format!("line {line}: {}", bad.reason))),
-        }
-    }
-    Ok((header, rows))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -14,7 +14,7 @@ use resolver::learn::{
 use resolver::{BlockKind, Feature, Group, Level, Levels, Model, Parameters, Probabilities, Resolver, Terms};
 
 use crate::error::Error;
-use crate::evaluate::Labels;
+use crate::evaluate::{Labels, Truth};
 use crate::load::{Deciding, Loaded, load};
 use crate::map::Linking;
 use crate::progress::Progress;
@@ -262,13 +262,18 @@ fn curve(
     let model = Model::from_parameters(parameters.clone())
         .map_err(|error| Error::TooLittle { attempted: "check the trained model", why: error.to_string() })?;
     let Loaded { resolver, records, .. } = load(inputs.open(labels.column())?, model, Deciding::Never, on_progress)?;
-    let truth = labels.truth(&records)?;
+    let pairs = labels.pairs(&records)?;
+    let truth = if pairs.is_some() { Truth::default() } else { labels.truth(&records)? };
+    let answer = |left: u32, right: u32| match &pairs {
+        Some(pairs) => pairs.get(&(left.min(right), left.max(right))).copied(),
+        None => truth.of(left).zip(truth.of(right)).map(|(one, other)| one == other),
+    };
     let mut labelled = Vec::new();
     resolver.for_each_candidate(|left, right, levels, _| {
-        if let (Some(one), Some(other)) = (truth.of(left), truth.of(right))
+        if let Some(is_match) = answer(left, right)
             && let Some((millibits, _)) = resolver.score_by(resolver.model(), left, right, levels)
         {
-            labelled.push(Labelled { bits: f64::from(millibits) / 1e3, is_match: one == other });
+            labelled.push(Labelled { bits: f64::from(millibits) / 1e3, is_match });
         }
     });
     let matches = labelled.iter().filter(|label| label.is_match).count();

@@ -12,8 +12,8 @@ use crate::index::Slot;
 use crate::model::Model;
 use crate::score::{Circumstances, score};
 
-/// Evidence below this says by more than a thousand to one that two rows are two parties.
-const CONTRADICTION_MILLIBITS: i32 = -10_000;
+/// Evidence below this says by more than 250 to one that two rows are two parties.
+const CONTRADICTION_MILLIBITS: i32 = -8_000;
 
 /// Which records take part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

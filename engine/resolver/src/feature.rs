@@ -134,7 +134,8 @@ impl Feature {
     #[must_use]
     pub fn group(self) -> Group {
         match self {
-            Feature::Name
+            Feature::Email
+            | Feature::Name
             | Feature::FamilyName
             | Feature::Phone
             | Feature::Address
@@ -143,7 +144,6 @@ impl Feature {
             Feature::Key
             | Feature::TaxId
             | Feature::Duns
-            | Feature::Email
             | Feature::GivenName
             | Feature::BirthDate
             | Feature::Id1

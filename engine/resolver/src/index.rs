@@ -21,8 +21,8 @@ const SYSTEM_BITS: u32 = 2;
 /// Members up to this many are kept in a list, more in a set.
 const LISTED_MAX: usize = 64;
 
-/// Blocks of one thing alone are retired at this part of the limit of the others.
-const SINGLE_SHARE: u32 = 3;
+/// Blocks of one thing alone are retired at this part of the limit of others.
+const SINGLE_SHARE: u32 = 2;
 
 /// Slot of a record in the resolver.
 pub type Slot = u32;

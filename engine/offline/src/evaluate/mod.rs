@@ -20,7 +20,7 @@ pub use calibration::Bin;
 pub use clusters::ClusterQuality;
 pub use interval::wilson;
 pub use pairs::{Automatic, Quality, SourcePair};
-pub use truth::{Labels, Truth};
+pub use truth::{Decisions, Labels, Truth};
 
 /// The figures of one outcome. Shares are between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]

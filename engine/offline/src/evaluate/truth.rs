@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use hashbrown::HashMap;
 
 use crate::error::Error;
-use crate::records::{Records, two_columns};
+use crate::records::Records;
+use crate::table::{Row, Table};
 
 /// The true party of each record, by place; none if nobody knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,14 +30,14 @@ impl Truth {
     /// # Errors
     /// The file is no such table, or names none of the records.
     pub fn read(path: &Path, records: &Records) -> Result<Self, Error> {
-        let ([first, _], rows) = two_columns(path)?;
+        let (header, rows) = rows_of(path)?;
         let names = records.by_name();
         let mut parties: Vec<Option<u32>> = vec![None; records.len()];
-        let is_pairs = first == "left";
+        let is_pairs = header[0] == "left";
         let mut found = 0;
         if is_pairs {
             let mut sets = Sets::of(records.len());
-            for (left, right) in &rows {
+            for (left, right, _) in &rows {
                 if let (Some(left), Some(right)) = (names.get(left), names.get(right)) {
                     found += 1;
                     sets.join(*left, *right);
@@ -45,7 +46,7 @@ impl Truth {
             parties = (0..records.len()).map(|at| u32::try_from(at).ok().map(|at| sets.root(at))).collect();
         } else {
             let mut words: Vec<&str> = vec![""; records.len()];
-            for (record, party) in &rows {
+            for (record, party, _) in &rows {
                 if let Some(at) = names.get(record) {
                     found += 1;
                     words[*at as usize] = party;
@@ -78,6 +79,9 @@ impl Truth {
     }
 }
 
+/// Whether pairs of records, the smaller place first, are one party.
+pub type Decisions = HashMap<(u32, u32), bool>;
+
 /// Where the truth is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Labels {
@@ -104,6 +108,32 @@ impl Labels {
         }
     }
 
+    /// Pairs of which somebody said whether they are one party, if that is what the file holds: `left`,
+    /// `right` and `same`, such as the decisions of a review. None for other truths.
+    ///
+    /// # Errors
+    /// The file cannot be read, or an answer is neither yes nor no.
+    pub fn pairs(&self, records: &Records) -> Result<Option<Decisions>, Error> {
+        let Labels::File(path) = self else { return Ok(None) };
+        let (header, rows) = rows_of(path)?;
+        if !(header.len() > 2 && header[0] == "left" && header[2] == "same") {
+            return Ok(None);
+        }
+        let names = records.by_name();
+        let mut pairs = Decisions::new();
+        for (left, right, same) in &rows {
+            let is_same = match same.to_ascii_lowercase().as_str() {
+                "yes" | "true" | "1" => true,
+                "no" | "false" | "0" => false,
+                _ => return Err(Error::table(path, format!("same is {same:?}: expected yes or no"))),
+            };
+            if let (Some(left), Some(right)) = (names.get(left), names.get(right)) {
+                pairs.insert((*left.min(right), *left.max(right)), is_same);
+            }
+        }
+        Ok(Some(pairs))
+    }
+
     /// The truth of records that were read with the column.
     ///
     /// # Errors
@@ -114,6 +144,29 @@ impl Labels {
             Labels::File(path) => Truth::read(path, records),
         }
     }
+}
+
+/// First, second and third cell of a row; the third is empty where there is none.
+type Cells = (String, String, String);
+
+/// The file at `path` read as a table of two columns or more: header and rows.
+fn rows_of(path: &Path) -> Result<(Vec<String>, Vec<Cells>), Error> {
+    let mut table = Table::open(path)?;
+    let header = table.header().to_vec();
+    if header.len() < 2 {
+        return Err(Error::table(path, "expected at least two columns: record and party, or left and right"));
+    }
+    let mut rows = Vec::new();
+    while let Some((line, row)) = table.next_row()? {
+        match row {
+            Row::Cells(cells) => {
+                let cell = |at: usize| cells.get(at).unwrap_or_default().trim().to_owned();
+                rows.push((cell(0), cell(1), cell(2)));
+            }
+            Row::Bad(bad) => return Err(Error::table(path, format!("line {line}: {}", bad.reason))),
+        }
+    }
+    Ok((header, rows))
 }
 
 /// Disjoint sets.
@@ -164,6 +217,21 @@ mod tests {
         let why = read("record,customer\nz,x\n").unwrap_err().to_string();
         assert!(why.contains("names no record of the inputs"), "{why}");
         assert!(read("record\na\n").is_err());
+    }
+
+    #[test]
+    fn decisions_on_pairs_are_read_in_either_order() {
+        let records = Records::named(["a", "b", "c"].map(|id| (0, id)).into_iter());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let pairs = |text: &str| {
+            std::fs::write(file.path(), text).unwrap();
+            Labels::File(file.path().into()).pairs(&records)
+        };
+        let found = pairs("left,right,same\nb,a,yes\na,c,no\na,z,no\n").unwrap().unwrap();
+        assert_eq!((found.len(), found[&(0, 1)], found[&(0, 2)]), (2, true, false));
+        assert_eq!(pairs("left,right\nb,a\n").unwrap(), None);
+        assert!(pairs("left,right,same\nb,a,perhaps\n").unwrap_err().to_string().contains("expected yes or no"));
+        assert_eq!(Labels::Column("x".into()).pairs(&records).unwrap(), None);
     }
 
     #[test]

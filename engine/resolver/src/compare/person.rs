@@ -64,7 +64,11 @@ fn of_given(a: &[u8], b: &[u8]) -> Level {
     if lexicon().are_one_name(x, y) || same_letters_parted_otherwise(a, b) {
         return Level::Variant;
     }
-    let level = of_words(x, y);
+    let mut level = of_words(x, y);
+    if lexicon().is_name(x) && lexicon().is_name(y) {
+        // `Mary` and `Mark` are two names, not one with a typing error.
+        level = level.max(Level::Partial);
+    }
     let shares_a_later_one = words(a).any(|one| one.len() > 1 && words(b).any(|other| other == one));
     if shares_a_later_one { level.min(Level::Partial) } else { level }
 }
@@ -167,6 +171,8 @@ mod tests {
         people(("Robert", "Bauer"), ("Bob", "Bauer"), Variant, Exact);
         people(("Mary Ann", "Bauer"), ("Maryann", "Bauer"), Variant, Exact);
         people(("Hannah", "Bauer"), ("Hannha", "Bauer"), Close, Exact);
+        people(("Mary", "Bauer"), ("Mark", "Bauer"), Partial, Exact);
+        people(("Mary", "Bauer"), ("Mmry", "Bauer"), Close, Exact);
         people(("Anna Maria", "Bauer"), ("Tessa Maria", "Bauer"), Partial, Exact);
         people(("A", "Bauer"), ("Anna", "Bauer"), Initial, Exact);
         people(("B", "Bauer"), ("Anna", "Bauer"), Different, Exact);

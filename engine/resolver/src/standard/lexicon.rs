@@ -61,6 +61,11 @@ impl Lexicon {
         self.street_words.get(word).copied()
     }
 
+    /// Whether a word is known as a given name.
+    pub(crate) fn is_name(&self, word: &[u8]) -> bool {
+        std::str::from_utf8(word).is_ok_and(|word| self.nicknames.contains_key(word))
+    }
+
     /// Whether two given names may be one: both stand in one group.
     pub(crate) fn are_one_name(&self, a: &[u8], b: &[u8]) -> bool {
         let groups = |name: &[u8]| std::str::from_utf8(name).ok().and_then(|name| self.nicknames.get(name));

@@ -6,11 +6,13 @@ use ontology::{EntityKey, EntityKind, Fields, Millis, PartyRecord};
 use resolver::{Cluster, Judgement, Model, Resolver, ReviewItem};
 
 /// Key of a Salesforce account.
+#[allow(dead_code)]
 pub fn account(id: &str) -> EntityKey {
     EntityKey::new(EntityKind::Account, id)
 }
 
 /// Key of an Oracle AR customer.
+#[allow(dead_code)]
 pub fn ar(id: &str) -> EntityKey {
     EntityKey::new(EntityKind::ArCustomer, id)
 }
@@ -28,6 +30,7 @@ pub fn caller(id: &str) -> EntityKey {
 }
 
 /// A record with `fields`; the names are those of [`PartyRecord`], a key is `scheme:value`.
+#[allow(dead_code)]
 pub fn record(key: &EntityKey, fields: &[(&str, &str)]) -> PartyRecord {
     let mut record = PartyRecord::read(key, &Fields::default());
     for (name, value) in fields {

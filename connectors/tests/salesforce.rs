@@ -1,6 +1,7 @@
 //! The Salesforce connector against an organisation where things go wrong: what the organisation
 //! changed arrives whole, whatever was lost on the way.
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "the simulator stamps tokens by the real clock")]
 
 mod support;
 

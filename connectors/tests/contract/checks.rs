@@ -105,7 +105,13 @@ pub async fn makes_good_for_a_lossy_line<S: Source>() {
     for percent in [1, 20] {
         let rig = Rig::<S>::new().await;
         let rate = Rate::percent(percent);
-        rig.switch.set(Faults { seed: u64::from(percent), drop: rate, repeat: rate, reorder: rate, ..Faults::default() });
+        rig.switch.set(Faults {
+            seed: u64::from(percent),
+            drop: rate,
+            repeat: rate,
+            reorder: rate,
+            ..Faults::default()
+        });
         let running = rig.connect();
         rig.happen(0..rig.happenings.len()).await;
         rig.switch.clear();

@@ -35,8 +35,12 @@ pub trait Source: Sized + Send + Sync + 'static {
 
     /// Lets these happen: pushed to the hub's `doors` where the source pushes, through a line that
     /// loses what `switch` says.
-    fn happen(&self, doors: SocketAddr, happenings: &[Happening], switch: &FaultSwitch)
-    -> impl Future<Output = ()> + Send;
+    fn happen(
+        &self,
+        doors: SocketAddr,
+        happenings: &[Happening],
+        switch: &FaultSwitch,
+    ) -> impl Future<Output = ()> + Send;
 
     /// Says that nothing newer exists up to `now_ms`.
     fn quiet_until(&self, now_ms: i64);
@@ -45,8 +49,12 @@ pub trait Source: Sized + Send + Sync + 'static {
     fn doors(&self, context: Context<MemoryLog>) -> Router;
 
     /// The loops of the connector, from what the log holds of its positions.
-    fn loops(&self, context: Context<MemoryLog>, log: &MemoryLog, stop: CancellationToken)
-    -> impl Future<Output = ()> + Send + 'static;
+    fn loops(
+        &self,
+        context: Context<MemoryLog>,
+        log: &MemoryLog,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static;
 
     /// Ends the simulator.
     fn stop(self) -> impl Future<Output = ()> + Send;
@@ -111,8 +119,7 @@ impl<S: Source> Rig<S> {
 
     /// Starts a connector that knows what the log knows.
     pub fn connect(&self) -> Running {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let context = context(S::SYSTEM, &self.log, &self.story);
         let (status, stop) = (context.status.clone(), CancellationToken::new());
         let (router, address) = (self.source.doors(context.clone()), self.doors);

@@ -124,7 +124,20 @@ impl App {
         tasks.spawn(expire(store, clock.clone(), stop.clone()));
         let sink = HubSink::new(handle, outcomes.clone());
         let more_doors = Vec::new();
-        Ok(App { runner, published, figures, outcomes, sink, clock, connectors, api, doors: None, more_doors, stop, tasks })
+        Ok(App {
+            runner,
+            published,
+            figures,
+            outcomes,
+            sink,
+            clock,
+            connectors,
+            api,
+            doors: None,
+            more_doors,
+            stop,
+            tasks,
+        })
     }
 
     /// Where the API listens.

@@ -8,11 +8,7 @@ use benches::stream::Workload;
 use clap::{Args, Subcommand};
 
 use super::{Failure, PROBLEMS_FOUND, runtime};
-<<<<<<< HEAD
-use crate::bench::{IngestOptions, Peer, ReadOptions, ResolveOptions, ingest, read, resolve};
-=======
-use crate::bench::{DecodeOptions, IngestOptions, ReadOptions, decode, ingest, read};
->>>>>>> connectors
+use crate::bench::{DecodeOptions, IngestOptions, Peer, ReadOptions, ResolveOptions, decode, ingest, read, resolve};
 
 /// Measures the hot paths. Build with `--release`.
 #[derive(Debug, Args)]
@@ -27,13 +23,10 @@ enum Bench {
     Ingest(IngestArgs),
     /// Reads of customer states over echoes of the same size.
     Read(ReadArgs),
-<<<<<<< HEAD
     /// Entity resolution on tables with known truth, against its goals.
     Resolve(ResolveArgs),
-=======
     /// Native events to facts, over the plain parse of the same bytes.
     Decode(DecodeArgs),
->>>>>>> connectors
 }
 
 #[derive(Debug, Args)]
@@ -81,7 +74,6 @@ struct ReadArgs {
 }
 
 #[derive(Debug, Args)]
-<<<<<<< HEAD
 struct ResolveArgs {
     /// Tables to use, `world` for the four-system world [default: all that are there].
     #[arg(value_name = "TABLE")]
@@ -98,7 +90,12 @@ struct ResolveArgs {
     /// Call of a peer to measure beside, such as `python benches/peers/splink_side.py`.
     #[arg(long, value_name = "COMMAND", default_value = "")]
     peer: String,
-=======
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
 struct DecodeArgs {
     /// Seed of the world that the events come from.
     #[arg(long, default_value_t = 7)]
@@ -106,7 +103,6 @@ struct DecodeArgs {
     /// Rounds of each side; the fastest counts.
     #[arg(long, default_value_t = 30)]
     rounds: usize,
->>>>>>> connectors
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -127,16 +123,13 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
             let options = ReadOptions { workload, rounds: args.rounds.max(1), round: ROUND };
             print(&runtime()?.block_on(read(&options))?, args.workload.json)
         }
-<<<<<<< HEAD
         Bench::Resolve(args) => {
             let (folder, tables) = (args.folder.clone(), args.tables.clone());
             let (seed, customers) = (args.seed, args.customers);
             let options = ResolveOptions { folder, tables, seed, customers, peer: Peer::of(&args.peer) };
             print(&resolve(&options)?, args.json)
         }
-=======
         Bench::Decode(args) => print(&decode(&DecodeOptions { seed: args.seed, rounds: args.rounds })?, args.json),
->>>>>>> connectors
     }
 }
 

@@ -35,13 +35,16 @@ pub struct DecodeOptions {
     pub rounds: usize,
 }
 
+/// Reads a delivery and throws away what it read.
+type Parse = Box<dyn Fn(&[u8])>;
+
 /// Deliveries of one system, with the yardstick of their form.
 struct Side {
     system: System,
     framing: Framing,
     deliveries: Vec<Vec<u8>>,
     events: usize,
-    parse: Box<dyn Fn(&[u8])>,
+    parse: Parse,
 }
 
 /// Measures every system.

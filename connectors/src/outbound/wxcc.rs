@@ -49,7 +49,6 @@ impl WxccOutbound {
     }
 
     /// The endpoint that flows ask.
-    #[must_use]
     pub fn router(&self) -> Router {
         Router::new().route("/webex/transfers/{id}", get(asked)).with_state(self.clone())
     }

@@ -70,8 +70,7 @@ async fn zendesk() {
 
 #[test]
 fn every_connector_has_its_contract_checked() {
-    let checked =
-        [Salesforce::SYSTEM, Oracle::SYSTEM, Wxcc::SYSTEM, Sap::SYSTEM, Zendesk::SYSTEM];
+    let checked = [Salesforce::SYSTEM, Oracle::SYSTEM, Wxcc::SYSTEM, Sap::SYSTEM, Zendesk::SYSTEM];
     let all: std::collections::BTreeSet<System> = connectors::Connectors::SYSTEMS.into_iter().collect();
     assert_eq!(all, checked.into_iter().collect());
 }

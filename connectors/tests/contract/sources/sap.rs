@@ -25,6 +25,8 @@ pub struct Sap(SapServer);
 impl Source for Sap {
     const SYSTEM: System = System::Sap;
     const PARTITION: &'static str = "s4";
+    // Its instants are whole seconds.
+    const PROOF_LAG_MS: i64 = 1_000;
 
     async fn start(switch: FaultSwitch) -> Self {
         Sap(SapServer::start_with(any(), switch).await.unwrap())
@@ -46,11 +48,8 @@ impl Source for Sap {
             .collect();
         let documents = over_a_line(documents, switch, |(n, at, _)| format!("{n}/{at}"));
         let documents: Vec<(i64, &SapChange)> = documents.into_iter().map(|(_, at, change)| (at, change)).collect();
-        let door = SapDoor {
-            url: format!("http://{doors}/sap/idoc"),
-            user: USER.to_owned(),
-            password: PASSWORD.to_owned(),
-        };
+        let door =
+            SapDoor { url: format!("http://{doors}/sap/idoc"), user: USER.to_owned(), password: PASSWORD.to_owned() };
         let sender = Sender::new(200).unwrap();
         let posts = documents.chunk_by(|left, right| left.1.idoc_type == right.1.idoc_type);
         for post in posts.flat_map(|run| run.chunks(5)) {
@@ -77,7 +76,8 @@ impl Source for Sap {
             user: fixtures::sap::USER.0.to_owned(),
             password: Secret::new(fixtures::sap::USER.1),
         };
-        let config = sap::list::SapListConfig { interval: EVERY, ..sap::list::SapListConfig::new(access, Self::PARTITION) };
+        let config =
+            sap::list::SapListConfig { interval: EVERY, ..sap::list::SapListConfig::new(access, Self::PARTITION) };
         sap::list::list(context, config, log.position(sap::list::POSITION), stop)
     }
 

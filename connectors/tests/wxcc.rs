@@ -63,7 +63,16 @@ async fn search(config: WxccSearchConfig, log: &MemoryLog, story: &Story, until:
 const END_MS: i64 = T_MS + Millis::DAY_MS;
 
 fn contacts(world: &World) -> Vec<&Happening> {
-    world.story().iter().filter(|one| matches!(one.change, Change::Webex(_))).collect()
+    let all: Vec<_> = world.story().iter().filter(|one| matches!(one.change, Change::Webex(_))).collect();
+    let is_end = |change: &WebexChange| change.data["currentState"] == "wrapup-done";
+    let over: std::collections::BTreeSet<_> = all
+        .iter()
+        .map(|one| event(one))
+        .filter(|change| is_end(change))
+        .map(|c| c.data["taskId"].to_string())
+        .collect();
+    // The story ends in the middle of some.
+    all.into_iter().filter(|one| over.contains(&event(one).data["taskId"].to_string())).collect()
 }
 
 fn event(happening: &Happening) -> &WebexChange {

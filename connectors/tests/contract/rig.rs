@@ -11,7 +11,7 @@ use connectors::edge::status::{ConnectorStatus, StatusHandle};
 use fixtures::faults::FaultSwitch;
 use fixtures::story::Happening;
 use fixtures::world::{Size, World};
-use ontology::{Op, Stamp, System, ValueRef};
+use ontology::{Field, Op, Stamp, System, ValueRef};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,12 @@ pub trait Source: Sized + Send + Sync + 'static {
     const SYSTEM: System;
     /// The partition whose watermark its probe moves.
     const PARTITION: &'static str;
+    /// How far its proof stays behind now, in milliseconds.
+    const PROOF_LAG_MS: i64 = 0;
+    /// Whether its list reads everything again and again, to find what was deleted unheard.
+    const READS_WHOLE: bool = false;
+    /// Places of the state that today differ after a lossy line, each a defect that is to be mended.
+    const NOT_YET_EQUAL: &'static [&'static str] = &[];
 
     /// Starts the simulator.
     fn start(switch: FaultSwitch) -> impl Future<Output = Self> + Send;
@@ -68,6 +74,7 @@ pub struct Rig<S> {
     pub log: MemoryLog,
     pub happenings: Vec<Happening>,
     doors: SocketAddr,
+    status: std::sync::Mutex<Option<StatusHandle>>,
 }
 
 /// A running connector on a runtime of its own, so that killing it takes everything with it.
@@ -114,7 +121,7 @@ impl<S: Source> Rig<S> {
         let story = Story::default();
         story.set(happenings[0].deliver_ms - 1);
         source.quiet_until(happenings[0].deliver_ms - 1);
-        Rig { source, switch, story, log: MemoryLog::default(), happenings, doors }
+        Rig { source, switch, story, log: MemoryLog::default(), happenings, doors, status: std::sync::Mutex::default() }
     }
 
     /// Starts a connector that knows what the log knows.
@@ -122,6 +129,7 @@ impl<S: Source> Rig<S> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let context = context(S::SYSTEM, &self.log, &self.story);
         let (status, stop) = (context.status.clone(), CancellationToken::new());
+        *self.status.lock().unwrap() = Some(status.clone());
         let (router, address) = (self.source.doors(context.clone()), self.doors);
         runtime.spawn(async move {
             // The last connector's sockets may take a moment to go.
@@ -159,7 +167,11 @@ impl<S: Source> Rig<S> {
 
     /// Waits until everything up to now is proven to be in the log.
     pub async fn proven(&self) {
-        self.log.proven(S::PARTITION, self.now_ms()).await;
+        let proven = self.log.proven(S::PARTITION, self.now_ms() - S::PROOF_LAG_MS);
+        if tokio::time::timeout(Duration::from_secs(25), proven).await.is_err() {
+            let status = self.status.lock().unwrap().as_ref().map(StatusHandle::get);
+            panic!("not proven up to {}: {status:?}", self.now_ms());
+        }
     }
 }
 
@@ -210,12 +222,30 @@ pub fn state(log: &MemoryLog) -> BTreeMap<String, String> {
             Op::Undelete | Op::Image => say(format!("{row} alive"), fact.stamp(), ALIVE.to_owned()),
             Op::Patch => {}
         }
-        for (field, value) in fact.fields.iter().filter(|(_, value)| *value != ValueRef::Null) {
-            say(format!("{row} {field:?}"), fact.stamp(), format!("{value:?}"));
+        // How long a contact lasted is told by Search alone, whenever it happens to ask while it lasts.
+        let is_told = |field: Field, value: ValueRef<'_>| value != ValueRef::Null && field != Field::DurationS;
+        for (field, value) in fact.fields.iter().filter(|(field, value)| is_told(*field, *value)) {
+            say(format!("{row} {field:?}"), fact.stamp(), told(value));
         }
     }
-    // A row that nobody ever deleted is alive whatever told of it first.
-    rows.into_iter().map(|(place, (_, value))| (place, value)).filter(|(_, value)| value != ALIVE).collect()
+    // A row that nobody ever deleted is alive whatever told of it first; one that is gone is as good
+    // as one that nobody ever heard of.
+    let gone = |place: &str| place.split(' ').next().map(str::to_owned).unwrap_or_default();
+    let is_gone = |(place, (_, value)): (&String, &(Stamp, String))| {
+        (place.ends_with(" alive") && value == "no").then(|| gone(place))
+    };
+    let dead: std::collections::BTreeSet<String> = rows.iter().filter_map(is_gone).collect();
+    let alive = rows.into_iter().filter(|(place, _)| !dead.contains(&gone(place)));
+    alive.map(|(place, (_, value))| (place, value)).filter(|(_, value)| value != ALIVE).collect()
+}
+
+/// A value as it is compared: 751.9 of a view is the 751.90 of a capture.
+fn told(value: ValueRef<'_>) -> String {
+    let ValueRef::Decimal { mut mantissa, mut scale } = value else { return format!("{value:?}") };
+    while scale > 0 && mantissa % 10 == 0 {
+        (mantissa, scale) = (mantissa / 10, scale - 1);
+    }
+    format!("{mantissa}e-{scale}")
 }
 
 /// Both came to the same; otherwise the first places where they differ.

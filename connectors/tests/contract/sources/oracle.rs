@@ -24,6 +24,7 @@ pub struct Oracle(OracleServer);
 impl Source for Oracle {
     const SYSTEM: System = System::Oracle;
     const PARTITION: &'static str = "erp";
+    const READS_WHOLE: bool = true;
 
     async fn start(switch: FaultSwitch) -> Self {
         Oracle(OracleServer::start_with(any(), switch).await.unwrap())
@@ -74,7 +75,7 @@ impl Source for Oracle {
             partition: Self::PARTITION.to_owned(),
             interval: EVERY,
             is_full_read_first: true,
-            full_interval: None,
+            full_interval: Some(EVERY),
         };
         let log = log.clone();
         let position = move |name: &str| log.position(name);

@@ -25,6 +25,8 @@ pub struct Sap(SapServer);
 impl Source for Sap {
     const SYSTEM: System = System::Sap;
     const PARTITION: &'static str = "s4";
+    // Its instants are whole seconds.
+    const PROOF_LAG_MS: i64 = 1_000;
 
     async fn start(switch: FaultSwitch) -> Self {
         Sap(SapServer::start_with(any(), switch).await.unwrap())

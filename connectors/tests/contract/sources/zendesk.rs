@@ -26,6 +26,8 @@ pub struct Zendesk(ZendeskServer);
 impl Source for Zendesk {
     const SYSTEM: System = System::Zendesk;
     const PARTITION: &'static str = "desk";
+    // The export leaves out the last minute.
+    const PROOF_LAG_MS: i64 = 60_001;
 
     async fn start(switch: FaultSwitch) -> Self {
         let config = fixtures::zendesk::ZendeskConfig { address: any(), requests_per_minute: u32::MAX };

@@ -160,7 +160,6 @@ impl Outcomes {
     }
 
     /// The page that shows them: what waits, and what became of the last ones.
-    #[must_use]
     pub fn page(&self) -> Router {
         Router::new().route("/commands", get(shown)).with_state(self.clone())
     }

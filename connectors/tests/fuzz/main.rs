@@ -6,7 +6,7 @@
 //! A failure prints the seed and writes the input to `target/fuzz/`, from where it goes to the
 //! corpus together with its mend.
 #![allow(clippy::unwrap_used)]
-#![allow(clippy::disallowed_methods, reason = "a bound on the time per input is measured outside of what is bound")]
+#![allow(clippy::disallowed_methods, reason = "bounds how long an input may take")]
 
 mod corpus;
 mod mutate;

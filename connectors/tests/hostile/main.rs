@@ -1,6 +1,6 @@
 //! No bytes bring a decoder down, and bad entries leave their neighbours alone.
 #![allow(clippy::unwrap_used)]
-#![allow(clippy::disallowed_methods, reason = "a bound on the time per input is measured outside of what is bound")]
+#![allow(clippy::disallowed_methods, reason = "bounds how long an input may take")]
 
 mod binary;
 mod http;

@@ -120,6 +120,7 @@ impl Stage {
                 Vendor::Wxcc => self.wxcc.push_raw(&self.sender, body, wall_ms(), "task").await.unwrap(),
                 Vendor::Sap => self.sap.push_raw(&self.sender, body).await.unwrap(),
                 Vendor::Desk => panic!("a desk sends no bytes"),
+                Vendor::Zendesk => panic!("the world's cases are Salesforce's here"),
             };
             assert_eq!(receipt, Receipt::Taken);
         }
@@ -214,7 +215,7 @@ fn routers(app: &App) -> axum::Router {
         is_freshness_checked: true,
     };
     let sap_config = sap::SapConfig::new(fixtures::sap::USER.0, Secret::new(fixtures::sap::USER.1), "s4");
-    oracle::transport::router(app.context(System::Oracle, "erp"), oracle_config)
+    oracle::transport::router(app.context(System::Oracle, "erp"), oracle_config, oracle::Relist::none())
         .merge(wxcc::transport::router(app.context(System::Wxcc, "contact-centre"), wxcc_config))
         .merge(sap::transport::router(app.context(System::Sap, "s4"), sap_config, None))
 }

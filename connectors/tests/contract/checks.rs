@@ -8,7 +8,7 @@ use connectors::edge::status::ConnectorState;
 use fixtures::faults::{Faults, Rate};
 use ontology::Op;
 
-use crate::rig::{Rig, Source, expect_equal, settled, state, undisturbed};
+use crate::rig::{Rig, Source, a_while, expect_equal, settled, state, undisturbed};
 
 pub async fn arrives_whole<S: Source>() {
     let (first, second) = (undisturbed::<S>().await, undisturbed::<S>().await);
@@ -52,7 +52,7 @@ pub async fn loses_nothing_when_killed<S: Source>() {
         rig.happen(from..to - quarter).await;
         // Killed while the rest is on its way: pushes are tried again, what is read is read again.
         let kill = async {
-            tokio::time::sleep(Duration::from_millis(3 * step as u64)).await;
+            a_while(3 * step as u64).await;
             running.kill();
             rig.connect()
         };
@@ -70,7 +70,7 @@ pub async fn waits_for_a_full_log<S: Source>() {
     let running = rig.connect();
     rig.log.is_full.store(true, Ordering::SeqCst);
     let free = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        a_while(300).await;
         assert_eq!(rig.log.submissions.lock().unwrap().len(), 0, "taken by a log that takes nothing");
         rig.log.is_full.store(false, Ordering::SeqCst);
     };
@@ -94,7 +94,7 @@ pub async fn outlasts_failing_calls<S: Source>() {
     });
     let running = rig.connect();
     rig.happen(0..rig.happenings.len()).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    a_while(500).await;
     rig.switch.clear();
     settled(&rig).await;
     running.stop().await;
@@ -146,11 +146,11 @@ pub async fn proves_a_quiet_source_and_not_a_dead_one<S: Source>() {
     story.set(died_ms + 600_000);
     let waiting = async {
         while running.status().last_error.is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            a_while(10).await;
         }
     };
     assert!(tokio::time::timeout(Duration::from_secs(20), waiting).await.is_ok(), "nobody notices");
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    a_while(200).await;
     let newest = log.facts().into_iter().filter(|f| f.op == Op::Heartbeat).map(|f| f.changed_at.0).max();
     assert!(newest <= Some(died_ms), "proven {newest:?} of a source that is dead since {died_ms}");
     let status = running.status();

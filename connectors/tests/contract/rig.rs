@@ -136,7 +136,7 @@ impl<S: Source> Rig<S> {
             let listener = loop {
                 match tokio::net::TcpListener::bind(address).await {
                     Ok(listener) => break listener,
-                    Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                    Err(_) => a_while(5).await,
                 }
             };
             axum::serve(listener, router).await
@@ -173,6 +173,14 @@ impl<S: Source> Rig<S> {
             panic!("not proven up to {}: {status:?}", self.now_ms());
         }
     }
+}
+
+/// Some milliseconds of real time: how far the other side has come by then is left to chance, and
+/// what is checked afterwards holds wherever it is.
+pub async fn a_while(ms: u64) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(ms.max(1)));
+    ticks.tick().await;
+    ticks.tick().await;
 }
 
 /// The same story told over a sound line to a connector that is never disturbed.

@@ -111,13 +111,14 @@ async fn page(address: &str, holds: impl Fn(&serde_json::Value) -> bool) -> serd
     // Fails only where a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let asked = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(100));
         loop {
+            looks.tick().await;
             let answer = reqwest::get(format!("http://{address}/commands")).await.unwrap();
             let page: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
             if holds(&page) {
                 return page;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     tokio::time::timeout(PATIENCE, asked).await.expect("the page of commands shows what became of them")

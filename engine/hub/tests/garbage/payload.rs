@@ -44,11 +44,13 @@ impl Vandal {
         self.count += 1;
         match vendor {
             Vendor::Salesforce => self.noise(),
-            Vendor::Oracle | Vendor::Wxcc | Vendor::Sap | Vendor::Desk | Vendor::Zendesk => match self.chance.below(3) {
-                0 => self.noise(),
-                1 => cut(nobody(vendor, self.count), &mut self.chance),
-                _ => nobody(vendor, self.count).into_bytes(),
-            },
+            Vendor::Oracle | Vendor::Wxcc | Vendor::Sap | Vendor::Desk | Vendor::Zendesk => {
+                match self.chance.below(3) {
+                    0 => self.noise(),
+                    1 => cut(nobody(vendor, self.count), &mut self.chance),
+                    _ => nobody(vendor, self.count).into_bytes(),
+                }
+            }
         }
     }
 
@@ -69,7 +71,9 @@ pub fn nobody(vendor: Vendor, number: u64) -> String {
         Vendor::Sap => format!(
             "<IDOC BEGIN=\"1\"><EDI_DC40><DOCNUM>{number:016}</DOCNUM></EDI_DC40><Z1SRVORD><STTXT>TECO</STTXT></Z1SRVORD></IDOC>"
         ),
-        Vendor::Salesforce | Vendor::Desk | Vendor::Zendesk => panic!("no payload of this sender is read that names nobody"),
+        Vendor::Salesforce | Vendor::Desk | Vendor::Zendesk => {
+            panic!("no payload of this sender is read that names nobody")
+        }
     }
 }
 

@@ -6,9 +6,10 @@ use hashbrown::HashMap;
 use insight::handoff::{Assessment, assess};
 use insight::{Before, Context, Derived, evaluate_after};
 use ontology::{CustomerId, EntityKey, EntityKind, LogPos};
-use state::{Composite, Entity, Freshness, Member, PartyTree};
+use state::composite::Micros;
+use state::{Composite, Entity, Freshness, Member, PartyTree, Possible};
 
-use crate::identity::{Group, Identity};
+use crate::identity::Identity;
 use crate::record::RecordShard;
 use crate::shard::{run, shard_of};
 use crate::view::CustomerView;
@@ -90,7 +91,8 @@ impl Scene<'_> {
     /// Puts a customer together from its members' trees.
     #[must_use]
     pub fn assemble(&self, subject: &Subject) -> Composite {
-        let Group { members, possible } = self.identity.group_of(&subject.party, &subject.id);
+        let members: Vec<(EntityKey, Micros)> = self.identity.members(&subject.party, &subject.id);
+        let possible: Vec<Possible> = self.identity.possible(&members);
         let tree_of = |party: &EntityKey| -> Arc<PartyTree> {
             self.records[shard_of(party, self.records.len())].tree(party).cloned().unwrap_or_default()
         };

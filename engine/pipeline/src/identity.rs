@@ -20,25 +20,8 @@ pub struct Identity {
     resolver: Resolver,
     /// The customer of every party record that something is known about or hangs below.
     customers: HashMap<EntityKey, CustomerId>,
-    /// What customers are made of; those of one record with nothing in review are left out.
-    groups: HashMap<CustomerId, Group>,
     /// Last members of customers that are no more.
     former: HashMap<CustomerId, Vec<EntityKey>>,
-}
-
-/// What a customer is made of. Every evaluation asks for it and few facts change it, so it is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
-    /// Its records with the confidence of the link that holds each, in the order of their keys.
-    pub members: Vec<(EntityKey, Micros)>,
-    /// Records in review against one of them.
-    pub possible: Vec<Possible>,
-}
-
-impl Group {
-    fn lone(party: &EntityKey) -> Self {
-        Group { members: vec![(party.clone(), 1_000_000)], possible: Vec::new() }
-    }
 }
 
 /// What the identity stage changed.
@@ -58,8 +41,7 @@ impl Identity {
     /// Starts without records.
     #[must_use]
     pub fn new(model: Model) -> Self {
-        let (customers, groups, former) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Identity { resolver: Resolver::new(model), customers, groups, former }
+        Identity { resolver: Resolver::new(model), customers: HashMap::new(), former: HashMap::new() }
     }
 
     /// Takes changed party records and judgements, and regroups the components that they touch.
@@ -96,14 +78,20 @@ impl Identity {
         self.customers.get(party)
     }
 
-    /// What a customer is made of, of which `party` is one of the records.
+    /// Members of a customer with the confidence of the link that holds each.
     #[must_use]
-    pub fn group_of(&self, party: &EntityKey, customer: &CustomerId) -> Group {
-        self.groups.get(customer).cloned().unwrap_or_else(|| Group::lone(party))
+    pub fn members(&self, party: &EntityKey, customer: &CustomerId) -> Vec<(EntityKey, Micros)> {
+        match self.resolver.cluster(customer) {
+            Some(cluster) => {
+                cluster.members.iter().map(|member| (member.clone(), confidence_of(&cluster, member))).collect()
+            }
+            None => vec![(party.clone(), 1_000_000)],
+        }
     }
 
     /// Records in review against one of `members`.
-    fn possible(&self, members: &[(EntityKey, Micros)]) -> Vec<Possible> {
+    #[must_use]
+    pub fn possible(&self, members: &[(EntityKey, Micros)]) -> Vec<Possible> {
         let mut possible: Vec<Possible> = Vec::new();
         for (member, _) in members {
             for candidate in self.resolver.candidates_of(member) {
@@ -171,11 +159,9 @@ impl Identity {
             let deleted = deleted_members(&change);
             after.extend(deleted.iter().map(CustomerId::of_member));
             for cluster in &change.before {
-                self.groups.remove(&cluster.id);
                 self.former.insert(cluster.id.clone(), cluster.members.clone());
             }
             for cluster in &change.after {
-                self.keep(cluster);
                 for member in &cluster.members {
                     self.move_to(member, cluster.id.clone(), &after, &mut out);
                 }
@@ -189,15 +175,6 @@ impl Identity {
         out.retired.sort_unstable();
         out.retired.dedup();
         out
-    }
-
-    fn keep(&mut self, cluster: &Cluster) {
-        let members: Vec<(EntityKey, Micros)> =
-            cluster.members.iter().map(|member| (member.clone(), confidence_of(cluster, member))).collect();
-        let possible = self.possible(&members);
-        if members.len() > 1 || !possible.is_empty() {
-            self.groups.insert(cluster.id.clone(), Group { members, possible });
-        }
     }
 
     /// Notes the customer of a record; the one that it was in before is no more unless it is among

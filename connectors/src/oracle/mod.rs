@@ -1,7 +1,7 @@
 //! Oracle receivables: row changes captured from the redo log, and what capture missed.
 //!
 //! Changes come by HTTP push ([`transport`]), from Kafka topics ([`kafka`]), from a queue over REST
-//! ([`queue`]) or from a file ([`file`]); the list job ([`list`]) reads over REST what none of them
+//! ([`queue`]) or from a file ([`mod@file`]); the list job ([`list`]) reads over REST what none of them
 //! brought. [`decode`] reads them all.
 
 mod change;

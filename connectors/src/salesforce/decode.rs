@@ -178,6 +178,12 @@ impl SalesforceDecoder {
             return Ok(());
         };
         let header = Header::read(told.header)?;
+        if told.event_id.is_empty() {
+            return Err(no_identity("an event without id"));
+        }
+        if header.ids.iter().any(|id| id.is_empty()) {
+            return Err(no_identity("an event about a record without id"));
+        }
         let (committed, commit, sequence) = header.version;
         let change = Change {
             event_id: told.event_id,

@@ -100,7 +100,7 @@ impl SapDecoder {
         let sender = if text("SNDPRN").is_empty() { text("SNDPOR") } else { text("SNDPRN") };
         Ok(Origin {
             event_id: format_compact!("{sender}/{}/{number}", text("MANDT")),
-            version: version(changed_at, number, rest * 2 + 1),
+            version: version(changed_at, number, rest.saturating_mul(2).saturating_add(1)),
             changed_at,
             observed_at,
         })

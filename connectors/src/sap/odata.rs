@@ -96,7 +96,7 @@ impl SapDecoder {
         let (serial, number) = (text("YY1_Serial"), text("YY1_Docnum"));
         if !serial.is_empty() && !number.is_empty() {
             let (at, rest) = self.serialised(serial, "", "")?;
-            return Ok((at, version(at, number, rest * 2 + 2)));
+            return Ok((at, version(at, number, rest.saturating_mul(2).saturating_add(2))));
         }
         let missing = || (RejectCode::NoIdentity, format!("{}: a row without time of change", object.name));
         let at = changed_at(row).ok_or_else(missing)?;

@@ -118,12 +118,7 @@ impl Sources {
 fn counts_with(system: System) -> System {
     match system {
         System::Zendesk => System::Salesforce,
-        System::Salesforce
-        | System::Oracle
-        | System::Wxcc
-        | System::Sap
-        | System::Engine
-        | System::Human => system,
+        System::Salesforce | System::Oracle | System::Wxcc | System::Sap | System::Engine | System::Human => system,
     }
 }
 

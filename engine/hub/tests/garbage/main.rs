@@ -37,7 +37,9 @@ fn check_found(stage: &Stage, vendor: Vendor, mut garbage: Vec<Vec<u8>>) {
     garbage.sort();
     let found = stage.quarantined(vendor);
     assert_eq!(found.len(), garbage.len(), "records of {} in quarantine", vendor.name());
-    assert!(found == garbage, "the quarantined bytes of {} are not those that were sent", vendor.name());
+    let differs = found.iter().zip(&garbage).find(|(found, sent)| found != sent);
+    let told = differs.map(|(found, sent)| (String::from_utf8_lossy(found), String::from_utf8_lossy(sent)));
+    assert!(told.is_none(), "quarantined of {}, and sent: {told:?}", vendor.name());
 }
 
 /// Delivers changes one after another, now and then something else in between.

@@ -5,6 +5,7 @@ use ontology::{Fact, LogPos, Millis};
 use pipeline::{Engine, EngineSettings, Input};
 use resolver::Model;
 use sim::Oracle;
+use sim::difference::{equal, texts};
 use storage::{Embedded, Log as _, Position, Quarantine as _, QuarantineFilter, Store as _};
 
 use crate::ledger::Ledger;
@@ -66,9 +67,10 @@ impl Replay {
         self.engine.digest(now)
     }
 
-    /// The digest that the oracle gets from the same facts.
-    pub fn oracle_digest(&self, now: Millis) -> String {
-        Oracle::of(self.facts.clone(), EngineSettings::default().insight, Model::shipped()).digest(now)
+    /// Whether the oracle gets the same customers from the same facts; where they first differ if not.
+    pub fn is_as_the_oracle_says(&self, now: Millis) -> Result<(), String> {
+        let oracle = Oracle::of(self.facts.clone(), EngineSettings::default().insight, Model::shipped());
+        equal("the engine", &texts(self.engine.canonical(now)), &texts(oracle.canonical(now).into_values()))
     }
 
     /// Whether everything that was acknowledged stands where it was said to stand.

@@ -117,7 +117,7 @@ fn membership(
             let is_possible = match (scored.verdict, scored.is_accepted(model)) {
                 (Some(Verdict::Unlink), _) => false,
                 (Some(Verdict::Link) | None, true) => refused.contains(pair),
-                (Some(Verdict::Link) | None, false) => scored.confidence >= model.review_min.0,
+                (Some(Verdict::Link) | None, false) => scored.is_met && scored.confidence >= model.review_min.0,
             };
             if is_possible {
                 let other = if pair.0 == *member { &pair.1 } else { &pair.0 };

@@ -1,9 +1,10 @@
 //! Every pair of living party records, scored one by one.
 //!
-//! How a pair is scored is the resolver's; which pairs are looked at, what people decided and what
-//! follows from it is found here by trying everything.
+//! How a pair is scored, and which records meet at all where many are alike, is the resolver's, asked
+//! of one that was given everything at once. What people decided and what follows from it is found
+//! here by trying everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use compact_str::CompactString;
 use ontology::entity::Judgement;
@@ -21,6 +22,8 @@ pub type Pair = (EntityKey, EntityKey);
 pub struct Scored {
     /// Confidence in millionths, without people.
     pub confidence: u32,
+    /// Whether the records meet: where blocks are too full, not all that are alike do.
+    pub is_met: bool,
     /// Whether the records forbid the link.
     pub is_vetoed: bool,
     /// What a person decided last.
@@ -36,7 +39,7 @@ impl Scored {
         match self.verdict {
             Some(Verdict::Link) => true,
             Some(Verdict::Unlink) => false,
-            None => !self.is_vetoed && self.confidence >= model.link_min.0,
+            None => self.is_met && !self.is_vetoed && self.confidence >= model.link_min.0,
         }
     }
 
@@ -71,19 +74,25 @@ pub fn score_all(parties: &[PartyRecord], verdicts: &BTreeMap<Pair, Verdict>, mo
     let mut alone = Resolver::new(model.clone());
     parties.iter().for_each(|party| alone.upsert(party.clone()));
     let mut among_all = Resolver::new(model.clone());
-    if has_generic(parties, model) {
-        parties.iter().for_each(|party| among_all.upsert(party.clone()));
-        among_all.drain();
-    }
+    parties.iter().for_each(|party| among_all.upsert(party.clone()));
+    among_all.drain();
+    let mut met: BTreeSet<Pair> = BTreeSet::new();
+    among_all.for_each_candidate(|a, b, _, _| {
+        let (a, b) = (among_all.key_of(a).clone(), among_all.key_of(b).clone());
+        met.insert(if a < b { (a, b) } else { (b, a) });
+    });
+    let has_generic = has_generic(parties, model);
     let is_caller = |key: &EntityKey| key.kind == EntityKind::CallerProfile;
     let mut scored = BTreeMap::new();
     for (place, left) in parties.iter().enumerate() {
         for right in &parties[place + 1..] {
             let pair = (left.key.clone(), right.key.clone());
-            let generic = among_all.explain(&pair.0, &pair.1).filter(|_| !is_caller(&pair.1));
+            let asks_all = has_generic && !is_caller(&pair.1);
+            let generic = asks_all.then(|| among_all.explain(&pair.0, &pair.1)).flatten();
             let explanation = generic.or_else(|| alone.explain(&pair.0, &pair.1)).expect("both records were given");
             let verdict = verdicts.get(&pair).copied();
-            scored.insert(pair, of_explanation(&explanation, verdict));
+            let is_met = met.contains(&pair);
+            scored.insert(pair, Scored { is_met, ..of_explanation(&explanation, verdict) });
         }
     }
     scored
@@ -107,6 +116,7 @@ fn of_explanation(explanation: &Explanation, verdict: Option<Verdict>) -> Scored
     };
     Scored {
         confidence: explanation.confidence.0,
+        is_met: true,
         is_vetoed: !explanation.vetoes.is_empty(),
         verdict,
         phone: level(Feature::Phone),

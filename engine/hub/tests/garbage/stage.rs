@@ -216,7 +216,9 @@ fn value_of(raw: Vec<u8>) -> Vec<u8> {
     const VALUE: &[u8] = b"\"value\":";
     let begins = raw.windows(VALUE.len()).position(|at| at == VALUE).map(|at| at + VALUE.len());
     let within = begins.filter(|_| raw.starts_with(b"{\"topic\":")).map(|begins| &raw[begins..]);
-    within.and_then(|within| within.strip_suffix(b"}\n")).map_or_else(|| raw.clone(), <[u8]>::to_vec)
+    within
+        .and_then(|within| within.strip_suffix(b"\n").unwrap_or(within).strip_suffix(b"}"))
+        .map_or_else(|| raw.clone(), <[u8]>::to_vec)
 }
 
 fn routers(app: &App) -> axum::Router {

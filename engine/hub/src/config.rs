@@ -3,6 +3,7 @@
 //! What may be written is in `config/file.rs`; what the hub is started with lives here, checked as a
 //! whole before anything opens. `docs/configuration.md` is the page for people.
 
+mod api;
 mod commands;
 mod connectors;
 mod env;
@@ -19,15 +20,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use pipeline::EngineSettings;
-use serve::auth::{Authentication, BearerTokens};
-use serve::policy::{Principal, Role};
-use serve::server::{Options as ApiOptions, Tls};
+use serve::server::Options as ApiOptions;
 
 use crate::actions::Receiver;
 
+pub use api::{ApiSection, CallerSection, ProviderSection, TokenSection};
 pub use commands::CommandsConfig;
 pub use connectors::ConnectorsConfig;
-pub use file::{ApiSection, ConfigFile, EngineSection, PlainSection, TokenSection};
+pub use file::{ConfigFile, EngineSection, PlainSection};
 pub use oracle::OracleSetup;
 pub use sap::SapSetup;
 pub use secret::SecretRef;
@@ -156,7 +156,7 @@ impl ConfigFile {
         let connectors = connectors::resolve(connectors)?;
         Ok(Config {
             store_dir: store.dir,
-            api: api_options(api)?,
+            api: api::resolve(api)?,
             doors,
             metrics,
             batch_max: engine.batch_max,
@@ -179,46 +179,6 @@ fn plain(name: &str, section: &PlainSection, default: SocketAddr) -> Result<Sock
          a proxy in front ends TLS and keeps others out"
     );
     Err(Error::key(format!("{name}.listen"), problem))
-}
-
-fn api_options(api: ApiSection) -> Result<ApiOptions, Error> {
-    let tls = match (api.certificates, api.key) {
-        (None, None) => None,
-        (Some(certificates), Some(key)) => {
-            let key_pem = key.read("api.key")?.expose().as_bytes().to_vec();
-            let certificates_pem = std::fs::read(&certificates)
-                .map_err(|error| Error::key("api.certificates", format!("cannot be read: {error}")))?;
-            Some(Tls { certificates_pem, key_pem })
-        }
-        (Some(_), None) => return Err(Error::key("api.key", "is missing beside api.certificates")),
-        (None, Some(_)) => return Err(Error::key("api.certificates", "is missing beside api.key")),
-    };
-    let authentication = authentication(&api.tokens)?;
-    serve::listen::check(api.listen, tls.is_some(), authentication.is_configured())
-        .map_err(|error| Error::key("api.listen", format!("cannot be used: {error}")))?;
-    Ok(ApiOptions { addr: api.listen, tls, authentication, ..ApiOptions::local() })
-}
-
-fn authentication(tokens: &[TokenSection]) -> Result<Authentication, Error> {
-    if tokens.is_empty() {
-        return Ok(Authentication::None);
-    }
-    let mut known = BearerTokens::default();
-    for (i, token) in tokens.iter().enumerate() {
-        let roles: Result<Vec<Role>, Error> = token.roles.iter().map(|name| role(i, name)).collect();
-        let principal = Principal { name: token.name.clone(), roles: roles? };
-        known.add(token.token.read(&format!("api.tokens[{i}].token"))?.expose(), principal);
-    }
-    Ok(Authentication::Bearer(known))
-}
-
-fn role(token: usize, name: &str) -> Result<Role, Error> {
-    Role::ALL.iter().find(|(_, known)| *known == name).map(|(role, _)| *role).ok_or_else(|| {
-        let known: Vec<&str> = Role::ALL.iter().map(|(_, name)| *name).collect();
-        let hint = suggest::nearest(name, known.iter().copied()).map(|near| format!(", did you mean `{near}`?"));
-        let problem = format!("names the role `{name}`; there are: {}{}", known.join(", "), hint.unwrap_or_default());
-        Error::key(format!("api.tokens[{token}].roles"), problem)
-    })
 }
 
 fn engine_settings(section: &EngineSection) -> Result<EngineSettings, Error> {

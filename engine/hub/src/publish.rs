@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use connectors::SharedClock;
 use ontology::Millis;
-use pipeline::effects::MembershipEvent;
 use pipeline::{CustomerView, Effects};
 use serve::views::{Publication, Published};
 
@@ -14,32 +13,16 @@ use crate::runner::Publish;
 /// Makes effects readable through `published` and counts them in `figures`.
 #[must_use]
 pub fn publisher(published: Arc<Published<CustomerView>>, figures: Arc<Figures>, clock: SharedClock) -> Publish {
-    Box::new(move |effects: Effects| {
-        let Effects { position, now, views, retired, memberships, membership_events, roots, .. } = effects;
-        let is_engine_time_known = now > Millis::MIN;
-        published.publish(Publication {
-            position,
-            now: if is_engine_time_known { now } else { clock.now() },
-            views,
-            retired,
-            memberships,
-            roots,
-            splits: splits(membership_events),
-            source_alerts: effects.source_alerts,
-            freshness: effects.freshness,
-        });
-        if !effects.applied.is_empty() {
-            figures.visible(&effects.applied, clock.now());
+    Box::new(move |mut effects: Effects| {
+        let applied = std::mem::take(&mut effects.applied);
+        let mut publication = Publication::from(effects);
+        // An engine that has seen nothing has no time of its own yet.
+        if publication.now == Millis::MIN {
+            publication.now = clock.now();
+        }
+        published.publish(publication);
+        if !applied.is_empty() {
+            figures.visible(&applied, clock.now());
         }
     })
-}
-
-fn splits(events: Vec<MembershipEvent>) -> Vec<(ontology::CustomerId, Vec<ontology::CustomerId>)> {
-    events
-        .into_iter()
-        .filter_map(|event| match event {
-            MembershipEvent::Split { before, after } => Some((before, after)),
-            MembershipEvent::Merged { .. } => None,
-        })
-        .collect()
 }

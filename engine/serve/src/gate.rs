@@ -14,6 +14,8 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio::time::Instant;
 use tonic::body::Body;
+use tonic::transport::CertificateDer;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
@@ -136,7 +138,9 @@ impl Rules {
             .entry(path)
             .ok_or_else(|| ("unknown", Refusal::new(Reason::MethodUnknown).with("method", shortened(path))))?;
         if let Access::Roles(allowed) = entry.access {
-            let principal = self.authentication.principal(request.headers());
+            let chain = shown_certificates(request);
+            let chain = chain.as_deref().map_or(&[][..], Vec::as_slice);
+            let principal = self.authentication.principal(request.headers(), chain);
             let principal: Principal = principal.ok_or((entry.path, Refusal::new(Reason::Unauthenticated)))?;
             if !principal.roles.iter().any(|role| allowed.contains(role)) {
                 let roles: Vec<&str> = allowed.iter().map(|role| role.name()).collect();
@@ -153,6 +157,11 @@ impl Rules {
         }
         Ok((entry, limit))
     }
+}
+
+/// The certificates that the connection's handshake has verified.
+fn shown_certificates(request: &Request<Body>) -> Option<Arc<Vec<CertificateDer<'static>>>> {
+    request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>()?.peer_certs()
 }
 
 /// A path from outside, cut so that it cannot flood a message.
@@ -196,7 +205,64 @@ fn timeout(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::auth::JwtRules;
+    use crate::policy::{POLICY, Role};
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+    use serde_json::{Value, json};
+
+    const ISSUER: &str = "https://login.example/";
+
+    fn rules(key: &rcgen::KeyPair) -> Rules {
+        let pool = prost_reflect::DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
+        let jwt = JwtRules::new(ISSUER, "opshub", &["ES256".to_owned()], &key.public_key_pem()).unwrap();
+        let authentication = Authentication { jwt: Some(jwt), ..Authentication::default() };
+        Rules { policy: Policy::check(POLICY, &pool).unwrap(), authentication, deadline: DEADLINE_DEFAULT }
+    }
+
+    fn admit(rules: &Rules, path: &str, token: Option<&str>) -> Result<(), Code> {
+        let mut request = Request::builder().uri(path);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut request = request.body(Body::empty()).unwrap();
+        rules.admit(&mut request).map(|_| ()).map_err(|(_, refusal)| Status::from(refusal).code())
+    }
+
+    #[test]
+    fn no_method_lets_anybody_in_without_a_good_credential_and_the_role() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let rules = rules(&key);
+        let signing = EncodingKey::from_ec_pem(key.serialize_pem().as_bytes()).unwrap();
+        let now = jsonwebtoken::get_current_timestamp();
+        let token = |audience: &str, expires_at: Value, roles: &[&str]| {
+            let claims = json!({
+                "iss": ISSUER, "aud": audience, "sub": "ann", "nbf": now, "exp": expires_at, "roles": roles
+            });
+            encode(&Header::new(Algorithm::ES256), &claims, &signing).unwrap()
+        };
+        let all: Vec<&str> = Role::ALL.iter().map(|(_, name)| *name).collect();
+        let bad = [
+            "not.a.token".to_owned(),
+            token("opshub", json!(now - 300), &all),
+            token("opshub", json!((now + 300).to_string()), &all),
+            token("other", json!(now + 300), &all),
+            token("opshub", json!(now + 300), &["king"]),
+        ];
+        for entry in POLICY {
+            let Access::Roles(allowed) = entry.access else { continue };
+            assert_eq!(admit(&rules, entry.path, None), Err(Code::Unauthenticated), "{}", entry.path);
+            for token in &bad {
+                assert_eq!(admit(&rules, entry.path, Some(token)), Err(Code::Unauthenticated), "{}", entry.path);
+            }
+            for (role, name) in Role::ALL {
+                let expected = if allowed.contains(role) { Ok(()) } else { Err(Code::PermissionDenied) };
+                let good = token("opshub", json!(now + 300), &[name]);
+                assert_eq!(admit(&rules, entry.path, Some(&good)), expected, "{} as {name}", entry.path);
+            }
+        }
+    }
 
     #[test]
     fn timeouts_read_as_the_protocol_says() {

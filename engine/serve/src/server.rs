@@ -9,7 +9,7 @@ use prost_reflect::DescriptorPool;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Identity, Server as Transport, ServerTlsConfig};
+use tonic::transport::{Certificate, Identity, Server as Transport, ServerTlsConfig};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
@@ -65,6 +65,20 @@ pub struct Tls {
     pub certificates_pem: Vec<u8>,
     /// The private key.
     pub key_pem: Vec<u8>,
+    /// Authorities whose certificates callers may show; none asks for no certificate.
+    pub callers_ca_pem: Option<Vec<u8>>,
+}
+
+impl Tls {
+    /// A certificate is optional where one may be shown: others carry a token, and health is open.
+    fn into_config(self) -> ServerTlsConfig {
+        let Tls { certificates_pem, key_pem, callers_ca_pem } = self;
+        let config = ServerTlsConfig::new().identity(Identity::from_pem(certificates_pem, key_pem));
+        match callers_ca_pem {
+            None => config,
+            Some(ca) => config.client_ca_root(Certificate::from_pem(ca)).client_auth_optional(true),
+        }
+    }
 }
 
 impl std::fmt::Debug for Tls {
@@ -80,7 +94,7 @@ impl Options {
         Options {
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: None,
-            authentication: Authentication::None,
+            authentication: Authentication::default(),
             deadline: DEADLINE_DEFAULT,
             beside: Beside::default(),
         }
@@ -150,8 +164,7 @@ impl Server {
             .http2_max_header_list_size(HEADERS_MAX)
             .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX));
         if let Some(tls) = tls {
-            let identity = Identity::from_pem(tls.certificates_pem, tls.key_pem);
-            transport = transport.tls_config(ServerTlsConfig::new().identity(identity))?;
+            transport = transport.tls_config(tls.into_config())?;
         }
         set_serving(&health, ServingStatus::Serving).await;
         let draining = async move {

@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Running, name_of};
+use harness::{Running, name_of, reason};
 use ontology::LogPos;
 use proto::v1;
 use proto::v1::admin_service_client::AdminServiceClient;
@@ -12,12 +12,8 @@ use proto::v1::get_customer_state_request::{At, Customer};
 use serve::auth::{Authentication, BearerTokens};
 use serve::policy::{Principal, Role};
 use serve::token::position_token;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
-
-fn reason(status: &Status) -> String {
-    status.get_details_error_info().unwrap().reason
-}
 
 fn get(name: String) -> v1::GetCustomerStateRequest {
     v1::GetCustomerStateRequest { customer: Some(Customer::Name(name)), ..v1::GetCustomerStateRequest::default() }
@@ -170,7 +166,8 @@ async fn only_roles_in_the_table_get_through() {
     let mut tokens = BearerTokens::default();
     tokens.add("agent-token", Principal { name: "ann".to_owned(), roles: vec![Role::Agent] });
     tokens.add("admin-token", Principal { name: "eve".to_owned(), roles: vec![Role::Admin] });
-    let running = Running::start_with(Authentication::Bearer(tokens)).await;
+    let authentication = Authentication { tokens, ..Authentication::default() };
+    let running = Running::start_with(authentication).await;
     let mut admin = AdminServiceClient::new(running.channel.clone());
     let status = admin.get_digest(v1::GetDigestRequest::default()).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "UNAUTHENTICATED"));

@@ -31,6 +31,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["hub"]),
     ("dashmap", &["serve"]),
     ("fjall", &["storage"]),
+    ("jsonwebtoken", &["serve"]),
     ("metrics", &["connectors", "hub", "serve", "storage"]),
     ("metrics-exporter-prometheus", &["hub", "serve"]),
     ("mimalloc", &["hub"]),
@@ -42,12 +43,13 @@ const HOMES: &[(&str, &[&str])] = &[
     ("redis", &["storage"]),
     ("reqwest", &["connectors", "fixtures", "hub"]),
     ("rlibphonenumber", &["resolver"]),
-    ("serde", &["benches", "connectors", "fixtures", "hub", "offline", "resolver"]),
-    ("serde_json", &["benches", "connectors", "fixtures", "hub", "offline"]),
+    ("serde", &["benches", "connectors", "fixtures", "hub", "offline", "resolver", "serve"]),
+    ("serde_json", &["benches", "connectors", "fixtures", "hub", "offline", "serve"]),
     ("strsim", &["offline", "resolver"]),
     ("tokio", &["connectors", "fixtures", "hub", "serve", "storage"]),
     ("tonic", &["connectors", "fixtures", "hub", "proto", "serve"]),
     ("uuid", &["connectors", "fixtures", "hub", "serve"]),
+    ("x509-parser", &["serve"]),
     ("yaml_serde", &["hub"]),
 ];
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::SecretRef;
+use super::api::ApiSection;
 use super::commands::CommandsSection;
 use super::oracle::OracleSection;
 use super::sap::SapSection;
@@ -52,43 +53,6 @@ impl Default for StoreSection {
     fn default() -> Self {
         StoreSection { dir: PathBuf::from(".opshub/store") }
     }
-}
-
-/// How the API is served.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ApiSection {
-    /// Where it listens; default `127.0.0.1:7400`. Another address than loopback needs TLS and tokens.
-    pub listen: SocketAddr,
-    /// Certificate chain in PEM.
-    pub certificates: Option<PathBuf>,
-    /// Private key in PEM.
-    pub key: Option<SecretRef>,
-    /// Who may call; without any, every program on this machine may do everything.
-    pub tokens: Vec<TokenSection>,
-}
-
-impl Default for ApiSection {
-    fn default() -> Self {
-        ApiSection {
-            listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
-            certificates: None,
-            key: None,
-            tokens: Vec::new(),
-        }
-    }
-}
-
-/// One caller of the API.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenSection {
-    /// Name that is written beside every decision.
-    pub name: String,
-    /// The bearer token.
-    pub token: SecretRef,
-    /// What the caller may do.
-    pub roles: Vec<String>,
 }
 
 /// A listener without TLS of its own.

@@ -128,6 +128,38 @@ fn callers_have_known_roles() {
 }
 
 #[test]
+fn a_provider_and_its_keys_are_checked_before_anything_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("keys.json");
+    // A public key of RFC 7517, appendix A.1.
+    let set = r#"{"keys": [{"kty": "EC", "crv": "P-256", "kid": "1", "use": "sig",
+        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+    std::fs::write(&keys, set).unwrap();
+    let section = |rest: &str| format!("[api.jwt]\nissuer = \"https://login\"\nkeys = \"{}\"\n{rest}", keys.display());
+    let (_dir, path) = written(&section("algorithms = [\"ES256\"]\n"));
+    assert!(read(Some(&path), environment(&[])).unwrap().resolve().unwrap().api.authentication.is_configured());
+    refused(&section(""), &[], &["api.jwt.keys", "no public key for RS256"]);
+    refused(&section("algorithms = [\"HS256\"]\n"), &[], &["api.jwt.algorithms", "HS256"]);
+    refused(&section("audience = \"\"\n"), &[], &["api.jwt.audience is empty"]);
+    refused("[api.jwt]\nissuer = \"x\"\nkeys = \"/nowhere\"\n", &[], &["api.jwt.keys", "/nowhere"]);
+    refused("[api.jwt]\nkeys = \"/nowhere\"\n", &[], &["issuer"]);
+}
+
+#[test]
+fn callers_by_certificate_need_an_authority_and_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, "a certificate is read when the server starts").unwrap();
+    let authority = format!("[api]\ncallers_ca = \"{}\"\n", ca.display());
+    let caller = "[[api.callers]]\nname = \"desk\"\ncertificate = \"desk.example\"\nroles = [\"agent\"]\n";
+    refused(caller, &[], &["api.callers_ca is missing"]);
+    refused(&authority, &[], &["api.callers is missing"]);
+    refused(&format!("{authority}{caller}"), &[], &["api.callers needs TLS"]);
+    refused(&format!("{authority}{caller}{caller}"), &[], &["api.callers[1].certificate", "two callers"]);
+    refused(&caller.replace("agent", "agnt"), &[], &["api.callers[0].roles", "did you mean `agent`?"]);
+}
+
+#[test]
 fn a_source_that_nothing_proves_alive_is_unmonitored() {
     let variables = [
         ("OPSHUB_CONNECTORS__SAP__USER", "idoc"),

@@ -20,7 +20,9 @@ use serve::views::{Publication, Published};
 use state::{Composite, Entity, Freshness, Member, PartyTree};
 use storage::{QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined};
 use tokio::sync::oneshot;
-use tonic::transport::Channel;
+use tonic::Status;
+use tonic::transport::{Channel, ClientTlsConfig};
+use tonic_types::StatusExt as _;
 
 /// T of the specification: 2026-03-10T15:00:00Z.
 pub const T: Millis = Millis(1_773_154_800_000);
@@ -244,9 +246,15 @@ pub fn held(id: u64, reason: &str) -> Quarantined {
     }
 }
 
+/// The reason in the details of an error.
+pub fn reason(status: &Status) -> String {
+    status.get_details_error_info().unwrap().reason
+}
+
 /// A running server.
 pub struct Running {
     pub hub: Arc<SmallHub>,
+    pub addr: std::net::SocketAddr,
     pub channel: Channel,
     stop: Option<oneshot::Sender<()>>,
     pub task: tokio::task::JoinHandle<Result<(), serve::Error>>,
@@ -254,18 +262,28 @@ pub struct Running {
 
 impl Running {
     pub async fn start() -> Self {
-        Self::start_with(Authentication::None).await
+        Self::start_with(Authentication::default()).await
     }
 
     pub async fn start_with(authentication: Authentication) -> Self {
+        Self::start_as(Options { authentication, ..Options::local() }).await
+    }
+
+    /// Its `channel` is for a server without TLS.
+    pub async fn start_as(options: Options) -> Self {
         let hub = SmallHub::new();
-        let options = Options { authentication, ..Options::local() };
         let server = Server::bind(options, hub.clone()).await.unwrap();
         let addr = server.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(server.run(async move { drop(stopped.await) }));
-        let channel = Channel::from_shared(format!("http://{addr}")).unwrap().connect().await.unwrap();
-        Running { hub, channel, stop: Some(stop), task }
+        let channel = Channel::from_shared(format!("http://{addr}")).unwrap().connect_lazy();
+        Running { hub, addr, channel, stop: Some(stop), task }
+    }
+
+    /// A connection of its own to a server with TLS.
+    pub fn connect(&self, tls: ClientTlsConfig) -> Channel {
+        let endpoint = Channel::from_shared(format!("https://{}", self.addr)).unwrap();
+        endpoint.tls_config(tls).unwrap().connect_lazy()
     }
 
     /// Begins to go away.

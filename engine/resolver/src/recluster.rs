@@ -18,6 +18,8 @@ impl Resolver {
     pub(crate) fn recluster(&mut self, touched: &Touched) -> Vec<ClusterChange> {
         let seeds: Vec<Slot> = touched.keys().copied().collect();
         let members = component(&self.graph, &self.model, Layer::All, &seeds);
+        self.graph.visited +=
+            members.iter().map(|slot| 1 + self.graph.node(*slot).neighbours.len() as u64).sum::<u64>();
         let partition = partition(&self.graph, &self.model, &members);
         let mut touched = touched.clone();
         self.note_refused(&members, &partition.refused, &mut touched);

@@ -21,7 +21,8 @@ mod train;
 pub use difference::{Change, Difference};
 pub use error::Error;
 pub use evaluate::{
-    Automatic, Bin, ClusterQuality, Decisions, Evaluation, Labels, Quality, SourcePair, Truth, evaluate, wilson,
+    Automatic, Bin, ClusterQuality, Decisions, Evaluation, Labels, Mistake, Mistaken, Quality, SourcePair, Truth,
+    evaluate, mistaken, mistakes, wilson,
 };
 pub use load::{Deciding, Loaded, Rows, load};
 pub use map::{ColumnMeaning, Linking, Map};

@@ -8,6 +8,7 @@
 mod calibration;
 mod clusters;
 mod interval;
+mod mistakes;
 mod pairs;
 mod truth;
 
@@ -19,6 +20,7 @@ use crate::records::Records;
 pub use calibration::Bin;
 pub use clusters::ClusterQuality;
 pub use interval::wilson;
+pub use mistakes::{Mistake, Mistaken, mistaken, mistakes};
 pub use pairs::{Automatic, Quality, SourcePair};
 pub use truth::{Decisions, Labels, Truth};
 

@@ -170,14 +170,14 @@ fn rows_of(path: &Path) -> Result<(Vec<String>, Vec<Cells>), Error> {
 }
 
 /// Disjoint sets.
-struct Sets(Vec<u32>);
+pub(super) struct Sets(Vec<u32>);
 
 impl Sets {
-    fn of(count: usize) -> Self {
+    pub(super) fn of(count: usize) -> Self {
         Sets((0..u32::try_from(count).expect("fewer than 2^32 records")).collect())
     }
 
-    fn root(&mut self, mut at: u32) -> u32 {
+    pub(super) fn root(&mut self, mut at: u32) -> u32 {
         while self.0[at as usize] != at {
             let above = self.0[self.0[at as usize] as usize];
             self.0[at as usize] = above;
@@ -186,7 +186,7 @@ impl Sets {
         at
     }
 
-    fn join(&mut self, a: u32, b: u32) {
+    pub(super) fn join(&mut self, a: u32, b: u32) {
         let (a, b) = (self.root(a), self.root(b));
         self.0[a.max(b) as usize] = a.min(b);
     }

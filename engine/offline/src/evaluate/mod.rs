@@ -22,7 +22,7 @@ pub use clusters::ClusterQuality;
 pub use interval::wilson;
 pub use mistakes::{Mistake, Mistaken, mistaken, mistakes};
 pub use pairs::{Automatic, Quality, SourcePair};
-pub use truth::{Decisions, Labels, Truth};
+pub use truth::{Labels, Truth};
 
 /// The figures of one outcome. Shares are between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -88,7 +88,7 @@ impl Resolver {
             }
         }
         self.judge_callers(&mut work);
-        self.recluster(&work.touched)
+        self.recluster(work.touched)
     }
 
     /// Candidate pairs of the dirty records, sorted; ends pairs that are no candidates any more.
@@ -167,7 +167,14 @@ impl Resolver {
     pub(crate) fn candidates_into(&self, slot: Slot, candidates: &mut Vec<Slot>) {
         candidates.clear();
         let Some(party) = self.graph.party(slot) else { return };
-        let proposals = keys_of(&party.subject.standard);
+        let anew;
+        let proposals = match &self.latest {
+            Some((latest, proposals)) if *latest == slot => proposals,
+            Some(_) | None => {
+                anew = keys_of(&party.subject.standard);
+                &anew
+            }
+        };
         self.index.touch(proposals.blocks().iter().map(|block| block.key));
         for block in proposals.blocks() {
             if !self.index.for_each_if_live(block.key, |other| candidates.push(other)) {
@@ -268,6 +275,9 @@ impl Resolver {
     }
 
     fn note_callers(&self, (a, b): Pair, work: &mut Work) {
+        if !self.graph.has_callers {
+            return;
+        }
         work.callers.extend([a, b].into_iter().filter(|slot| self.graph.node(*slot).is_caller()));
     }
 
@@ -283,6 +293,9 @@ impl Resolver {
     /// depends on clusters of the other records, so it comes after their edges and before the
     /// clusters of all.
     fn judge_callers(&mut self, work: &mut Work) {
+        if !self.graph.has_callers {
+            return;
+        }
         let mut callers = std::mem::take(&mut work.callers);
         let seeds: Vec<Slot> = work.touched.keys().copied().collect();
         for slot in component(&self.graph, &self.model, Layer::WithoutCallers, &seeds) {

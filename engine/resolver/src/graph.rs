@@ -118,6 +118,8 @@ pub(crate) struct Graph {
     hasher: DefaultHashBuilder,
     pub(crate) edges: HashMap<Pair, Edge>,
     pub(crate) judgements: HashMap<Pair, Judgements>,
+    /// Whether a caller profile was ever seen: without one nothing is judged by callers' rules.
+    pub(crate) has_callers: bool,
     /// Other ends of a record's judgements.
     pub(crate) judged: HashMap<Slot, SmallVec<[Slot; 2]>>,
     /// Records and pairs looked at to form customers since the beginning, again ones included.
@@ -139,6 +141,7 @@ impl Graph {
         let slot = slot.expect("fewer than 2^29 party records fit in memory");
         self.nodes.push(Node { key: key.clone(), party: None, neighbours: SmallVec::new(), home: None });
         self.sketches.push(Sketch::default());
+        self.has_callers |= key.kind == EntityKind::CallerProfile;
         let (nodes, hasher) = (&self.nodes, &self.hasher);
         let hash_of = |slot: &Slot| hasher.hash_one(&nodes[*slot as usize].key);
         self.slots.insert_unique(hasher.hash_one(key), slot, hash_of);

@@ -228,6 +228,10 @@ impl Many {
 impl Members {
     fn insert(&mut self, slot: Slot) {
         match self {
+            // Most records are new, and so come last.
+            Members::Listed(list) if list.len() < LISTED_MAX && list.last().is_none_or(|last| *last < slot) => {
+                list.push(slot);
+            }
             Members::Listed(list) if list.len() < LISTED_MAX => {
                 if let Err(place) = list.binary_search(&slot) {
                     list.insert(place, slot);

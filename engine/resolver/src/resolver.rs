@@ -65,6 +65,8 @@ pub struct Resolver {
     pub(crate) review: HashSet<Pair>,
     /// The redo queue: records whose edges are to be judged again, with the reason.
     pub(crate) dirty: HashMap<Slot, Redo>,
+    /// Blocking keys of the record that came last: its pairs are looked for next.
+    pub(crate) latest: Option<(Slot, Proposals)>,
     /// Pairs compared since the beginning.
     pub(crate) compared: u64,
     /// Made when the first large batch comes; none if the machine gives no threads.
@@ -90,6 +92,7 @@ impl Resolver {
             owners: HashMap::new(),
             review: HashSet::new(),
             dirty: HashMap::new(),
+            latest: None,
             compared: 0,
             pool: OnceLock::new(),
         }
@@ -134,6 +137,7 @@ impl Resolver {
     pub fn remove(&mut self, key: &EntityKey) {
         let Some(slot) = self.graph.slot(key) else { return };
         let Some(party) = self.graph.node_mut(slot).party.take() else { return };
+        self.latest = None;
         self.reindex(slot, &keys_of(&party.subject.standard), &Proposals::default());
         self.mark(slot, Cause::Removed(key.clone()));
     }
@@ -178,6 +182,7 @@ impl Resolver {
         self.graph.node_mut(slot).party = Some(Party { fingerprint, subject: Subject::of(standard) });
         self.reindex(slot, &old, &new);
         self.note_generic(slot, &new);
+        self.latest = Some((slot, new));
         let cause = Cause::Changed(self.graph.node(slot).key.clone());
         self.mark(slot, cause);
     }

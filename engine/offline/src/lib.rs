@@ -6,6 +6,7 @@
 
 mod decisions;
 mod difference;
+mod encoding;
 mod error;
 mod evaluate;
 mod load;
@@ -21,6 +22,7 @@ mod train;
 
 pub use decisions::{Decisions, DecisionsReport, Recalibrated, StepReport, read_decisions, recalibrate};
 pub use difference::{Change, Difference};
+pub use encoding::Encoding;
 pub use error::Error;
 pub use evaluate::{
     Automatic, Bin, ClusterQuality, Evaluation, Labels, Mistake, Mistaken, Quality, SourcePair, Truth, evaluate,
@@ -33,6 +35,6 @@ pub use progress::Progress;
 pub use records::{Entry, Inputs, Records, Tables};
 pub use run::{Run, difference, outcome, run, run_with};
 pub use stream::Stream;
-pub use table::BadRow;
+pub use table::{BadRow, Form};
 pub use told::{Step, Told, ToldFeature};
 pub use train::{CalibrationReport, FeatureReport, LevelReport, RuleReport, TrainReport, Trained, train};

@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ontology::{Millis, System};
 
+use crate::Headers;
 use crate::connectors::Connectors;
 use crate::contract::{Accepted, Delivery, Framing, Known, Resync, SharedClock, Sink, SinkError, Submission};
 use retry::Backoff;
@@ -54,10 +55,22 @@ pub const METRICS: &[(&str, &str)] = &[
 ];
 
 impl<S: Sink> Context<S> {
-    /// Decodes a delivery into a submission and counts it.
+    /// Decodes a delivery without headers into a submission and counts it.
     pub fn decode(&self, system: System, partition: &str, raw: &Bytes, framing: Framing) -> Decoding {
+        self.decode_told(system, partition, raw, framing, Headers::default())
+    }
+
+    /// Decodes a delivery with what its headers told into a submission and counts it.
+    pub fn decode_told(
+        &self,
+        system: System,
+        partition: &str,
+        raw: &Bytes,
+        framing: Framing,
+        headers: Headers,
+    ) -> Decoding {
         let observed_at = self.clock.now();
-        let delivery = Delivery { raw, framing, observed_at };
+        let delivery = Delivery { raw, framing, headers: &headers, observed_at };
         let decoded = self.connectors.decode(system, &delivery);
         let label = ontology::Vocabulary::name(system);
         metrics::counter!("opshub_connector_deliveries_total", "system" => label).increment(1);
@@ -70,12 +83,13 @@ impl<S: Sink> Context<S> {
         }
         let resyncs = decoded.resyncs.clone();
         let submission = Submission::new(system, partition, decoded, raw.clone(), observed_at);
+        let submission = Submission { framing, headers, ..submission };
         Decoding { submission, resyncs }
     }
 
     /// Hands a submission over once. What holds nothing is not written.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, SinkError> {
-        if submission.facts.is_empty() && submission.rejects.is_empty() && submission.position.is_none() {
+        if submission.is_empty() {
             return Ok(Accepted::default());
         }
         let (facts, rejects, at) = (submission.facts.len(), submission.rejects.len(), submission.observed_at);

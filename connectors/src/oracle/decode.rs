@@ -20,6 +20,10 @@ use crate::json::Json;
 use crate::mapping::Mapping;
 use crate::value::parse_instant;
 
+/// The header in which change capture names the topic that it would have written to. It counts for
+/// entries that do not name their table themselves.
+pub(super) const DESTINATION: &str = "x-debezium-destination";
+
 /// Decodes deliveries of the Oracle connector.
 #[derive(Debug, Clone)]
 pub struct OracleDecoder {
@@ -27,7 +31,7 @@ pub struct OracleDecoder {
 }
 
 /// The record of a topic that an entry stands in.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Record<'a> {
     topic: Option<&'a str>,
     key: Option<&'a Json<'a>>,
@@ -68,18 +72,25 @@ impl OracleDecoder {
                 return;
             }
         };
+        let topic = delivery.headers.get(DESTINATION);
         for (within, entry) in entries {
             let place = range.start + within.start..range.start + within.end;
-            if let Err((code, detail)) = self.entry(&entry, delivery.observed_at, out) {
+            if let Err((code, detail)) = self.entry(&entry, topic, delivery.observed_at, out) {
                 out.rejects.push(Reject::new(code, detail, place));
             }
         }
     }
 
-    /// An entry by itself, or in the record of a topic.
-    fn entry(&self, entry: &Json<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Refusal> {
+    /// An entry by itself, of the topic that the sender named, or in the record of a topic.
+    fn entry(
+        &self,
+        entry: &Json<'_>,
+        sent_to: Option<&str>,
+        observed_at: Millis,
+        out: &mut Decoded,
+    ) -> Result<(), Refusal> {
         let Some(topic) = entry.get("topic").and_then(Json::text) else {
-            return self.value(entry, Record::default(), observed_at, out);
+            return self.value(entry, Record { topic: sent_to, key: None }, observed_at, out);
         };
         let record = Record { topic: Some(topic), key: entry.get("key") };
         if let Some(base64) = entry.get("value_base64").and_then(Json::text) {
@@ -165,7 +176,7 @@ impl OracleDecoder {
             return Err(no_identity("an envelope of another system"));
         }
         let (Some(object), verb) = (self.mapping.object(table), shape.verb()) else {
-            out.ignored += 1;
+            out.leave_unmapped(1);
             return Ok(());
         };
         let deed = match verb {
@@ -206,7 +217,7 @@ impl OracleDecoder {
     fn operation(&self, operation: Operation<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Refusal> {
         let table = table_of(operation.table()?);
         let Some(object) = self.mapping.object(table) else {
-            out.ignored += 1;
+            out.leave_unmapped(1);
             return Ok(());
         };
         let place = operation.place(&self.mapping.zone, observed_at)?;
@@ -256,7 +267,7 @@ impl OracleDecoder {
         out: &mut Decoded,
     ) -> Result<(), Refusal> {
         let Some(object) = self.mapping.object(table_of(table)) else {
-            out.ignored += 1;
+            out.leave_unmapped(1);
             return Ok(());
         };
         let row = Row { image: row, schema: None, object, mapping: &self.mapping };

@@ -106,7 +106,10 @@ impl WxccDecoder {
                 Ok(())
             }
             // Types that a later release brings are kept as raw bytes and counted.
-            Some(_) | None => ignore(out),
+            Some(_) | None => {
+                out.leave_unmapped(1);
+                Ok(())
+            }
         }
     }
 

@@ -70,7 +70,7 @@ fn measure(connectors: &Connectors, side: &Side, rounds: usize) -> Figure {
         facts = 0;
         decoded = decoded.min(timed(|| {
             for raw in &side.deliveries {
-                let delivery = Delivery { raw, framing: side.framing, observed_at: Millis(0) };
+                let delivery = Delivery { framing: side.framing, ..Delivery::document(raw, Millis(0)) };
                 facts += black_box(connectors.decode(side.system, &delivery)).facts.len();
             }
         }));
@@ -200,7 +200,7 @@ mod tests {
         for side in [salesforce().unwrap(), oracle(&world), wxcc(&world), sap(&world)] {
             assert!(side.events > 20, "{}", side.system.name());
             for raw in &side.deliveries {
-                let delivery = Delivery { raw, framing: side.framing, observed_at: Millis(0) };
+                let delivery = Delivery { framing: side.framing, ..Delivery::document(raw, Millis(0)) };
                 let decoded = connectors.decode(side.system, &delivery);
                 assert!(decoded.rejects.is_empty(), "{}: {:?}", side.system.name(), decoded.rejects);
                 (side.parse)(raw);

@@ -123,6 +123,34 @@ pub struct Decoded {
     pub own: usize,
     /// Objects that the source no longer vouches for: all their records are to be read.
     pub resyncs: Vec<Resync>,
+    /// What is told of the transactions that the changes are of, where the source counts them.
+    pub marks: Vec<Mark>,
+}
+
+/// What a delivery says of a transaction of its source, beside its facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// It began.
+    Begin {
+        /// Its id.
+        transaction: CompactString,
+    },
+    /// A change of it arrived.
+    Change {
+        /// Its id.
+        transaction: CompactString,
+        /// The table, as the mapping calls it.
+        object: CompactString,
+        /// Which change of the table it is, from 1 on.
+        order: u64,
+    },
+    /// It ended.
+    End {
+        /// Its id.
+        transaction: CompactString,
+        /// How many changes it made of each mapped table.
+        counts: Vec<(CompactString, u64)>,
+    },
 }
 
 /// An object of which all records are to be read.

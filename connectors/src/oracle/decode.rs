@@ -11,11 +11,11 @@ use base64::Engine as _;
 use compact_str::CompactString;
 use ontology::{Millis, Version};
 
-use super::change::{Deed, Place, Refusal, fact, no_identity, number, own_version, table_of};
+use super::change::{Deed, Place, Refusal, fact, no_identity, number, own_version, table_of, unsigned};
 use super::envelope::{Shape, Verb};
 use super::goldengate::{Kind, Operation};
 use super::row::Row;
-use crate::contract::{Decoded, Delivery, Framing, Reject, RejectCode, Resync};
+use crate::contract::{Decoded, Delivery, Framing, Mark, Reject, RejectCode, Resync};
 use crate::json::Json;
 use crate::mapping::Mapping;
 use crate::value::parse_instant;
@@ -152,6 +152,7 @@ impl OracleDecoder {
         }
         let message = value.get("payload").unwrap_or(value);
         if is_aside(message) {
+            out.marks.extend(self.boundary(message));
             out.ignored += 1;
             return Ok(());
         }
@@ -179,6 +180,10 @@ impl OracleDecoder {
             out.leave_unmapped(1);
             return Ok(());
         };
+        if let Some((transaction, order)) = shape.transaction() {
+            let object = CompactString::new(&object.name);
+            out.marks.push(Mark::Change { transaction: transaction.into(), object, order });
+        }
         let deed = match verb {
             Verb::Row(deed) => deed,
             Verb::Truncate => {
@@ -206,6 +211,22 @@ impl OracleDecoder {
             out.resyncs.push(Resync { object: object.name.clone(), version: None });
         }
         Ok(())
+    }
+
+    /// What the boundary of a transaction tells of it; none of any other message.
+    fn boundary(&self, message: &Json<'_>) -> Option<Mark> {
+        let transaction = CompactString::new(message.get("id")?.scalar()?);
+        match message.get("status")?.text()? {
+            "BEGIN" => Some(Mark::Begin { transaction }),
+            "END" => {
+                let counts = message.get("data_collections").map_or(&[][..], Json::elements).iter().filter_map(|one| {
+                    let object = self.mapping.object(table_of(one.get("data_collection")?.text()?))?;
+                    Some((CompactString::new(&object.name), unsigned(one.get("event_count")?)?))
+                });
+                Some(Mark::End { transaction, counts: counts.collect() })
+            }
+            _ => None,
+        }
     }
 
     fn key_of<'a>(&self, deed: Deed, record: Record<'a>) -> Option<&'a Json<'a>> {

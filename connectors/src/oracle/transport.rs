@@ -57,6 +57,9 @@ async fn changes<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Hea
     };
     if let Some(until) = heartbeat(&raw) {
         context.status.watermark(until);
+        if let Err(error) = relist.count(context, Vec::new()).await {
+            return answer(Err(error));
+        }
         return answer(context.heartbeat(System::Oracle, &config.partition, until).await);
     }
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());

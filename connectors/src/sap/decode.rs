@@ -110,7 +110,7 @@ impl SapDecoder {
     }
 
     /// A mapped segment of a flat document that cannot be cut into fields.
-    fn without_layout(&self, element: &Element) -> Option<String> {
+    fn without_layout(&self, element: &Element) -> Option<CompactString> {
         element.children.iter().find_map(|child| {
             let is_mapped = child.name != flat::CONTROL && self.mapping.object(&child.name).is_some();
             if is_mapped && self.mapping.segments.layout(&child.name).is_none() {

@@ -296,7 +296,7 @@ struct Row<'a> {
 impl Columns for Row<'_> {
     fn column(&self, column: &str) -> Option<Native<'_>> {
         if let Some((_, value)) = self.implied.iter().find(|(name, _)| *name == column) {
-            return Some(value.clone());
+            return Some(value.borrowed());
         }
         if let Some(id) = column.strip_prefix("custom_fields.") {
             let is_it = |field: &&Json<'_>| field.get("id").and_then(Json::scalar) == Some(id);

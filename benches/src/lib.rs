@@ -10,3 +10,4 @@ pub mod machine;
 pub mod read;
 pub mod report;
 pub mod stream;
+pub mod yardstick;

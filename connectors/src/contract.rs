@@ -13,6 +13,8 @@ use compact_str::CompactString;
 use futures::future::BoxFuture;
 use ontology::{EntityKey, Fact, Millis, System, Version};
 
+use crate::headers::{Headers, Kept, NO_HEADERS};
+
 /// Largest body that is read, in bytes; more is quarantined as `oversized`.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -36,15 +38,17 @@ pub struct Delivery<'a> {
     pub raw: &'a [u8],
     /// How they are divided.
     pub framing: Framing,
+    /// What was told beside them.
+    pub headers: &'a Headers,
     /// When the connector received them.
     pub observed_at: Millis,
 }
 
 impl<'a> Delivery<'a> {
-    /// One document received at `observed_at`.
+    /// One document without headers, received at `observed_at`.
     #[must_use]
     pub fn document(raw: &'a [u8], observed_at: Millis) -> Self {
-        Delivery { raw, framing: Framing::Document, observed_at }
+        Delivery { raw, framing: Framing::Document, headers: &NO_HEADERS, observed_at }
     }
 }
 
@@ -109,14 +113,44 @@ pub struct Decoded {
     pub facts: Vec<Fact>,
     /// What is to be quarantined.
     pub rejects: Vec<Reject>,
-    /// Entries that are no business of the hub (tombstones, unmapped objects): counted, not lost,
-    /// since the raw bytes are kept.
+    /// Entries that are no business of the hub (tombstones, unmapped objects): counted.
     pub ignored: usize,
+    /// Those of them that are of no object that is known: another mapping, or a later release, may read
+    /// them, so the delivery is kept like one that made facts.
+    pub unmapped: usize,
     /// Entries that tell of a change that the hub itself made: facts like any other, counted so that
     /// nobody takes an echo for news.
     pub own: usize,
     /// Objects that the source no longer vouches for: all their records are to be read.
     pub resyncs: Vec<Resync>,
+    /// What is told of the transactions that the changes are of, where the source counts them.
+    pub marks: Vec<Mark>,
+}
+
+/// What a delivery says of a transaction of its source, beside its facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// It began.
+    Begin {
+        /// Its id.
+        transaction: CompactString,
+    },
+    /// A change of it arrived.
+    Change {
+        /// Its id.
+        transaction: CompactString,
+        /// The table, as the mapping calls it.
+        object: CompactString,
+        /// Which change of the table it is, from 1 on.
+        order: u64,
+    },
+    /// It ended.
+    End {
+        /// Its id.
+        transaction: CompactString,
+        /// How many changes it made of each mapped table.
+        counts: Vec<(CompactString, u64)>,
+    },
 }
 
 /// An object of which all records are to be read.
@@ -132,6 +166,12 @@ impl Decoded {
     /// A delivery that is rejected as a whole.
     pub fn rejected(code: RejectCode, detail: impl Into<String>, raw: &[u8]) -> Self {
         Decoded { rejects: vec![Reject::new(code, detail, 0..raw.len())], ..Decoded::default() }
+    }
+
+    /// Leaves `count` entries alone that are of no object that is known.
+    pub(crate) fn leave_unmapped(&mut self, count: usize) {
+        self.ignored += count;
+        self.unmapped += count;
     }
 }
 
@@ -159,6 +199,12 @@ pub struct Submission {
     pub rejects: Vec<Rejected>,
     /// The delivery as it came.
     pub raw: Bytes,
+    /// How its bytes are divided.
+    pub framing: Framing,
+    /// What was told beside them.
+    pub headers: Headers,
+    /// Entries that no mapping reads; with any of them the delivery is kept though it made no fact.
+    pub unmapped: usize,
     /// Name and value of the source position that holds once this is durable.
     pub position: Option<(String, Vec<u8>)>,
     /// When it was received.
@@ -166,7 +212,7 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// Puts a decoded delivery together with its bytes.
+    /// Puts a decoded delivery together with its bytes: one document without headers.
     pub fn new(
         system: System,
         partition: impl Into<String>,
@@ -191,9 +237,25 @@ impl Submission {
             facts: decoded.facts,
             rejects,
             raw,
+            framing: Framing::Document,
+            headers: Headers::default(),
+            unmapped: decoded.unmapped,
             position: None,
             observed_at,
         }
+    }
+
+    /// Whether there is nothing in it that would be kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty() && self.rejects.is_empty() && self.unmapped == 0 && self.position.is_none()
+    }
+
+    /// How the delivery came, to be kept beside its bytes.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        let Submission { system, framing, observed_at, .. } = *self;
+        Kept { system, framing, observed_at, headers: self.headers.clone() }
     }
 
     /// Adds the source position that holds once this is durable.

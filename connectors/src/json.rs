@@ -85,7 +85,10 @@ impl<'a> Json<'a> {
     /// The member reached by names with dots between them.
     #[must_use]
     pub fn path(&self, path: &str) -> Option<&Json<'a>> {
-        path.split('.').try_fold(self, |value, name| value.get(name))
+        match path.split_once('.') {
+            None => self.get(path),
+            Some((name, rest)) => self.get(name)?.path(rest),
+        }
     }
 
     /// The text, if it is some.
@@ -210,8 +213,10 @@ impl<'a> Parser<'a> {
     fn object(&mut self, depth: usize) -> Result<Json<'a>, JsonError> {
         /// Above this many members a set is cheaper than looking through the list.
         const LINEAR_MAX: usize = 24;
+        /// Room for this many, so that most objects never move.
+        const MEMBERS_USUAL: usize = 12;
         self.at += 1;
-        let mut members: Vec<(Cow<'a, str>, Json<'a>)> = Vec::new();
+        let mut members: Vec<(Cow<'a, str>, Json<'a>)> = Vec::with_capacity(MEMBERS_USUAL);
         let mut names: HashSet<Cow<'a, str>> = HashSet::new();
         self.sequence(b'}', |parser| {
             parser.blanks();
@@ -279,20 +284,18 @@ impl<'a> Parser<'a> {
     }
 
     fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
-        self.at += 1;
-        let start = self.at;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    let text = &self.text[start..self.at];
-                    self.at += 1;
-                    return Ok(Cow::Borrowed(text));
-                }
-                Some(b'\\') => return self.escaped(start),
-                Some(0..=0x1f) => return self.fail("a control character in a string"),
-                Some(_) => self.at += 1,
-                None => return self.fail("a string has no end"),
+        let start = self.at + 1;
+        let rest = &self.text.as_bytes()[start..];
+        let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+        self.at = start + plain;
+        match rest.get(plain) {
+            Some(b'"') => {
+                self.at += 1;
+                Ok(Cow::Borrowed(&self.text[start..start + plain]))
             }
+            Some(b'\\') => self.escaped(start),
+            Some(_) => self.fail("a control character in a string"),
+            None => self.fail("a string has no end"),
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod contract;
 pub mod edge;
+pub mod headers;
 pub mod json;
 pub mod mapping;
 pub mod oracle;
@@ -24,4 +25,5 @@ pub use contract::{
     Accepted, BODY_BYTES_MAX, Clock, Decoded, Delivery, Framing, Known, KnownGap, KnownRecord, NothingKnown, Reject,
     RejectCode, Rejected, SharedClock, Sink, SinkError, Submission,
 };
+pub use headers::{Headers, Kept, NO_HEADERS};
 pub use mapping::{Mapping, MappingError};

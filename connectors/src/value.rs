@@ -42,6 +42,19 @@ impl Native<'_> {
         }
     }
 
+    /// The same value, without a copy of its text.
+    #[must_use]
+    pub fn borrowed(&self) -> Native<'_> {
+        match self {
+            Native::Null => Native::Null,
+            Native::Bool(b) => Native::Bool(*b),
+            Native::Number(digits) => Native::Number(Cow::Borrowed(digits)),
+            Native::Text(text) => Native::Text(Cow::Borrowed(text)),
+            Native::Decimal(decimal) => Native::Decimal(*decimal),
+            Native::Other(text) => Native::Other(Cow::Borrowed(text)),
+        }
+    }
+
     /// The value as it stands in a finding.
     #[must_use]
     pub fn verbatim(&self) -> Cow<'_, str> {

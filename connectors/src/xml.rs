@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use compact_str::CompactString;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
@@ -16,9 +17,9 @@ pub const DEPTH_MAX: usize = 64;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Element {
     /// Local name, without namespace prefix.
-    pub name: String,
+    pub name: CompactString,
     /// Text directly within it, trimmed.
-    pub text: String,
+    pub text: CompactString,
     /// Children in the order of writing.
     pub children: Vec<Element>,
     /// The bytes it takes in the document.
@@ -203,7 +204,7 @@ impl Builder {
                 return Err(XmlError { what: "too many or broken attributes", at: start });
             }
         }
-        let name = tag.local_name().into_inner().to_owned();
+        let name = CompactString::new(tag.local_name().into_inner());
         self.stack.push(Element { name, range: start..start, ..Element::default() });
         Ok(())
     }
@@ -220,7 +221,7 @@ impl Builder {
         let mut element = self.stack.pop().ok_or(unmatched.clone())?;
         element.range.end = end;
         if element.text.trim().len() != element.text.len() {
-            element.text = element.text.trim().to_owned();
+            element.text = CompactString::new(element.text.trim());
         }
         self.stack.last_mut().ok_or(unmatched)?.children.push(element);
         Ok(())

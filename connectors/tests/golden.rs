@@ -90,7 +90,7 @@ fn samples(folder: &Path, endings: &[&str]) -> Vec<(String, Vec<u8>)> {
 }
 
 fn decode(connectors: &Connectors, system: System, raw: &[u8], framing: Framing) -> String {
-    render(&connectors.decode(system, &Delivery { raw, framing, observed_at: OBSERVED_AT }))
+    render(&connectors.decode(system, &Delivery { framing, ..Delivery::document(raw, OBSERVED_AT) }))
 }
 
 #[test]

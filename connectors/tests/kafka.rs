@@ -90,7 +90,7 @@ impl Stage {
         let mut ids: Vec<String> = Vec::new();
         for (at_ms, change) in &self.changes[..count] {
             let line = fixtures::oracle::entries(change, *at_ms).join("\n");
-            let delivery = Delivery { raw: line.as_bytes(), framing: Framing::Lines, observed_at: Millis(0) };
+            let delivery = Delivery { framing: Framing::Lines, ..Delivery::document(line.as_bytes(), Millis(0)) };
             ids.extend(
                 Connectors::shipped().decode(System::Oracle, &delivery).facts.iter().map(|f| f.event_id.to_string()),
             );

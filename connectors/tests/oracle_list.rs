@@ -227,6 +227,48 @@ async fn without_a_list_job_a_person_decides_about_an_emptied_table() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_of_which_a_transaction_told_more_changes_than_arrived_is_read_whole() {
+    let mut stage = stage().await;
+    ["CN-1", "CN-2", "CN-3"].into_iter().for_each(|id| stage.write(id));
+    let story = Story::default();
+    let context = context(System::Oracle, &stage.log, &story);
+    let status = context.status.clone();
+    let relist = Relist::of(&TABLES.map(str::to_owned), |_| None);
+    let config = OracleConfig { token: Secret::new("token"), partition: "erp".to_owned() };
+    let url = serve(connectors::oracle::transport::router(context, config, relist.clone())).await;
+    let client = connectors::edge::http::client();
+    let push = async |body: String| {
+        let request = client.post(format!("{url}/oracle/changes")).bearer_auth("token").body(body);
+        assert_eq!(request.send().await.unwrap().status().as_u16(), 202);
+    };
+    let change = |order: u64| {
+        format!(
+            "{{\"op\":\"c\",\"source\":{{\"table\":\"CREDIT_NOTE\",\"ts_ms\":1,\"scn\":\"{order}\",\"commit_scn\":\"9\"}},\
+             \"after\":{{\"CREDIT_NOTE_ID\":\"CN-{order}\",\"AMOUNT\":\"1.00\",\"STATUS\":\"DRAFT\"}},\
+             \"transaction\":{{\"id\":\"5.6.641\",\"total_order\":\"{order}\",\"data_collection_order\":{order}}}}}"
+        )
+    };
+    push(r#"{"status":"BEGIN","id":"5.6.641","ts_ms":1,"event_count":null,"data_collections":null}"#.to_owned()).await;
+    push(format!("[{},{},{}]", change(3), change(1), change(1))).await;
+    let end = r#"{"status":"END","id":"5.6.641","ts_ms":1,"event_count":"4","data_collections":[
+        {"data_collection":"ORCLPDB1.AR.CREDIT_NOTE","event_count":"3"},{"data_collection":"ORCLPDB1.AR.NOT_OURS","event_count":1}]}"#;
+    push(end.to_owned()).await;
+    let asked = |log: &MemoryLog| log.position("oracle/relist/CREDIT_NOTE");
+    story.set(59_999);
+    push(r#"{"ts_ms":1}"#.to_owned()).await;
+    assert_eq!((asked(&stage.log), status.get().last_error.as_str()), (None, ""), "it may still come");
+    story.set(60_000);
+    push(r#"{"ts_ms":2}"#.to_owned()).await;
+    assert_eq!(asked(&stage.log).as_deref(), Some(&b"doubt"[..]));
+    let said = "2 of 3 changes of CREDIT_NOTE in transaction 5.6.641 arrived; the list job reads it whole";
+    assert_eq!(status.get().last_error, said);
+    let job = stage.start(&relist);
+    stage.settled(job).await;
+    assert!(images(&stage.log).contains("CN-2"), "it was read again");
+    assert!(asked(&stage.log).is_some_and(|left| left.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_that_end_and_calls_that_fail_prove_nothing_and_lose_nothing() {
     let mut stage = stage().await;
     (0..1_100).for_each(|n| stage.write(&format!("CN-{n}")));

@@ -1,13 +1,14 @@
 //! Request bodies within bounds, and the answers to what became of them.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use ontology::System;
 
 use super::Context;
+use crate::Headers;
 use crate::contract::{
     Accepted, BODY_BYTES_MAX, Decoded, Framing, OVERSIZED_KEPT_BYTES, Reject, RejectCode, Sink, SinkError, Submission,
 };
@@ -48,6 +49,16 @@ pub async fn receive(body: Body) -> Received {
         }
     }
     if seen > BODY_BYTES_MAX { Received::Oversized(kept.freeze(), seen) } else { Received::Whole(kept.freeze()) }
+}
+
+/// The headers of a request that a decoder may need: those in `names`; one that ends in `-` stands for
+/// all that begin so. Values that are no text are left out.
+#[must_use]
+pub fn told(headers: &HeaderMap, names: &[&str]) -> Headers {
+    let is_named =
+        |name: &str| names.iter().any(|known| *known == name || known.ends_with('-') && name.starts_with(known));
+    let named = headers.iter().filter(|(name, _)| is_named(name.as_str()));
+    named.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect()
 }
 
 /// Decodes an authenticated body, stores it and answers: 2xx only when it is durable, for what went

@@ -17,8 +17,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use ontology::{Millis, System};
 
+use crate::Headers;
 use crate::connectors::Connectors;
-use crate::contract::{Accepted, Delivery, Framing, Known, Resync, SharedClock, Sink, SinkError, Submission};
+use crate::contract::{Accepted, Delivery, Framing, Known, Mark, Resync, SharedClock, Sink, SinkError, Submission};
 use retry::Backoff;
 use status::StatusHandle;
 
@@ -48,17 +49,31 @@ pub const METRICS: &[(&str, &str)] = &[
     ("opshub_connector_errors_total", "failed calls to the source"),
     ("opshub_connector_refetches_total", "records read after a gap"),
     ("opshub_connector_resyncs_total", "objects read whole, because their events were out of reach"),
+    ("opshub_connector_lacking_total", "changes that their transaction counted and that did not arrive"),
+    ("opshub_connector_transactions_uncounted_total", "transactions given up before their end: too many were open"),
     ("opshub_connector_rewinds_total", "times the stream went back to deliver again what had not arrived"),
     ("opshub_connector_allowance", "what the source allows in a day, by kind"),
     ("opshub_connector_allowance_remaining", "what is left of it, by kind"),
 ];
 
 impl<S: Sink> Context<S> {
-    /// Decodes a delivery into a submission and counts it.
+    /// Decodes a delivery without headers into a submission and counts it.
     pub fn decode(&self, system: System, partition: &str, raw: &Bytes, framing: Framing) -> Decoding {
+        self.decode_told(system, partition, raw, framing, Headers::default())
+    }
+
+    /// Decodes a delivery with what its headers told into a submission and counts it.
+    pub fn decode_told(
+        &self,
+        system: System,
+        partition: &str,
+        raw: &Bytes,
+        framing: Framing,
+        headers: Headers,
+    ) -> Decoding {
         let observed_at = self.clock.now();
-        let delivery = Delivery { raw, framing, observed_at };
-        let decoded = self.connectors.decode(system, &delivery);
+        let delivery = Delivery { raw, framing, headers: &headers, observed_at };
+        let mut decoded = self.connectors.decode(system, &delivery);
         let label = ontology::Vocabulary::name(system);
         metrics::counter!("opshub_connector_deliveries_total", "system" => label).increment(1);
         metrics::counter!("opshub_connector_facts_total", "system" => label).increment(decoded.facts.len() as u64);
@@ -68,14 +83,15 @@ impl<S: Sink> Context<S> {
             let code = reject.code.name();
             metrics::counter!("opshub_connector_rejects_total", "system" => label, "code" => code).increment(1);
         }
-        let resyncs = decoded.resyncs.clone();
+        let (resyncs, marks) = (std::mem::take(&mut decoded.resyncs), std::mem::take(&mut decoded.marks));
         let submission = Submission::new(system, partition, decoded, raw.clone(), observed_at);
-        Decoding { submission, resyncs }
+        let submission = Submission { framing, headers, ..submission };
+        Decoding { submission, resyncs, marks }
     }
 
     /// Hands a submission over once. What holds nothing is not written.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, SinkError> {
-        if submission.facts.is_empty() && submission.rejects.is_empty() && submission.position.is_none() {
+        if submission.is_empty() {
             return Ok(Accepted::default());
         }
         let (facts, rejects, at) = (submission.facts.len(), submission.rejects.len(), submission.observed_at);
@@ -118,4 +134,6 @@ pub struct Decoding {
     pub submission: Submission,
     /// Objects that are to be read whole.
     pub resyncs: Vec<Resync>,
+    /// What was told of transactions.
+    pub marks: Vec<Mark>,
 }

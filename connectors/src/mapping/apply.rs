@@ -1,6 +1,7 @@
 //! Fills fields from native values by a mapping.
 
 use ontology::{Currency, EntityKind, Field, Fields, FieldsBuilder, ListBuilder, Millis, ValueRef, Vocabulary};
+use smallvec::SmallVec;
 
 use super::{FieldMap, Kind, Mapping, ObjectMap};
 use crate::value::{
@@ -35,6 +36,9 @@ pub struct Breach {
     /// What was expected.
     pub what: &'static str,
 }
+
+/// The values of a field's columns: one, or a few that belong together.
+type Values<'a> = SmallVec<[Native<'a>; 2]>;
 
 /// What one native value became.
 enum Outcome {
@@ -82,18 +86,26 @@ impl Mapping {
         columns: &'a impl Columns,
         mode: Mode,
         applied: &mut Applied,
-    ) -> Option<Vec<Native<'a>>> {
-        let found: Vec<_> = map.from.iter().map(|column| columns.column(column)).collect();
-        let present = found.iter().flatten().count();
-        if mode == Mode::Patch && (present == 0 || (present < found.len() && !map.is_any)) {
+    ) -> Option<Values<'a>> {
+        if map.is_any {
+            let mut found = map.from.iter().filter_map(|column| columns.column(column)).peekable();
+            if found.peek().is_none() && mode == Mode::Patch {
+                return None;
+            }
+            return Some(smallvec::smallvec![found.find(|value| !value.is_empty()).unwrap_or(Native::Null)]);
+        }
+        let mut values = Values::new();
+        let mut present = 0;
+        for column in &map.from {
+            let value = columns.column(column);
+            present += usize::from(value.is_some());
+            values.push(value.unwrap_or(Native::Null));
+        }
+        if mode == Mode::Patch && present < values.len() {
             applied.needs_refetch |= present > 0;
             return None;
         }
-        if map.is_any {
-            let first = found.into_iter().flatten().find(|value| !value.is_empty());
-            return Some(vec![first.unwrap_or(Native::Null)]);
-        }
-        Some(found.into_iter().map(|value| value.unwrap_or(Native::Null)).collect())
+        Some(values)
     }
 
     fn read(&self, map: &FieldMap, values: &[Native<'_>]) -> Outcome {
@@ -283,8 +295,13 @@ fn read_code(value: &Native<'_>, words: &[(String, u8)], fallback: Option<u8>) -
     }
     let raw = value.verbatim();
     let raw = raw.trim();
-    let lower = raw.to_lowercase();
-    match words.iter().find(|(word, _)| *word == lower).map(|(_, code)| *code).or(fallback) {
+    let found = if raw.is_ascii() {
+        words.iter().find(|(word, _)| word.eq_ignore_ascii_case(raw))
+    } else {
+        let lower = raw.to_lowercase();
+        words.iter().find(|(word, _)| *word == lower)
+    };
+    match found.map(|(_, code)| *code).or(fallback) {
         Some(code) => Outcome::Code(code),
         None => Outcome::Unknown(raw.to_owned()),
     }

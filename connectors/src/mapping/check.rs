@@ -215,10 +215,10 @@ fn xml_rows(element: &Element, rows: &mut Vec<Row>) {
     let mut row = Row::new();
     for child in &element.children {
         if child.children.is_empty() {
-            row.insert(child.name.clone(), child.text.clone());
+            row.insert(child.name.to_string(), child.text.to_string());
         }
         for field in child.children.iter().filter(|field| field.children.is_empty()) {
-            row.insert(format!("{}.{}", child.name, field.name), field.text.clone());
+            row.insert(format!("{}.{}", child.name, field.name), field.text.to_string());
         }
     }
     rows.push(row);

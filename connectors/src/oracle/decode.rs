@@ -11,14 +11,18 @@ use base64::Engine as _;
 use compact_str::CompactString;
 use ontology::{Millis, Version};
 
-use super::change::{Deed, Place, Refusal, fact, no_identity, number, own_version, table_of};
+use super::change::{Deed, Place, Refusal, fact, no_identity, number, own_version, table_of, unsigned};
 use super::envelope::{Shape, Verb};
 use super::goldengate::{Kind, Operation};
 use super::row::Row;
-use crate::contract::{Decoded, Delivery, Framing, Reject, RejectCode, Resync};
+use crate::contract::{Decoded, Delivery, Framing, Mark, Reject, RejectCode, Resync};
 use crate::json::Json;
 use crate::mapping::Mapping;
 use crate::value::parse_instant;
+
+/// The header in which change capture names the topic that it would have written to. It counts for
+/// entries that do not name their table themselves.
+pub(super) const DESTINATION: &str = "x-debezium-destination";
 
 /// Decodes deliveries of the Oracle connector.
 #[derive(Debug, Clone)]
@@ -27,7 +31,7 @@ pub struct OracleDecoder {
 }
 
 /// The record of a topic that an entry stands in.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Record<'a> {
     topic: Option<&'a str>,
     key: Option<&'a Json<'a>>,
@@ -68,18 +72,25 @@ impl OracleDecoder {
                 return;
             }
         };
+        let topic = delivery.headers.get(DESTINATION);
         for (within, entry) in entries {
             let place = range.start + within.start..range.start + within.end;
-            if let Err((code, detail)) = self.entry(&entry, delivery.observed_at, out) {
+            if let Err((code, detail)) = self.entry(&entry, topic, delivery.observed_at, out) {
                 out.rejects.push(Reject::new(code, detail, place));
             }
         }
     }
 
-    /// An entry by itself, or in the record of a topic.
-    fn entry(&self, entry: &Json<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Refusal> {
+    /// An entry by itself, of the topic that the sender named, or in the record of a topic.
+    fn entry(
+        &self,
+        entry: &Json<'_>,
+        sent_to: Option<&str>,
+        observed_at: Millis,
+        out: &mut Decoded,
+    ) -> Result<(), Refusal> {
         let Some(topic) = entry.get("topic").and_then(Json::text) else {
-            return self.value(entry, Record::default(), observed_at, out);
+            return self.value(entry, Record { topic: sent_to, key: None }, observed_at, out);
         };
         let record = Record { topic: Some(topic), key: entry.get("key") };
         if let Some(base64) = entry.get("value_base64").and_then(Json::text) {
@@ -141,6 +152,7 @@ impl OracleDecoder {
         }
         let message = value.get("payload").unwrap_or(value);
         if is_aside(message) {
+            out.marks.extend(self.boundary(message));
             out.ignored += 1;
             return Ok(());
         }
@@ -165,9 +177,13 @@ impl OracleDecoder {
             return Err(no_identity("an envelope of another system"));
         }
         let (Some(object), verb) = (self.mapping.object(table), shape.verb()) else {
-            out.ignored += 1;
+            out.leave_unmapped(1);
             return Ok(());
         };
+        if let Some((transaction, order)) = shape.transaction() {
+            let object = CompactString::new(&object.name);
+            out.marks.push(Mark::Change { transaction: transaction.into(), object, order });
+        }
         let deed = match verb {
             Verb::Row(deed) => deed,
             Verb::Truncate => {
@@ -197,6 +213,22 @@ impl OracleDecoder {
         Ok(())
     }
 
+    /// What the boundary of a transaction tells of it; none of any other message.
+    fn boundary(&self, message: &Json<'_>) -> Option<Mark> {
+        let transaction = CompactString::new(message.get("id")?.scalar()?);
+        match message.get("status")?.text()? {
+            "BEGIN" => Some(Mark::Begin { transaction }),
+            "END" => {
+                let counts = message.get("data_collections").map_or(&[][..], Json::elements).iter().filter_map(|one| {
+                    let object = self.mapping.object(table_of(one.get("data_collection")?.text()?))?;
+                    Some((CompactString::new(&object.name), unsigned(one.get("event_count")?)?))
+                });
+                Some(Mark::End { transaction, counts: counts.collect() })
+            }
+            _ => None,
+        }
+    }
+
     fn key_of<'a>(&self, deed: Deed, record: Record<'a>) -> Option<&'a Json<'a>> {
         let key = record.key?;
         let key = key.get("payload").unwrap_or(key);
@@ -206,7 +238,7 @@ impl OracleDecoder {
     fn operation(&self, operation: Operation<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Refusal> {
         let table = table_of(operation.table()?);
         let Some(object) = self.mapping.object(table) else {
-            out.ignored += 1;
+            out.leave_unmapped(1);
             return Ok(());
         };
         let place = operation.place(&self.mapping.zone, observed_at)?;
@@ -256,7 +288,7 @@ impl OracleDecoder {
         out: &mut Decoded,
     ) -> Result<(), Refusal> {
         let Some(object) = self.mapping.object(table_of(table)) else {
-            out.ignored += 1;
+            out.leave_unmapped(1);
             return Ok(());
         };
         let row = Row { image: row, schema: None, object, mapping: &self.mapping };

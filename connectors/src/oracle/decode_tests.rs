@@ -29,7 +29,7 @@ const SOURCE: &str = r#""source":{"connector":"oracle","table":"CREDIT_NOTE","ts
 
 fn decode(raw: &str) -> Decoded {
     let decoder = OracleDecoder::new(Mapping::parse(MAPPING).unwrap());
-    decoder.decode(&Delivery { raw: raw.as_bytes(), framing: Framing::Lines, observed_at: Millis(9) })
+    decoder.decode(&Delivery { framing: Framing::Lines, ..Delivery::document(raw.as_bytes(), Millis(9)) })
 }
 
 fn one(raw: &str) -> Fact {
@@ -210,4 +210,26 @@ fn heartbeats_are_told_from_changes() {
     for other in ["{}", "{\"ts_ms\":7,\"op\":\"c\"}", "null", "[]", "x"] {
         assert_eq!(heartbeat(other.as_bytes()), None, "{other}");
     }
+}
+
+#[test]
+fn the_topic_in_a_header_counts_where_an_entry_names_no_table() {
+    let nameless =
+        format!(r#"{{"op":"c","after":{},{}}}"#, row("C-1"), SOURCE.replace(r#""table":"CREDIT_NOTE","#, ""));
+    let decoder = OracleDecoder::new(Mapping::parse(MAPPING).unwrap());
+    let sent_to = |topic: &str, raw: &str| {
+        let headers = [("X-Debezium-Destination", topic)].into_iter().collect();
+        decoder.decode(&Delivery { headers: &headers, ..Delivery::document(raw.as_bytes(), Millis(9)) })
+    };
+    let found = sent_to("erp.AR.CREDIT_NOTE", &nameless);
+    assert_eq!(said(&found.facts[0]), (Op::Image, "C-1", Version::new(100, 90, 2)));
+    let named = format!(r#"{{"op":"c","after":{},{SOURCE}}}"#, row("C-1"));
+    assert_eq!(sent_to("erp.AR.OTHER", &named).facts.len(), 1, "its own table goes before");
+    let unmapped = sent_to("erp.AR.OTHER", &nameless);
+    assert_eq!((unmapped.facts.len(), unmapped.ignored, unmapped.unmapped), (0, 1, 1), "kept for another mapping");
+    let tombstone = sent_to("erp.AR.CREDIT_NOTE", "null");
+    assert_eq!((tombstone.ignored, tombstone.unmapped), (1, 0), "nothing that any mapping could read");
+    let told = r#"{"REQUEST_ID":"R-1","TOTAL_AMOUNT":"1.00","LAST_UPDATE_DATE":5,"OBJECT_VERSION_NUMBER":3}"#;
+    assert_eq!(said(&sent_to("q.CM_REQUEST", told).facts[0]), (Op::Image, "R-1", Version::new(5, 3, 0)));
+    refused(&nameless, RejectCode::NoIdentity, "a source without table");
 }

@@ -132,6 +132,20 @@ impl<'a> Shape<'a> {
         Ok(Place { version: Version::new(commit, scn, ordinal), changed_at, transaction })
     }
 
+    /// The transaction that the change is of, and which change of its table it is there; where the
+    /// capture tells it.
+    pub fn transaction(&self) -> Option<(&'a str, u64)> {
+        let (id, order) = match self {
+            Shape::Envelope { envelope, .. } => {
+                let told = envelope.get("transaction")?;
+                (told.get("id")?, told.get("data_collection_order")?)
+            }
+            Shape::Flat(row) => (row.get("__transaction_id")?, row.get("__transaction_data_collection_order")?),
+            Shape::CloudEvent(event) => (event.get("iodebeziumtxid")?, event.get("iodebeziumtxdatacollectionorder")?),
+        };
+        Some((id.scalar()?, unsigned(order)?))
+    }
+
     fn changed_at(&self) -> Option<Millis> {
         let count = |name, per_ms| Some(Millis(self.source(name)?.integer()?.div_euclid(per_ms)));
         count("ts_ms", 1).or_else(|| count("ts_us", 1_000)).or_else(|| count("ts_ns", 1_000_000))

@@ -18,6 +18,7 @@ mod ords;
 pub mod queue;
 pub mod relist;
 mod row;
+mod transactions;
 pub mod transport;
 
 pub use decode::OracleDecoder;

@@ -1,5 +1,6 @@
 //! Tables that are to be read whole, since their changes do not say what they hold: they were
-//! emptied at once, a snapshot of them ended, or the position in their stream is lost.
+//! emptied at once, a snapshot of them ended, the position in their stream is lost, or fewer changes
+//! arrived than their transaction told.
 //!
 //! What is asked for is durable before the change that asks is acknowledged, so that no kill can
 //! lose it. Without a list job nobody can read a table again: then a person has to decide.
@@ -11,7 +12,8 @@ use bytes::Bytes;
 use ontology::System;
 use tokio::sync::Notify;
 
-use crate::contract::{Decoded, RejectCode, Rejected, Resync, Sink, SinkError, Submission};
+use super::transactions::{Lack, Transactions};
+use crate::contract::{Decoded, Mark, RejectCode, Rejected, Resync, Sink, SinkError, Submission};
 use crate::edge::{Context, Decoding};
 
 /// Why a table is read whole.
@@ -38,7 +40,10 @@ impl Cause {
 
 /// What was asked for. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Relist(Option<Arc<Asked>>);
+pub struct Relist {
+    asked: Option<Arc<Asked>>,
+    transactions: Arc<Mutex<Transactions>>,
+}
 
 #[derive(Debug, Default)]
 struct Asked {
@@ -56,7 +61,7 @@ impl Relist {
     /// Nobody reads tables again.
     #[must_use]
     pub fn none() -> Self {
-        Relist(None)
+        Relist::default()
     }
 
     /// A list job reads `tables` again when it is asked; `position` gives what was asked for before
@@ -69,12 +74,12 @@ impl Relist {
                 asked.lock().insert(table.clone(), (cause, 0));
             }
         }
-        Relist(Some(Arc::new(asked)))
+        Relist { asked: Some(Arc::new(asked)), transactions: Arc::default() }
     }
 
     /// Asks for a table; durable when it returns. False if nobody reads tables again.
     pub async fn ask<S: Sink>(&self, context: &Context<S>, table: &str, cause: Cause) -> Result<bool, SinkError> {
-        let Some(asked) = &self.0 else { return Ok(false) };
+        let Some(asked) = &self.asked else { return Ok(false) };
         context.submit_until_taken(note(context, table, cause.word())).await?;
         {
             let mut tables = asked.lock();
@@ -92,7 +97,8 @@ impl Relist {
         context: &Context<S>,
         decoding: Decoding,
     ) -> Result<Submission, SinkError> {
-        let Decoding { mut submission, resyncs } = decoding;
+        let Decoding { mut submission, resyncs, marks } = decoding;
+        self.count(context, marks).await?;
         for Resync { object, version } in resyncs {
             let cause = if version.is_some() { Cause::Emptied } else { Cause::Doubt };
             if !self.ask(context, &object, cause).await? && cause == Cause::Emptied {
@@ -104,14 +110,30 @@ impl Relist {
         Ok(submission)
     }
 
+    /// Counts what was told of transactions, and asks for the tables of which changes did not arrive.
+    pub(super) async fn count<S: Sink>(&self, context: &Context<S>, marks: Vec<Mark>) -> Result<(), SinkError> {
+        let now = context.clock.now();
+        let lacks = self.transactions.lock().unwrap_or_else(PoisonError::into_inner).take(marks, now);
+        for Lack { transaction, object, told, arrived } in lacks {
+            metrics::counter!("opshub_connector_lacking_total", "system" => "oracle").increment(told - arrived);
+            let next = match self.ask(context, &object, Cause::Doubt).await? {
+                true => "the list job reads it whole",
+                false => "no list job is set up to read it again: they are missing",
+            };
+            let text = format!("{arrived} of {told} changes of {object} in transaction {transaction} arrived; {next}");
+            context.status.failed(&text, now);
+        }
+        Ok(())
+    }
+
     /// The tables that are to be read now, with what [`Relist::done`] wants to know.
     pub(super) fn asked(&self) -> BTreeMap<String, (Cause, u64)> {
-        self.0.as_ref().map(|asked| asked.lock().clone()).unwrap_or_default()
+        self.asked.as_ref().map(|asked| asked.lock().clone()).unwrap_or_default()
     }
 
     /// A table was read, as asked up to `number`; what was asked since still holds.
     pub(super) async fn done<S: Sink>(&self, context: &Context<S>, table: &str, number: u64) -> Result<(), SinkError> {
-        let Some(asked) = &self.0 else { return Ok(()) };
+        let Some(asked) = &self.asked else { return Ok(()) };
         let is_newest = {
             let mut tables = asked.lock();
             let is_newest = tables.get(table).is_some_and(|(_, newest)| *newest == number);
@@ -128,7 +150,7 @@ impl Relist {
 
     /// Waits for the next ask; for ever where nobody reads tables again.
     pub(super) async fn news(&self) {
-        match &self.0 {
+        match &self.asked {
             Some(asked) => asked.news.notified().await,
             None => std::future::pending().await,
         }

@@ -174,7 +174,7 @@ impl SalesforceDecoder {
     /// One fact per record id, and a gap where the event does not say enough.
     fn told(&self, told: Told<'_>, changed: impl FnOnce() -> Changed, out: &mut Decoded) -> Result<(), Failure> {
         let Some(object) = self.mapping.object(entity_name(told.header)?) else {
-            out.ignored += 1;
+            out.leave_unmapped(1);
             return Ok(());
         };
         let header = Header::read(told.header)?;

@@ -7,6 +7,7 @@
 use compact_str::CompactString;
 use ontology::{EntityKey, Fact, Fields, FieldsBuilder, LogPos, Millis, Op, System, Version};
 
+use super::event::{self, Event};
 use super::{flat, idoc};
 use crate::contract::{Decoded, Delivery, Reject, RejectCode};
 use crate::json::Json;
@@ -55,6 +56,9 @@ impl SapDecoder {
     #[must_use]
     pub fn decode(&self, delivery: &Delivery<'_>) -> Decoded {
         let raw = delivery.raw;
+        if delivery.headers.get(event::SPEC_HEADER).is_some() {
+            return self.binary_event(delivery);
+        }
         if flat::is_flat(raw) {
             return self.flat(delivery);
         }
@@ -106,7 +110,7 @@ impl SapDecoder {
     }
 
     /// A mapped segment of a flat document that cannot be cut into fields.
-    fn without_layout(&self, element: &Element) -> Option<String> {
+    fn without_layout(&self, element: &Element) -> Option<CompactString> {
         element.children.iter().find_map(|child| {
             let is_mapped = child.name != flat::CONTROL && self.mapping.object(&child.name).is_some();
             if is_mapped && self.mapping.segments.layout(&child.name).is_none() {
@@ -128,7 +132,7 @@ impl SapDecoder {
         }
         let mut out = Decoded::default();
         for (range, json) in entries {
-            self.event(&json, range, delivery.observed_at, &mut out);
+            self.event(Event::structured(&json), range, delivery.observed_at, &mut out);
         }
         out
     }

@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use compact_str::CompactString;
+
 use super::segments::Segments;
 use crate::contract::RejectCode;
 use crate::xml::{DEPTH_MAX, ELEMENTS_MAX, Element};
@@ -15,7 +17,7 @@ use crate::xml::{DEPTH_MAX, ELEMENTS_MAX, Element};
 pub const CONTROL: &str = "EDI_DC40";
 
 /// Fields of the control record: name, first character, width.
-const CONTROL_FIELDS: &[(&str, usize, usize)] = &[
+pub const CONTROL_FIELDS: &[(&str, usize, usize)] = &[
     ("TABNAM", 0, 10),
     ("MANDT", 10, 3),
     ("DOCNUM", 13, 16),
@@ -50,13 +52,14 @@ const CONTROL_FIELDS: &[(&str, usize, usize)] = &[
     ("SERIAL", 504, 20),
 ];
 
-/// Where the parts of a data record lie.
+/// Where the parts of a data record lie: first character and width.
 const SEGNAM: (usize, usize) = (0, 30);
 const DOCNUM: (usize, usize) = (33, 16);
 const SEGNUM: (usize, usize) = (49, 6);
 const PSGNUM: (usize, usize) = (55, 6);
 const HLEVEL: (usize, usize) = (61, 2);
-const SDATA: (usize, usize) = (63, 1_000);
+/// The fields of the segment itself.
+pub const SDATA: (usize, usize) = (63, 1_000);
 
 /// A document, or why there is none, with its bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,6 +73,8 @@ pub struct Document {
 /// A line with its place.
 struct Line<'a> {
     text: Cow<'a, str>,
+    /// Whether its characters are bytes, so that positions need no counting.
+    is_ascii: bool,
     range: Range<usize>,
 }
 
@@ -120,7 +125,7 @@ fn lines(raw: &[u8]) -> Vec<Line<'_>> {
             Err(_) => Cow::Owned(trimmed.iter().map(|b| char::from(*b)).collect()),
         };
         if !text.trim().is_empty() {
-            lines.push(Line { text, range });
+            lines.push(Line { is_ascii: text.is_ascii(), text, range });
         }
     }
     lines
@@ -143,51 +148,58 @@ fn tree(lines: &[Line<'_>], segments: &Segments, range: &Range<usize>) -> Result
     if data.len() * 4 > ELEMENTS_MAX {
         return Err(malformed("too many segments".to_owned()));
     }
-    let control = control(&first.text);
-    let number = control.text_of("DOCNUM").unwrap_or_default().to_owned();
+    let control = control(first);
+    let number = CompactString::new(control.text_of("DOCNUM").unwrap_or_default());
     let mut nodes: Vec<Node> = Vec::new();
     for line in data {
-        let text = &line.text;
-        if cut(text, DOCNUM) != number {
+        if line.cut(DOCNUM) != number {
             return Err(malformed(format!("document {number}: a segment of another document")));
         }
-        let node = node(text, segments, &nodes).map_err(|what| malformed(format!("document {number}: {what}")))?;
+        let node = node(line, segments, &nodes).map_err(|what| malformed(format!("document {number}: {what}")))?;
         nodes.push(node);
     }
-    let mut idoc = Element { name: "IDOC".to_owned(), range: range.clone(), ..Element::default() };
+    let mut idoc = Element { name: CompactString::const_new("IDOC"), range: range.clone(), ..Element::default() };
     idoc.children.push(control);
     idoc.children.extend(hung(nodes));
     Ok(idoc)
 }
 
-/// The characters of a field, without the blanks around it. A line may end before it.
-fn cut(text: &str, (start, width): (usize, usize)) -> &str {
-    let at = |n: usize| text.char_indices().nth(n).map_or(text.len(), |(at, _)| at);
-    let start = if text.is_ascii() { start.min(text.len()) } else { at(start) };
-    let rest = &text[start..];
-    let end = if rest.is_ascii() {
-        width.min(rest.len())
-    } else {
-        rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at)
-    };
-    rest[..end].trim()
+impl Line<'_> {
+    /// The characters of a field, without the blanks around it. A line may end before it.
+    fn cut(&self, place: (usize, usize)) -> &str {
+        self.slice(place).trim()
+    }
+
+    /// The characters of a field, in which every blank counts.
+    fn slice(&self, (start, width): (usize, usize)) -> &str {
+        let rest = &self.text[self.behind(&self.text, start)..];
+        &rest[..self.behind(rest, width)]
+    }
+
+    /// Where the first `count` characters of a part of the line end.
+    fn behind(&self, part: &str, count: usize) -> usize {
+        if self.is_ascii {
+            return count.min(part.len());
+        }
+        part.char_indices().nth(count).map_or(part.len(), |(at, _)| at)
+    }
 }
 
 fn leaf(name: &str, text: &str) -> Element {
-    Element { name: name.to_owned(), text: text.to_owned(), ..Element::default() }
+    Element { name: CompactString::new(name), text: CompactString::new(text), ..Element::default() }
 }
 
-fn control(line: &str) -> Element {
-    let fields = CONTROL_FIELDS.iter().map(|(name, start, width)| leaf(name, cut(line, (*start, *width))));
-    Element { name: CONTROL.to_owned(), children: fields.collect(), ..Element::default() }
+fn control(line: &Line<'_>) -> Element {
+    let fields = CONTROL_FIELDS.iter().map(|(name, start, width)| leaf(name, line.cut((*start, *width))));
+    Element { name: CompactString::const_new(CONTROL), children: fields.collect(), ..Element::default() }
 }
 
-fn node(line: &str, segments: &Segments, before: &[Node]) -> Result<Node, String> {
-    let external = cut(line, SEGNAM);
+fn node(line: &Line<'_>, segments: &Segments, before: &[Node]) -> Result<Node, String> {
+    let external = line.cut(SEGNAM);
     if external.is_empty() {
         return Err("a segment without name".to_owned());
     }
-    let count = |place, what: &str| match cut(line, place) {
+    let count = |place, what: &str| match line.cut(place) {
         "" => Ok(0),
         text => text.parse::<u64>().map_err(|_| format!("{external}: {what} is no number")),
     };
@@ -207,25 +219,16 @@ fn node(line: &str, segments: &Segments, before: &[Node]) -> Result<Node, String
         }
     };
     let name = segments.name_of(external);
-    let data = cut_untrimmed(line);
-    let mut children = Vec::new();
-    let mut rest = data;
-    for (field, width) in segments.layout(&name).map(|layout| layout.fields.as_slice()).unwrap_or_default() {
-        let text = cut(rest, (0, *width));
-        children.push(leaf(field, text));
-        let end = rest.char_indices().nth(*width).map_or(rest.len(), |(at, _)| at);
-        rest = &rest[end..];
+    let fields = segments.layout(&name).map(|layout| layout.fields.as_slice()).unwrap_or_default();
+    let mut children = Vec::with_capacity(fields.len());
+    let mut rest = line.slice(SDATA);
+    for (field, width) in fields {
+        let (text, behind) = rest.split_at(line.behind(rest, *width));
+        children.push(leaf(field, text.trim()));
+        rest = behind;
     }
     let element = Element { name, children, ..Element::default() };
     Ok(Node { element, below: Vec::new(), number, parent, level })
-}
-
-/// The text of a data record, in which every blank counts.
-fn cut_untrimmed(line: &str) -> &str {
-    let start = line.char_indices().nth(SDATA.0).map_or(line.len(), |(at, _)| at);
-    let rest = &line[start..];
-    let end = rest.char_indices().nth(SDATA.1).map_or(rest.len(), |(at, _)| at);
-    &rest[..end]
 }
 
 /// Hangs every segment below its parent, which stands before it.

@@ -31,7 +31,7 @@ impl SapDecoder {
         let mut found = Vec::new();
         self.find(idoc, &mut vec![idoc], message, &mut found);
         if found.is_empty() {
-            out.ignored += 1;
+            out.leave_unmapped(1);
             return;
         }
         let mut facts = Vec::with_capacity(found.len());

@@ -40,7 +40,7 @@ impl SapDecoder {
         let mut out = Decoded::default();
         for row in rows {
             let Some(object) = self.object_of(row, set) else {
-                out.ignored += 1;
+                out.leave_unmapped(1);
                 continue;
             };
             match self.row(object, row, gap, observed_at) {

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use compact_str::{CompactString, format_compact};
+
 /// Most characters of a segment.
 pub const SEGMENT_CHARS_MAX: usize = 1_000;
 
@@ -53,18 +55,18 @@ impl Segments {
     /// The name in XML of a segment that a flat document calls `external`: by the table, else by the
     /// habit that `E2KNA1M005` is release 005 of `E1KNA1M`.
     #[must_use]
-    pub fn name_of(&self, external: &str) -> String {
+    pub fn name_of(&self, external: &str) -> CompactString {
         if let Some(name) = self.external.get(external) {
-            return name.clone();
+            return CompactString::new(name);
         }
         let is_versioned = |text: &str| text.len() > 3 && text.bytes().rev().take(3).all(|b| b.is_ascii_digit());
         match external.get(..2) {
             Some(kind @ ("E2" | "Z2")) => {
                 let rest = external.get(2..).unwrap_or_default();
                 let rest = if is_versioned(rest) { rest.get(..rest.len() - 3).unwrap_or(rest) } else { rest };
-                format!("{}1{rest}", kind.get(..1).unwrap_or_default())
+                format_compact!("{}1{rest}", kind.get(..1).unwrap_or_default())
             }
-            Some(_) | None => external.to_owned(),
+            Some(_) | None => CompactString::new(external),
         }
     }
 }

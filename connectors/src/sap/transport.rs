@@ -19,9 +19,8 @@ use super::refetch::{Refetch, Refetches};
 use super::status;
 use crate::contract::{Framing, Reject, Sink};
 use crate::edge::Context;
-use crate::edge::body::{Received, answer, receive, take};
+use crate::edge::body::{Received, answer, receive, take, told};
 use crate::edge::credentials::{Secret, has_basic, has_bearer};
-use crate::json::Json;
 
 /// Events per minute that a sender may push.
 const EVENTS_PER_MINUTE: HeaderValue = HeaderValue::from_static("6000");
@@ -123,12 +122,13 @@ async fn events<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Head
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let raw = match receive(body).await {
-        Received::Whole(raw) => structured(&headers, raw),
+        Received::Whole(raw) => raw,
         received @ (Received::Oversized(..) | Received::Broken) => {
             return take(context, System::Sap, &config.partition, received, Framing::Document).await;
         }
     };
-    let submission = context.decode(System::Sap, &config.partition, &raw, Framing::Document).submission;
+    let told = told(&headers, &["ce-"]);
+    let submission = context.decode_told(System::Sap, &config.partition, &raw, Framing::Document, told).submission;
     let gaps: Vec<Refetch> = submission.facts.iter().filter_map(Refetch::of).collect();
     let stored = context.submit(submission).await;
     if let Some(refetches) = refetches.as_ref().filter(|_| stored.is_ok()) {
@@ -138,46 +138,10 @@ async fn events<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Head
     answer(stored)
 }
 
-/// An event in binary mode, which has its attributes in headers, as one in structured mode.
-fn structured(headers: &HeaderMap, raw: Bytes) -> Bytes {
-    if headers.get("ce-specversion").is_none() {
-        return raw;
-    }
-    let mut event = serde_json::Map::new();
-    for (name, value) in headers {
-        if let (Some(name), Ok(value)) = (name.as_str().strip_prefix("ce-"), value.to_str()) {
-            event.insert(name.to_owned(), value.into());
-        }
-    }
-    let attributes = serde_json::Value::Object(event).to_string();
-    let attributes = attributes.trim_end_matches('}');
-    match std::str::from_utf8(&raw) {
-        Ok(text) if Json::parse(&raw).is_ok() => Bytes::from(format!("{attributes},\"data\":{text}}}")),
-        // What is no JSON is kept as it came, and quarantined.
-        Ok(_) | Err(_) => raw,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn binary_events_become_structured_ones() {
-        let mut headers = HeaderMap::new();
-        let raw = Bytes::from_static(b"{\"ServiceOrder\":\"7\"}");
-        assert_eq!(structured(&headers, raw.clone()), raw);
-        for (name, value) in [("ce-specversion", "1.0"), ("ce-id", "a\"b"), ("ce-type", "t")] {
-            headers.insert(name, value.parse().unwrap());
-        }
-        let event = structured(&headers, raw);
-        let json = Json::parse(&event).unwrap();
-        assert_eq!(json.get("id").and_then(Json::text), Some("a\"b"));
-        assert_eq!(json.path("data.ServiceOrder").and_then(Json::text), Some("7"));
-        let broken = Bytes::from_static(b"{");
-        assert_eq!(structured(&headers, broken.clone()), broken);
-    }
 
     #[test]
     fn only_known_origins_may_push() {

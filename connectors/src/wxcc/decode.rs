@@ -100,13 +100,16 @@ impl WxccDecoder {
                 }
             }
             Some(("desktop", "navigated")) => {
-                let event = Event::plain(id, body, envelope.at()?);
+                let event = Event::plain(id.into(), body, envelope.at()?, 0);
                 let object = self.object("navigation")?;
                 out.facts.push(self.fact(object, &event, observed_at)?);
                 Ok(())
             }
             // Types that a later release brings are kept as raw bytes and counted.
-            Some(_) | None => ignore(out),
+            Some(_) | None => {
+                out.leave_unmapped(1);
+                Ok(())
+            }
         }
     }
 
@@ -153,7 +156,7 @@ impl WxccDecoder {
         let contact = event.body.get("taskId").or_else(|| event.body.get("id")).and_then(Json::text);
         let contact = contact.unwrap_or_default();
         let id = Cow::Owned(format!("{}/leg/{}", event.id, at.0));
-        let mut leg = Event { id, body: event.body, at, rank: event.rank, columns: Vec::new(), caller: None };
+        let mut leg = Event::plain(id, event.body, at, event.rank);
         leg.say("taskId", contact);
         leg.say("@leg", &format!("{contact}/{:013}", at.0));
         leg.count("@started", at.0);

@@ -57,6 +57,8 @@ pub struct Event<'a> {
     pub columns: Vec<(&'static str, Native<'a>)>,
     /// The customer's number or address.
     pub caller: Option<Caller>,
+    /// Whether it tells global variables in lists, as Search does.
+    has_lists: bool,
 }
 
 impl<'a> Event<'a> {
@@ -64,12 +66,13 @@ impl<'a> Event<'a> {
     pub fn new(id: Cow<'a, str>, body: &'a Json<'a>, at: Millis, rank: u64) -> Self {
         let caller = caller(body);
         let columns = contact_columns(body, caller.as_ref());
-        Event { id, body, at, rank, columns, caller }
+        Event { columns, caller, ..Event::plain(id, body, at, rank) }
     }
 
-    /// An event of something that is no contact.
-    pub fn plain(id: &'a str, body: &'a Json<'a>, at: Millis) -> Self {
-        Event { id: id.into(), body, at, rank: 0, columns: Vec::new(), caller: None }
+    /// An event with the columns of its body alone.
+    pub fn plain(id: Cow<'a, str>, body: &'a Json<'a>, at: Millis, rank: u64) -> Self {
+        let has_lists = VARIABLE_LISTS.iter().any(|list| body.get(list).is_some());
+        Event { id, body, at, rank, columns: Vec::new(), caller: None, has_lists }
     }
 
     /// Adds a column of text.
@@ -108,15 +111,15 @@ fn caller(body: &Json<'_>) -> Option<Caller> {
     Caller::parse(body.get(side)?.text()?)
 }
 
-fn contact_columns<'a>(body: &Json<'_>, caller: Option<&Caller>) -> Vec<(&'static str, Native<'a>)> {
+fn contact_columns<'a>(body: &'a Json<'a>, caller: Option<&Caller>) -> Vec<(&'static str, Native<'a>)> {
     let mut columns = Vec::new();
     let text = |value: &str| Native::Text(Cow::Owned(value.to_owned()));
     let is_callback = body.get("outboundType").and_then(Json::text) == Some("COURTESY_CALLBACK")
         || body.get("isCallback") == Some(&Json::Bool(true));
     if is_callback {
-        columns.push(("@channel", text("COURTESY_CALLBACK")));
+        columns.push(("@channel", Native::Text(Cow::Borrowed("COURTESY_CALLBACK"))));
     } else if let Some(channel) = body.get("channelType").and_then(Json::text) {
-        columns.push(("@channel", text(channel)));
+        columns.push(("@channel", Native::Text(Cow::Borrowed(channel))));
     }
     if let Some(caller) = caller {
         columns.push(("@customer", text(caller.id())));
@@ -131,9 +134,10 @@ fn contact_columns<'a>(body: &Json<'_>, caller: Option<&Caller>) -> Vec<(&'stati
 impl Columns for Event<'_> {
     fn column(&self, column: &str) -> Option<Native<'_>> {
         if let Some((_, value)) = self.columns.iter().find(|(name, _)| *name == column) {
-            return Some(value.clone());
+            return Some(value.borrowed());
         }
-        if let Some(variable) = column.strip_prefix("globalVariables.")
+        if self.has_lists
+            && let Some(variable) = column.strip_prefix("globalVariables.")
             && let Some(value) = listed_variable(self.body, variable)
         {
             return native(value);

@@ -84,7 +84,7 @@ impl ZendeskDecoder {
     fn page(&self, json: &Json<'_>, member: &str, object: &str, delivery: &Delivery<'_>, out: &mut Decoded) {
         let rows = json.get(member).map_or(&[][..], Json::elements);
         let Some(object) = self.mapping.object(object) else {
-            out.ignored += rows.len();
+            out.leave_unmapped(rows.len());
             return;
         };
         for (place, row) in rows.iter().enumerate() {
@@ -122,7 +122,7 @@ impl ZendeskDecoder {
         let (resource, action) = kind.split_once('.').unwrap_or((kind, ""));
         let Some(object) = self.mapping.object(resource) else {
             // Resources that nobody maps are kept as raw bytes and counted.
-            out.ignored += 1;
+            out.leave_unmapped(1);
             return Ok(());
         };
         let detail = json.get("detail").ok_or_else(|| no_identity(format!("{kind}: an event without detail")))?;
@@ -296,7 +296,7 @@ struct Row<'a> {
 impl Columns for Row<'_> {
     fn column(&self, column: &str) -> Option<Native<'_>> {
         if let Some((_, value)) = self.implied.iter().find(|(name, _)| *name == column) {
-            return Some(value.clone());
+            return Some(value.borrowed());
         }
         if let Some(id) = column.strip_prefix("custom_fields.") {
             let is_it = |field: &&Json<'_>| field.get("id").and_then(Json::scalar) == Some(id);

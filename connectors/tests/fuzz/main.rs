@@ -90,7 +90,7 @@ fn peak_memory_kb() -> u64 {
 
 /// What holds for every delivery, whatever is in it.
 fn decodes(system: System, framing: Framing, raw: &[u8]) {
-    let delivery = Delivery { raw, framing, observed_at: AT };
+    let delivery = Delivery { framing, ..Delivery::document(raw, AT) };
     let decoded = connectors().decode(system, &delivery);
     assert_eq!(decoded, connectors().decode(system, &delivery), "the same bytes give the same facts");
     sound(system, &decoded, raw);

@@ -58,7 +58,7 @@ fn bad_envelopes_are_told_apart_and_neighbours_arrive() {
     check(System::Oracle, &vec![b' '; BODY_BYTES_MAX + 1], &["oversized"], 0);
     check(System::Oracle, format!("{good}{}", " ".repeat(BODY_BYTES_MAX - good.len())).as_bytes(), &[], 1);
     let lines = format!("{good}\nnot json\n\n{good}\n");
-    let delivery = Delivery { raw: lines.as_bytes(), framing: Framing::Lines, observed_at: AT };
+    let delivery = Delivery { framing: Framing::Lines, ..Delivery::document(lines.as_bytes(), AT) };
     let decoded = Connectors::shipped().decode(System::Oracle, &delivery);
     assert_eq!((decoded.facts.len(), decoded.rejects.len()), (2, 1));
     assert_eq!(&lines[decoded.rejects[0].range.clone()], "not json\n");

@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use connectors::{Connectors, Delivery};
+use connectors::{Connectors, Kept};
 use insight::kpis::KpiValue;
-use ontology::{EntityKey, LogPos, Millis, PartyRecord, System, Vocabulary};
+use ontology::{EntityKey, LogPos, Millis, PartyRecord, Vocabulary};
 use pipeline::customer::Subject;
 use pipeline::{CustomerView, Engine, EngineSettings};
 use resolver::{Explanation, Model, ReviewItem};
@@ -18,7 +17,7 @@ use storage::{
 };
 
 use crate::figures::Figures;
-use crate::runner::Handle;
+use crate::runner::{Handle, Payload};
 use crate::{as_of, figures};
 
 /// Everything that the API asks about.
@@ -86,7 +85,7 @@ impl HubBackend {
         quarantined: Vec<NewQuarantined>,
         priority: Priority,
     ) -> Result<LogPos, Refusal> {
-        let appended = self.handle.append(facts, quarantined, Bytes::new(), None, priority).await;
+        let appended = self.handle.append(facts, quarantined, Payload::default(), None, priority).await;
         appended.map_err(|error| match error {
             storage::Error::Full { .. } => Refusal::new(Reason::DiskFull),
             error => {
@@ -99,9 +98,8 @@ impl HubBackend {
     /// Decodes one quarantined record again; its facts, or nothing if it is still refused.
     async fn decode_again(&self, id: QuarantineId) -> Result<Option<Vec<ontology::Fact>>, Refusal> {
         let Some((record, raw)) = self.quarantined(id).await? else { return Ok(None) };
-        let system = record.source.split('/').next().and_then(System::parse);
-        let Some(system) = system else { return Ok(None) };
-        let decoded = self.connectors.decode(system, &Delivery::document(&raw, record.received_at));
+        let Some(kept) = Kept::of(&record.beside, &record.source, record.received_at) else { return Ok(None) };
+        let decoded = self.connectors.decode(kept.system, &kept.delivery(&raw));
         Ok((decoded.rejects.is_empty() && !decoded.facts.is_empty()).then_some(decoded.facts))
     }
 }

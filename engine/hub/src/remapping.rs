@@ -4,18 +4,18 @@
 //! one, everything of that system in quarantine is decoded again; what is understood now goes to
 //! the log with the ids and versions that it always had, so a replay that is cut short is begun
 //! again without harm. History is read again only when somebody asks, since it costs as much as
-//! it did the first time: facts of a higher mapping version win over those of a lower one.
+//! it did the first time: facts of a higher mapping version win over those of a lower one. It holds
+//! deliveries that no mapping read anything in, too.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use connectors::{Connectors, Decoded, Delivery, Framing, RejectCode};
-use ontology::codec::Cursor;
-use ontology::{Fact, LogPos, System, Vocabulary};
+use connectors::{Connectors, Kept};
+use ontology::{Fact, System, Vocabulary};
 use storage::{Position, Priority, QuarantineFilter, QuarantineState, Store};
 
 use crate::app::App;
-use crate::runner::Handle;
+use crate::runner::{Handle, Payload};
 
 /// Quarantined records that are listed at once.
 const PAGE: usize = 500;
@@ -151,12 +151,15 @@ pub async fn quarantine(handle: &Handle, connectors: &Connectors, system: System
         for record in page.records.iter().filter(|record| system_of(&record.source) == Some(system)) {
             let (id, store) = (record.id, handle.store().clone());
             let raw = tokio::task::spawn_blocking(move || store.raw(id)).await??;
-            let decoded = connectors.decode(system, &Delivery::document(&raw, record.received_at));
+            let kept = Kept::of(&record.beside, &record.source, record.received_at);
+            let kept = kept.expect("only records of a system are looked at");
+            let decoded = connectors.decode(system, &kept.delivery(&raw));
             if !decoded.rejects.is_empty() || decoded.facts.is_empty() {
                 done.refused += 1;
                 continue;
             }
-            handle.append(decoded.facts, Vec::new(), Bytes::from(raw), None, Priority::Decision).await?;
+            let payload = Payload { beside: kept.encode(), raw: Bytes::from(raw) };
+            handle.append(decoded.facts, Vec::new(), payload, None, Priority::Decision).await?;
             let (store, state) = (handle.store().clone(), QuarantineState::Replayed(handle.now()));
             tokio::task::spawn_blocking(move || store.decide(id, state)).await??;
             done.understood += 1;
@@ -169,7 +172,7 @@ pub async fn quarantine(handle: &Handle, connectors: &Connectors, system: System
     let mapping = connectors.mapping(system).expect("only mapped systems are read again");
     let read_by = format!("{} {}", mapping.version, mapping.content_digest);
     let position = Some((name(system), read_by.into_bytes()));
-    handle.append(Vec::new(), Vec::new(), Bytes::new(), position, Priority::Decision).await?;
+    handle.append(Vec::new(), Vec::new(), Payload::default(), position, Priority::Decision).await?;
     Ok(done)
 }
 
@@ -187,16 +190,14 @@ pub async fn history(handle: &Handle, connectors: &Connectors, system: System) -
     let (from, until) = (store.start()?, store.last());
     let mut done = Remapped::default();
     let mut next = from;
-    while next <= until {
+    // One step further than the last block: there stands what came in since without a fact.
+    while next <= until.next() {
         let (store, by) = (store.clone(), connectors.clone());
         let read = tokio::task::spawn_blocking(move || again(&store, next, &by, system)).await??;
+        done.refused += read.refused;
         for facts in read.deliveries {
-            if facts.is_empty() {
-                done.refused += 1;
-                continue;
-            }
             // The payload is kept where it stands: a copy would be read again by the next run.
-            handle.append(facts, Vec::new(), Bytes::new(), None, Priority::Decision).await?;
+            handle.append(facts, Vec::new(), Payload::default(), None, Priority::Decision).await?;
             done.understood += 1;
         }
         next = Position(read.last.0 + 1);
@@ -204,33 +205,28 @@ pub async fn history(handle: &Handle, connectors: &Connectors, system: System) -
     Ok(done)
 }
 
-/// What one block's payloads become now.
+/// What the payloads at one position become now.
 struct Again {
+    /// The facts of those that become any.
     deliveries: Vec<Vec<Fact>>,
+    /// Those that became facts once and become none now.
+    refused: u64,
     last: Position,
 }
 
 fn again(store: &Arc<dyn Store>, at: Position, connectors: &Connectors, system: System) -> anyhow::Result<Again> {
-    let Some(block) = store.read(at)?.next() else { return Ok(Again { deliveries: Vec::new(), last: store.last() }) };
-    let block = block?;
-    let ingested_at = block.ingested_at();
-    let mut deliveries = Vec::new();
-    for raw in store.raws(block.first())? {
-        let first = block.facts().find(|(position, _)| *position == raw.first);
-        let Some((position, bytes)) = first else { continue };
-        let fact = Fact::decode(&mut Cursor(bytes), LogPos(position.0), ingested_at)?;
-        if fact.system == system {
-            deliveries.push(decoded(connectors, system, &raw.payload, &fact).facts);
+    let (first, last) = match store.read(at)?.next().transpose()? {
+        Some(block) => (block.first(), block.last()),
+        None => (at, at),
+    };
+    let mut again = Again { deliveries: Vec::new(), refused: 0, last };
+    for raw in store.raws(first)? {
+        let Some(kept) = Kept::parse(&raw.beside).filter(|kept| kept.system == system) else { continue };
+        let facts = connectors.decode(system, &kept.delivery(&raw.payload)).facts;
+        match facts.is_empty() {
+            false => again.deliveries.push(facts),
+            true => again.refused += u64::from(raw.count > 0),
         }
     }
-    Ok(Again { deliveries, last: block.last() })
-}
-
-/// A payload as it would be decoded if it came now; how it is divided is seen from its bytes.
-fn decoded(connectors: &Connectors, system: System, raw: &[u8], first: &Fact) -> Decoded {
-    let delivery = Delivery::document(raw, first.observed_at);
-    let decoded = connectors.decode(system, &delivery);
-    let is_no_document = decoded.facts.is_empty()
-        && matches!(decoded.rejects.as_slice(), [only] if only.code == RejectCode::Malformed && only.range == (0..raw.len()));
-    if is_no_document { connectors.decode(system, &Delivery { framing: Framing::Lines, ..delivery }) } else { decoded }
+    Ok(again)
 }

@@ -8,7 +8,7 @@ use ontology::{System, Vocabulary};
 use storage::{NewQuarantined, Priority};
 
 use crate::outcomes::Outcomes;
-use crate::runner::Handle;
+use crate::runner::{Handle, Payload};
 
 /// Version of the contract that connectors read by.
 const CONTRACT_VERSION: &str = "1";
@@ -48,7 +48,8 @@ impl HubSink {
 
 impl Sink for HubSink {
     async fn submit(&self, submission: Submission) -> Result<Accepted, SinkError> {
-        let Submission { system, partition, facts, rejects, raw, position, observed_at } = submission;
+        let beside = submission.kept().encode();
+        let Submission { system, partition, facts, rejects, raw, unmapped, position, observed_at, .. } = submission;
         let (fact_count, reject_count) = (facts.len() as u64, rejects.len() as u64);
         let source = format!("{}/{}", system.name(), partition.trim_start_matches('/'));
         let quarantined = rejects
@@ -61,14 +62,17 @@ impl Sink for HubSink {
                 received_at: observed_at,
                 contract_version: CONTRACT_VERSION.to_owned(),
                 attempts: 1,
+                beside: beside.clone(),
                 raw: reject.raw.to_vec(),
             })
             .collect();
-        let told = raw.clone();
-        let done = self.handle.append(facts, quarantined, raw, position, Priority::Source).await;
+        // What a mapping reads nothing of is kept only if another one could.
+        let is_kept = !facts.is_empty() || unmapped > 0;
+        let payload = if is_kept { Payload { beside, raw: raw.clone() } } else { Payload::default() };
+        let done = self.handle.append(facts, quarantined, payload, position, Priority::Source).await;
         match done {
             Ok(log_pos) => {
-                if let Err(error) = self.outcomes.recognise(&told, observed_at) {
+                if let Err(error) = self.outcomes.recognise(&raw, observed_at) {
                     tracing::warn!(%error, "note that a command of ours came back");
                 }
                 let delivered = self.delivered(system);

@@ -1,5 +1,7 @@
 //! Tables into the resolver.
 
+use std::collections::BTreeMap;
+
 use compact_str::{CompactString, format_compact};
 use ontology::EntityKey;
 use resolver::{Column, Layout, Model, Resolver, Scope, kind_of_source};
@@ -59,7 +61,7 @@ pub fn load(
     })?;
     on_progress(Progress::Read(records.len()));
     if records.len() < 2 {
-        let why = format!("the inputs hold {} usable records, {} were set aside", records.len(), records.bad.len());
+        let why = format!("the inputs hold {} usable records, two are needed{}", records.len(), set_aside(&records));
         return Err(Error::TooLittle { attempted: "compare records", why });
     }
     if deciding == Deciding::Now {
@@ -67,6 +69,19 @@ pub fn load(
         resolver.drain();
     }
     Ok(Loaded { resolver, records, layout: rows.layout })
+}
+
+/// What became of the rows that were set aside, by reason; nothing if there are none.
+fn set_aside(records: &Records) -> String {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for bad in &records.bad {
+        *reasons.entry(bad.reason).or_default() += 1;
+    }
+    let Some(first) = records.bad.first() else { return String::new() };
+    let counts: Vec<String> = reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let hint =
+        if reasons.contains_key("utf8") { "; name their encoding in the map: encoding = \"windows-1252\"" } else { "" };
+    format!("; set aside: {}, the first on line {} of {}{hint}", counts.join(", "), first.line, first.file)
 }
 
 /// How the rows of some tables become rows of the resolver.

@@ -20,7 +20,9 @@ use ontology::Vocabulary;
 use resolver::Kind;
 use serde::Deserialize;
 
+use crate::encoding::Encoding;
 use crate::error::Error;
+use crate::table::Form;
 
 /// Other names by which people call a kind.
 const ALIASES: &[(&str, Kind)] = &[
@@ -82,6 +84,8 @@ pub struct Map {
     pub linking: Linking,
     /// Country of numbers and postcodes that name none, ISO 3166 alpha-2; empty if unknown.
     pub country: String,
+    /// How the tables are written.
+    pub form: Form,
     /// Columns that identify.
     pub columns: BTreeMap<String, ColumnMeaning>,
     /// Columns that are left out on purpose.
@@ -132,8 +136,26 @@ impl Map {
         if !country.is_empty() && (country.len() != 2 || !country.bytes().all(|b| b.is_ascii_uppercase())) {
             return Err(format!("country is {country:?}: expected two letters of ISO 3166, such as \"AU\""));
         }
-        Ok(Map { id: file.id, source: file.source, linking: file.link, country, columns, ignored })
+        let form = Form { encoding: encoding(&file.encoding)?, header: file.header };
+        Ok(Map { id: file.id, source: file.source, linking: file.link, country, form, columns, ignored })
     }
+}
+
+/// Other names by which people call an encoding.
+const ENCODING_ALIASES: &[(&str, Encoding)] = &[
+    ("utf8", Encoding::Utf8),
+    ("cp1252", Encoding::Windows1252),
+    ("latin1", Encoding::Windows1252),
+    ("latin-1", Encoding::Windows1252),
+    ("iso-8859-1", Encoding::Windows1252),
+];
+
+fn encoding(word: &str) -> Result<Encoding, String> {
+    let word = word.trim().to_ascii_lowercase();
+    let alias = || ENCODING_ALIASES.iter().find(|(alias, _)| *alias == word).map(|(_, encoding)| *encoding);
+    Encoding::parse(&word).or_else(alias).ok_or_else(|| {
+        format!("encoding is {word:?}: expected utf-8 or windows-1252; UTF-16 is known by its byte order mark")
+    })
 }
 
 fn kind(word: &str) -> Option<Kind> {
@@ -166,7 +188,15 @@ struct MapFile {
     link: Linking,
     #[serde(default)]
     country: String,
+    #[serde(default = "utf8")]
+    encoding: String,
+    #[serde(default)]
+    header: Vec<String>,
     columns: BTreeMap<String, ColumnFile>,
+}
+
+fn utf8() -> String {
+    Encoding::Utf8.name().to_owned()
 }
 
 #[derive(Deserialize)]
@@ -208,6 +238,15 @@ mod tests {
         assert!(why.contains("did you mean \"family_name\"?"), "{why}");
         let why = column("\"xyz\"").unwrap_err();
         assert!(why.contains("kinds are given_name"), "{why}");
+    }
+
+    #[test]
+    fn how_a_table_is_written_is_said_where_it_cannot_be_seen() {
+        let form = |text: &str| Map::parse(&format!("{text}\n[columns]\na = \"phone\"\n")).map(|map| map.form);
+        assert_eq!(form("").unwrap(), Form::default());
+        let told = form("encoding = \"Latin1\"\nheader = [\"a\", \"b\"]").unwrap();
+        assert_eq!((told.encoding, told.header.len()), (Encoding::Windows1252, 2));
+        assert!(form("encoding = \"koi8\"").unwrap_err().contains("expected utf-8 or windows-1252"));
     }
 
     #[test]

@@ -82,9 +82,10 @@ impl Inputs {
         if maps.len() > 1 && maps.len() != self.files.len() {
             return Err(no_map("give one map for all inputs, or one for each input in their order"));
         }
-        let files = self.files.iter().map(|file| Table::open(file)).collect::<Result<Vec<_>, _>>()?;
         let map_of = |at: usize| maps.get(at).filter(|_| maps.len() > 1).unwrap_or(first);
-        let tables: Vec<(Table, &Map)> = files.into_iter().enumerate().map(|(at, table)| (table, map_of(at))).collect();
+        let opened = |(at, file)| Table::open_as(file, &map_of(at).form).map(|table| (table, map_of(at)));
+        let tables: Vec<(Table, &Map)> =
+            self.files.iter().map(PathBuf::as_path).enumerate().map(opened).collect::<Result<_, _>>()?;
         self.check_columns(&maps, &tables, asked)?;
         let mut opened = Tables {
             tables: Vec::new(),
@@ -157,7 +158,16 @@ fn no_map(why: &str) -> Error {
 
 fn absent(name: &str, there: &[&str]) -> String {
     let meant = nearest(name, there.iter().copied()).map(|meant| format!(" did you mean {meant:?}?"));
-    format!("no input has a column {name:?};{} there are {}", meant.unwrap_or_default(), there.join(", "))
+    let starts_with_number =
+        |column: &&str| column.starts_with(|letter: char| letter.is_ascii_digit() || letter == '+');
+    let hint = if there.len() == 1 {
+        "; is another sign than comma, semicolon, tab or bar between the cells?"
+    } else if there.iter().any(starts_with_number) {
+        "; if the first line is a row, name the columns in the map: header = [\"id\", ...]"
+    } else {
+        ""
+    };
+    format!("no input has a column {name:?};{} there are {}{hint}", meant.unwrap_or_default(), there.join(", "))
 }
 
 /// What the columns of one table are.
@@ -219,7 +229,7 @@ impl Tables {
             }
             let is_named =
                 map.ignored.contains(name) || [map.id.as_deref(), map.source.as_deref(), asked].contains(&Some(name));
-            if !is_named && !self.records.unknown.contains(name) {
+            if !is_named && !name.is_empty() && !self.records.unknown.contains(name) {
                 self.records.unknown.push(name.clone());
             }
         }

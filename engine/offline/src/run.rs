@@ -4,6 +4,7 @@ use hashbrown::{HashMap, HashSet};
 use ontology::{EntityKey, Vocabulary};
 use resolver::{LinkState, Model, Resolver};
 
+use crate::decisions::Decisions;
 use crate::difference::Difference;
 use crate::error::Error;
 use crate::load::{Deciding, Loaded, load};
@@ -26,7 +27,22 @@ pub struct Run {
 /// # Errors
 /// A file cannot be read on, the columns do not fit the resolver, or there are too few records.
 pub fn run(tables: Tables, model: Model, on_progress: &mut dyn FnMut(Progress)) -> Result<Run, Error> {
-    let loaded = load(tables, model, Deciding::Now, on_progress)?;
+    run_with(tables, model, |_| Ok(Decisions::new()), on_progress)
+}
+
+/// Resolves tables with `model` and what people decided: `decisions` is asked once the records are
+/// known by name.
+///
+/// # Errors
+/// As [`run`], and those of `decisions`.
+pub fn run_with(
+    tables: Tables,
+    model: Model,
+    decisions: impl FnOnce(&Records) -> Result<Decisions, Error>,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<Run, Error> {
+    let mut loaded = load(tables, model, Deciding::Now, on_progress)?;
+    loaded.judge(&decisions(&loaded.records)?);
     let outcome = outcome(&loaded.resolver, &loaded.records);
     Ok(Run { loaded, outcome })
 }

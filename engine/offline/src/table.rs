@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use csv::{ByteRecord, ReaderBuilder, StringRecord};
 use flate2::read::MultiGzDecoder;
 
+use crate::encoding::{self, Encoding};
 use crate::error::Error;
 
 /// What may stand between cells; of several in the header the most frequent is it.
@@ -49,6 +50,15 @@ pub struct BadRow {
     pub raw: String,
 }
 
+/// How a table is written, where that cannot be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Form {
+    /// How its bytes are text.
+    pub encoding: Encoding,
+    /// Names of its columns, if its first line is a row; empty if it is the header.
+    pub header: Vec<String>,
+}
+
 /// A table that is being read.
 pub(crate) struct Table {
     path: PathBuf,
@@ -56,37 +66,50 @@ pub(crate) struct Table {
     rows: csv::Reader<Box<dyn Read>>,
     row: ByteRecord,
     text: StringRecord,
-    /// Lines that the reader's count lacks: where lines end in two bytes, it stands between them.
+    /// Lines in front of what the reader was given.
     lines_before: u64,
+    /// Whether lines end in two bytes: behind the first row the reader's count stands between them.
+    has_long_ends: bool,
 }
 
 impl Table {
+    /// Opens a table in UTF-8 with a header and reads that.
+    ///
+    /// # Errors
+    /// As [`Table::open_as`].
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        Table::open_as(path, &Form::default())
+    }
+
     /// Opens a table and reads its header.
     ///
     /// # Errors
     /// The file cannot be read, or its first line names no columns.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        let mut bytes = open(path)?;
-        let start = bytes.fill_buf().map_err(|source| Error::file("read", path, source))?;
-        let has_mark = start.starts_with(BYTE_ORDER_MARK);
-        let text = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start);
-        let separator = separator(text);
-        let lines_before = u64::from(header_of(text).ends_with(b"\r"));
-        if has_mark {
+    pub(crate) fn open_as(path: &Path, form: &Form) -> Result<Self, Error> {
+        let unreadable = |source| Error::file("read", path, source);
+        let mut bytes = encoding::utf8(open(path)?, form.encoding).map_err(unreadable)?;
+        if bytes.fill_buf().map_err(unreadable)?.starts_with(BYTE_ORDER_MARK) {
             bytes.consume(BYTE_ORDER_MARK.len());
         }
+        let (told, length) = told_separator(bytes.fill_buf().map_err(unreadable)?);
+        bytes.consume(length);
+        let text = bytes.fill_buf().map_err(unreadable)?;
+        let separator = told.unwrap_or_else(|| separator(text));
+        let has_long_ends = header_of(text).ends_with(b"\r");
         let rows: Box<dyn Read> = Box::new(bytes);
-        let mut rows = ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(rows);
-        let found = rows.headers().map_err(|error| Error::table(path, error.to_string()))?;
-        let header: Vec<String> = found.iter().map(|name| name.trim().to_owned()).collect();
-        if header.iter().all(String::is_empty) {
-            return Err(Error::table(path, "the first line names no columns: put a header there"));
-        }
-        if let Some(twice) = (1..header.len()).find(|at| header[..*at].contains(&header[*at])) {
-            let why = format!("two columns are called {:?}: give each its own name", header[twice]);
-            return Err(Error::table(path, why));
-        }
-        Ok(Table { path: path.into(), header, rows, row: ByteRecord::new(), text: StringRecord::new(), lines_before })
+        let mut builder = ReaderBuilder::new();
+        builder.delimiter(separator).flexible(true).has_headers(form.header.is_empty());
+        let mut rows = builder.from_reader(rows);
+        let header = if form.header.is_empty() { header(path, &mut rows)? } else { form.header.clone() };
+        Ok(Table {
+            path: path.into(),
+            header,
+            rows,
+            row: ByteRecord::new(),
+            text: StringRecord::new(),
+            lines_before: u64::from(length > 0),
+            has_long_ends,
+        })
     }
 
     /// Names of the columns.
@@ -118,7 +141,8 @@ impl Table {
         if !is_there {
             return Ok(None);
         }
-        let line = self.row.position().map_or(0, csv::Position::line) + self.lines_before;
+        let position = self.row.position().map_or((0, 0), |at| (at.line(), at.record()));
+        let line = position.0 + self.lines_before + u64::from(self.has_long_ends && position.1 > 0);
         Ok(Some((line, self.cells(line))))
     }
 
@@ -170,6 +194,37 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Error> {
     Ok(Box::new(bytes))
 }
 
+/// The names in the first line. Columns without a name are columns that nobody can map.
+fn header(path: &Path, rows: &mut csv::Reader<Box<dyn Read>>) -> Result<Vec<String>, Error> {
+    let found = rows.byte_headers().map_err(|error| Error::table(path, error.to_string()))?;
+    let found = StringRecord::from_byte_record(found.clone()).map_err(|_| {
+        let why = "its first line is no UTF-8: name the encoding in the map, such as encoding = \"windows-1252\"";
+        Error::table(path, why)
+    })?;
+    let header: Vec<String> = found.iter().map(|name| name.trim().to_owned()).collect();
+    if header.iter().all(String::is_empty) {
+        let why = "the first line names no columns: put a header there, or name them in the map, header = [...]";
+        return Err(Error::table(path, why));
+    }
+    let is_twice = |at: &usize| !header[*at].is_empty() && header[..*at].contains(&header[*at]);
+    if let Some(twice) = (1..header.len()).find(is_twice) {
+        let why = format!("two columns are called {:?}: give each its own name", header[twice]);
+        return Err(Error::table(path, why));
+    }
+    Ok(header)
+}
+
+/// The separator that a spreadsheet's first line tells, `sep=;`, and the length of that line.
+fn told_separator(start: &[u8]) -> (Option<u8>, usize) {
+    let line = header_of(start);
+    match line.strip_suffix(b"\r").unwrap_or(line) {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', separator] => {
+            (Some(*separator), (line.len() + 1).min(start.len()))
+        }
+        _ => (None, 0),
+    }
+}
+
 /// What stands between the cells of the header.
 fn separator(start: &[u8]) -> u8 {
     let header = header_of(start);
@@ -208,9 +263,13 @@ mod tests {
     type Line = (u64, Result<Vec<String>, BadRow>);
 
     fn read(bytes: &[u8]) -> Result<(Vec<String>, Vec<Line>), Error> {
+        read_as(bytes, &Form::default())
+    }
+
+    fn read_as(bytes: &[u8], form: &Form) -> Result<(Vec<String>, Vec<Line>), Error> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
-        let mut table = Table::open(file.path())?;
+        let mut table = Table::open_as(file.path(), form)?;
         let mut rows = Vec::new();
         while let Some((line, row)) = table.next_row()? {
             let cells = match row {
@@ -245,6 +304,35 @@ mod tests {
         let (header, rows) = read("\u{feff}id,name\r\n1,\u{e9}\r\n".as_bytes()).unwrap();
         assert_eq!(header, ["id", "name"]);
         assert_eq!(rows, [(2, cells(&["1", "\u{e9}"]))]);
+    }
+
+    #[test]
+    fn a_table_without_a_header_has_the_names_that_it_is_given() {
+        let form = Form { header: vec!["id".to_owned(), "name".to_owned()], ..Form::default() };
+        for end in ["\n", "\r\n"] {
+            let (header, rows) = read_as(format!("1,a{end}2,b{end}3{end}").as_bytes(), &form).unwrap();
+            assert_eq!(header, ["id", "name"]);
+            let lines: Vec<u64> = rows.iter().map(|(line, _)| *line).collect();
+            assert_eq!((lines, &rows[0].1), (vec![1, 2, 3], &cells(&["1", "a"])));
+            assert!(rows[2].1.is_err());
+        }
+    }
+
+    #[test]
+    fn what_spreadsheets_add_is_no_row() {
+        let (header, rows) = read(b"sep=^\r\nid^name^^\r\n1^a^^\r\n").unwrap();
+        assert_eq!(header, ["id", "name", "", ""]);
+        assert_eq!(rows, [(3, cells(&["1", "a", "", ""]))]);
+    }
+
+    #[test]
+    fn another_encoding_is_named_and_a_wrong_one_is_told() {
+        let form = Form { encoding: Encoding::Windows1252, ..Form::default() };
+        assert_eq!(read_as(b"id;n\xe4me\n1;\xfc\n", &form).unwrap().0, ["id", "n\u{e4}me"]);
+        let why = read(b"id;n\xe4me\n1;\xfc\n").unwrap_err().to_string();
+        assert!(why.contains("encoding = \"windows-1252\""), "{why}");
+        let sixteen: Vec<u8> = "\u{feff}id,name\r\n1,\u{e9}\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(read(&sixteen).unwrap().1, [(2, cells(&["1", "\u{e9}"]))]);
     }
 
     #[test]

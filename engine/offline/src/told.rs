@@ -99,6 +99,21 @@ impl Told {
         told
     }
 
+    /// The reason in one line: what became of the pair, its rules, and the features that say most for
+    /// it and against it.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        const SHOWN: usize = 3;
+        let mut features: Vec<&ToldFeature> = self.features.iter().filter(|feature| feature.bits != 0.0).collect();
+        features.sort_by(|a, b| b.bits.abs().total_cmp(&a.bits.abs()));
+        let of = |feature: &&ToldFeature| format!("{} {} {:+.1}", feature.feature, feature.level, feature.bits);
+        let features: Vec<String> = features.iter().take(SHOWN).map(of).collect();
+        let rules = self.notes.iter().filter(|note| note.starts_with("rule: ") || note.starts_with("veto: "));
+        let rules: Vec<&str> = rules.map(String::as_str).collect();
+        let parts = [format!("{} at {:.2}", self.state, self.probability), features.join(", "), rules.join(", ")];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+    }
+
     fn notes(&self, found: &Explanation) -> Vec<String> {
         let mut notes: Vec<String> = found.rules.iter().map(|rule| format!("rule: {}", in_words(rule))).collect();
         notes.extend(found.vetoes.iter().map(|veto| format!("veto: {}", in_words(veto.name()))));

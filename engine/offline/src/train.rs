@@ -92,7 +92,7 @@ struct Calibration {
 }
 
 /// Name and a hash of all that the model holds: two models of one version decide alike.
-fn version(name: &str, parameters: &Parameters) -> CompactString {
+pub(crate) fn version(name: &str, parameters: &Parameters) -> CompactString {
     let mut unnamed = parameters.clone();
     unnamed.version = CompactString::default();
     let hash = xxhash_rust::xxh3::xxh3_64(unnamed.to_toml().as_bytes());

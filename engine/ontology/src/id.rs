@@ -23,9 +23,11 @@ impl CustomerId {
     /// The id of the customer whose smallest member is `member`.
     #[must_use]
     pub fn of_member(member: &EntityKey) -> Self {
-        let text = member.to_string();
+        let text = compact_str::format_compact!("{member}");
         let digest = hash_of(["customer", text.as_str()].into_iter());
-        CustomerId(CompactString::from(hex::encode(&digest[..10])))
+        let mut digits = [0u8; 20];
+        hex::encode_to_slice(&digest[..10], &mut digits).expect("ten bytes are twenty digits");
+        CustomerId(CompactString::from(std::str::from_utf8(&digits).expect("digits are text")))
     }
 }
 

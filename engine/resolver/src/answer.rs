@@ -200,6 +200,8 @@ pub struct Counters {
     pub edges: usize,
     /// Pairs compared since the beginning, again ones included.
     pub compared: u64,
+    /// Records and kept pairs looked at to form customers since the beginning, again ones included.
+    pub visited: u64,
     /// Records on the redo queue.
     pub pending: usize,
     /// Pairs that wait for a person.

@@ -219,12 +219,13 @@ impl BlockKey {
 
 /// One way by which a record may meet others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Proposal {
+pub(crate) struct Block {
     pub(crate) key: BlockKey,
     /// What the key was made from, if from an identifying value.
     pub(crate) origin: Origin,
-    /// The block that this one refines: it is in force only while that one is past its cap.
-    pub(crate) refines: Option<BlockKey>,
+    /// Where its refinements begin among all of the record's, and how many there are.
+    first: u16,
+    count: u16,
 }
 
 /// What a blocking key was made from.
@@ -238,12 +239,34 @@ pub(crate) enum Origin {
     Shared,
 }
 
-/// The ways by which a record may meet others.
-pub(crate) type Proposals = SmallVec<[Proposal; 32]>;
+/// The ways by which a record may meet others. Refinements of a block are in force only while it is
+/// past its cap.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Proposals {
+    blocks: SmallVec<[Block; 24]>,
+    refinements: SmallVec<[BlockKey; 64]>,
+}
+
+impl Proposals {
+    /// The blocks, each once.
+    pub(crate) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// What refines a block of this record.
+    pub(crate) fn refinements(&self, block: &Block) -> &[BlockKey] {
+        &self.refinements[usize::from(block.first)..usize::from(block.first) + usize::from(block.count)]
+    }
+
+    /// The block with a key.
+    pub(crate) fn find(&self, key: BlockKey) -> Option<&Block> {
+        self.blocks.iter().find(|block| block.key == key)
+    }
+}
 
 /// The blocking keys of a record, each once.
 pub(crate) fn keys_of(standard: &Standard) -> Proposals {
-    let mut found = Gathered(Proposals::new());
+    let mut found = Gathered(Proposals::default());
     found.values(standard);
     found.people(standard);
     found.organisations(standard);
@@ -270,25 +293,36 @@ fn mixed(a: u64, b: u64) -> u64 {
 }
 
 impl Gathered {
-    /// Adds a key unless it is there already; the key, if it is new.
-    fn add(&mut self, kind: BlockKind, origin: Origin, hash: Atom) -> Option<BlockKey> {
-        let key = BlockKey::new(kind, hash?);
-        if self.0.iter().any(|known| known.key == key) {
-            return None;
+    /// Adds a key of an identifying value unless it is there already.
+    fn add(&mut self, kind: BlockKind, origin: Origin, hash: Atom) {
+        let Some(hash) = hash else { return };
+        let key = BlockKey::new(kind, hash);
+        if self.0.find(key).is_none() {
+            self.0.blocks.push(Block { key, origin, first: 0, count: 0 });
         }
-        self.0.push(Proposal { key, origin, refines: None });
-        Some(key)
     }
 
-    /// A block with what refines it, which follows it directly.
+    /// Adds a block with what refines it, unless it is there already.
     fn block(&mut self, kind: BlockKind, hash: Atom, refiners: &[Atom]) {
-        let Some(parent) = self.add(kind, Origin::Shared, hash) else { return };
+        let Some(hash) = hash else { return };
+        let key = BlockKey::new(kind, hash);
+        if self.0.find(key).is_some() {
+            return;
+        }
+        let before = self.0.refinements.len();
         for (place, refiner) in refiners.iter().enumerate() {
             let Some(refiner) = refiner else { continue };
             // The place tells a year from a postal code with the same digits.
-            let hash = mixed(mixed(parent.0, place as u64 + 1), *refiner);
-            self.0.push(Proposal { key: BlockKey::new(kind, hash), origin: Origin::Shared, refines: Some(parent) });
+            let hash = mixed(mixed(key.0, place as u64 + 1), *refiner);
+            self.0.refinements.push(BlockKey::new(kind, hash));
         }
+        // Parts have a bound, and so has what is made of them; a block too many goes unrefined.
+        let after = self.0.refinements.len();
+        let (first, count) = match (u16::try_from(before), u16::try_from(after)) {
+            (Ok(before), Ok(after)) => (before, after - before),
+            (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => (0, 0),
+        };
+        self.0.blocks.push(Block { key, origin: Origin::Shared, first, count });
     }
 
     fn values(&mut self, standard: &Standard) {
@@ -477,8 +511,8 @@ mod tests {
     /// Kinds of blocks that two records have in common.
     fn met(left: &[(Kind, &str)], right: &[(Kind, &str)]) -> Vec<BlockKind> {
         let (a, b) = (keys_of(&subject(left).standard), keys_of(&subject(right).standard));
-        let is_shared = |one: &&Proposal| one.refines.is_none() && b.iter().any(|other| other.key == one.key);
-        let mut kinds: Vec<BlockKind> = a.iter().filter(is_shared).map(|one| one.key.kind()).collect();
+        let is_shared = |one: &&Block| b.find(one.key).is_some();
+        let mut kinds: Vec<BlockKind> = a.blocks().iter().filter(is_shared).map(|one| one.key.kind()).collect();
         kinds.retain(|kind| !kind.is_single());
         kinds.dedup();
         kinds
@@ -517,8 +551,8 @@ mod tests {
     #[test]
     fn keys_are_told_apart_by_kind_and_not_repeated() {
         let keys = keys_of(&subject(&[(Kind::Phone, "12345678"), (Kind::Identifier, "12345678")]).standard);
-        let kinds: Vec<BlockKind> = keys.iter().map(|proposal| proposal.key.kind()).collect();
+        let kinds: Vec<BlockKind> = keys.blocks().iter().map(|block| block.key.kind()).collect();
         assert_eq!(kinds, [BlockKind::Phone, BlockKind::Id]);
-        assert!(keys_of(&subject(&[]).standard).is_empty());
+        assert_eq!(keys_of(&subject(&[]).standard), Proposals::default());
     }
 }

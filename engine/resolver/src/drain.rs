@@ -4,18 +4,23 @@ use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::answer::{Cause, ClusterChange, LinkState};
-use crate::blocking::{BlockKinds, Proposal, Proposals, keys_of};
+use crate::blocking::{BlockKey, BlockKinds, Proposals, keys_of};
 use crate::cluster::{Layer, component, partition};
 use crate::compare::{Subject, compare, compare_above};
 use crate::feature::{Feature, Level, Levels};
-use crate::graph::{Edge, Graph, Pair, automatic_veto, pair};
+use crate::graph::{Edge, Graph, Pair, Party, automatic_veto, pair};
 use crate::index::Slot;
 use crate::model::{KEPT_MIN, Model};
 use crate::resolver::{Redo, RedoWork, Resolver, Scope};
 use crate::score::{Circumstances, score};
+use crate::sketch::worth_at_most;
 
 /// Batches of fewer pairs are scored where they are: handing them out would cost more.
 const PARALLEL_PAIRS_MIN: usize = 512;
+
+/// Pairs whose sketches are fetched together before the first is looked at: more would push each
+/// other out again.
+const TOUCHED_MAX: usize = 1024;
 
 /// Records whose pairs are proposed and judged together: what is held at a time has a bound.
 const BATCH_RECORDS: usize = 4096;
@@ -77,13 +82,13 @@ impl Resolver {
             for (pair, edge) in self.judge_pairs(&pairs) {
                 match edge {
                     Some(edge) => self.apply(pair, edge, &mut work),
-                    None if self.graph.edges.contains_key(&pair) => self.end(pair, &mut work),
+                    None if self.graph.has_edge(pair) => self.end(pair, &mut work),
                     None => {}
                 }
             }
         }
         self.judge_callers(&mut work);
-        self.recluster(&work.touched)
+        self.recluster(work.touched)
     }
 
     /// Candidate pairs of the dirty records, sorted; ends pairs that are no candidates any more.
@@ -123,28 +128,35 @@ impl Resolver {
     /// Whether blocking proposes a pair, or a person did.
     pub(crate) fn are_proposed(&self, a: Slot, b: Slot) -> bool {
         let is_judged = self.graph.judged.get(&a).is_some_and(|others| others.contains(&b));
-        is_judged || self.met_by(a, b).iter().next().is_some()
+        is_judged || self.meets(a, b).is_some_and(|[left, right]| self.live_in_common(&left, &right).next().is_some())
     }
 
     /// Kinds of live blocks that two records have in common; none if their pair is out of scope.
     pub(crate) fn met_by(&self, a: Slot, b: Slot) -> BlockKinds {
         let mut kinds = BlockKinds::default();
-        let (Some(left), Some(right)) = (self.graph.party(a), self.graph.party(b)) else { return kinds };
-        if self.is_out_of_scope(&left.subject, &right.subject) {
-            return kinds;
-        }
-        let others = keys_of(&right.subject.standard);
-        for proposal in keys_of(&left.subject.standard) {
-            let is_shared = others.iter().any(|other| other.key == proposal.key);
-            if is_shared && self.is_in_force(&proposal) && self.index.is_live(proposal.key) {
-                kinds.insert(proposal.key.kind());
-            }
+        if let Some([left, right]) = self.meets(a, b) {
+            self.live_in_common(&left, &right).for_each(|key| kinds.insert(key.kind()));
         }
         kinds
     }
 
-    fn is_in_force(&self, proposal: &Proposal) -> bool {
-        proposal.refines.is_none_or(|parent| !self.index.is_live(parent))
+    /// The blocks of two living records whose pair is in scope.
+    fn meets(&self, a: Slot, b: Slot) -> Option<[Proposals; 2]> {
+        let (left, right) = (&self.graph.party(a)?.subject, &self.graph.party(b)?.subject);
+        let is_met = !self.is_out_of_scope(left, right);
+        is_met.then(|| [keys_of(&left.standard), keys_of(&right.standard)])
+    }
+
+    /// Blocks that propose pairs now and that both records are in.
+    fn live_in_common(&self, left: &Proposals, right: &Proposals) -> impl Iterator<Item = BlockKey> {
+        left.blocks().iter().flat_map(move |block| {
+            let other = right.find(block.key);
+            let is_live = other.is_some() && self.index.is_live(block.key);
+            let refined = other.filter(|_| !is_live).map(|other| (left.refinements(block), right.refinements(other)));
+            let (inner, others) = refined.unwrap_or_default();
+            let shared = inner.iter().filter(|key| others.contains(key) && self.index.is_live(**key));
+            is_live.then_some(block.key).into_iter().chain(shared.copied())
+        })
     }
 
     fn is_out_of_scope(&self, left: &Subject, right: &Subject) -> bool {
@@ -155,22 +167,30 @@ impl Resolver {
     pub(crate) fn candidates_into(&self, slot: Slot, candidates: &mut Vec<Slot>) {
         candidates.clear();
         let Some(party) = self.graph.party(slot) else { return };
-        let proposals: Proposals = keys_of(&party.subject.standard);
-        // What refines a block follows it directly.
-        let mut parent_is_live = true;
-        for proposal in &proposals {
-            if proposal.refines.is_none() {
-                parent_is_live = self.index.for_each_if_live(proposal.key, |other| candidates.push(other));
-            } else if !parent_is_live {
-                self.index.for_each_if_live(proposal.key, |other| candidates.push(other));
+        let anew;
+        let proposals = match &self.latest {
+            Some((latest, proposals)) if *latest == slot => proposals,
+            Some(_) | None => {
+                anew = keys_of(&party.subject.standard);
+                &anew
+            }
+        };
+        self.index.touch(proposals.blocks().iter().map(|block| block.key));
+        for block in proposals.blocks() {
+            if !self.index.for_each_if_live(block.key, |other| candidates.push(other)) {
+                for refinement in proposals.refinements(block) {
+                    self.index.for_each_if_live(*refinement, |other| candidates.push(other));
+                }
             }
         }
         candidates.sort_unstable();
         candidates.dedup();
-        candidates.retain(|other| {
-            let is_met = |other: &Subject| !self.is_out_of_scope(&party.subject, other);
-            *other != slot && self.graph.party(*other).is_some_and(|other| is_met(&other.subject))
-        });
+        // Only living records are in the index.
+        candidates.retain(|other| *other != slot);
+        if self.scope == Scope::Across {
+            let is_met = |other: &Party| !self.is_out_of_scope(&party.subject, &other.subject);
+            candidates.retain(|other| self.graph.party(*other).is_some_and(is_met));
+        }
         if let Some(judged) = self.graph.judged.get(&slot) {
             candidates.extend(judged.iter().filter(|other| self.graph.party(**other).is_some()));
             candidates.sort_unstable();
@@ -184,6 +204,10 @@ impl Resolver {
     /// Pairs that are not worth keeping come without an edge.
     fn judge_pairs(&self, pairs: &[Pair]) -> Vec<(Pair, Option<Edge>)> {
         let judge = |pair: &Pair| (*pair, self.judge_pair(*pair));
+        if pairs.len() < TOUCHED_MAX {
+            let sketch = |slot: Slot| self.graph.sketches[slot as usize].touch();
+            std::hint::black_box(pairs.iter().fold(0, |all, (a, b)| all ^ sketch(*a) ^ sketch(*b)));
+        }
         if pairs.len() < PARALLEL_PAIRS_MIN {
             return pairs.iter().map(judge).collect();
         }
@@ -196,14 +220,21 @@ impl Resolver {
     /// The edge of a pair; none if it scores too low to be kept, which is told as soon as it shows.
     fn judge_pair(&self, pair: Pair) -> Option<Edge> {
         let (a, b) = pair;
+        let has_verdict = self.graph.verdict(a, b).is_some();
+        let (left, right) = (&self.graph.sketches[a as usize], &self.graph.sketches[b as usize]);
+        if !has_verdict && worth_at_most(&self.model, left, right).is_some_and(|most| most < self.model.kept_millibits)
+        {
+            return None;
+        }
+        let has_caller = self.graph.node(a).is_caller() || self.graph.node(b).is_caller();
+        let is_told_whole = has_caller || has_verdict;
         let (left, right) = (&self.graph.party(a)?.subject, &self.graph.party(b)?.subject);
-        let has_caller = left.standard.is_caller || right.standard.is_caller;
-        let levels = if has_caller || self.graph.verdict(a, b).is_some() {
+        let levels = if is_told_whole {
             compare(left, right)
         } else {
             compare_above(&self.model, left, right, self.model.kept_millibits)?
         };
-        let was_sole = self.graph.edges.get(&pair).is_some_and(|edge| edge.is_sole_customer);
+        let was_sole = has_caller && self.graph.edges.get(&pair).is_some_and(|edge| edge.is_sole_customer);
         Some(edge_of(&self.graph, &self.model, pair, levels, was_sole))
     }
 
@@ -244,6 +275,9 @@ impl Resolver {
     }
 
     fn note_callers(&self, (a, b): Pair, work: &mut Work) {
+        if !self.graph.has_callers {
+            return;
+        }
         work.callers.extend([a, b].into_iter().filter(|slot| self.graph.node(*slot).is_caller()));
     }
 
@@ -259,6 +293,9 @@ impl Resolver {
     /// depends on clusters of the other records, so it comes after their edges and before the
     /// clusters of all.
     fn judge_callers(&mut self, work: &mut Work) {
+        if !self.graph.has_callers {
+            return;
+        }
         let mut callers = std::mem::take(&mut work.callers);
         let seeds: Vec<Slot> = work.touched.keys().copied().collect();
         for slot in component(&self.graph, &self.model, Layer::WithoutCallers, &seeds) {

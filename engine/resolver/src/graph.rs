@@ -15,6 +15,7 @@ use crate::feature::Levels;
 use crate::index::Slot;
 use crate::judgement::Judgements;
 use crate::model::Model;
+use crate::sketch::Sketch;
 
 /// Two slots, the smaller first.
 pub(crate) type Pair = (Slot, Slot);
@@ -110,13 +111,19 @@ impl Edge {
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
+    /// Sketches of the living records, by slot.
+    pub(crate) sketches: Vec<Sketch>,
     /// Slots by the hash of their keys, which lie in the nodes.
     slots: HashTable<Slot>,
     hasher: DefaultHashBuilder,
     pub(crate) edges: HashMap<Pair, Edge>,
     pub(crate) judgements: HashMap<Pair, Judgements>,
+    /// Whether a caller profile was ever seen: without one nothing is judged by callers' rules.
+    pub(crate) has_callers: bool,
     /// Other ends of a record's judgements.
     pub(crate) judged: HashMap<Slot, SmallVec<[Slot; 2]>>,
+    /// Records and pairs looked at to form customers since the beginning, again ones included.
+    pub(crate) visited: u64,
 }
 
 impl Graph {
@@ -133,6 +140,8 @@ impl Graph {
         let slot = Slot::try_from(self.nodes.len()).ok().filter(|slot| *slot < 1 << 29);
         let slot = slot.expect("fewer than 2^29 party records fit in memory");
         self.nodes.push(Node { key: key.clone(), party: None, neighbours: SmallVec::new(), home: None });
+        self.sketches.push(Sketch::default());
+        self.has_callers |= key.kind == EntityKind::CallerProfile;
         let (nodes, hasher) = (&self.nodes, &self.hasher);
         let hash_of = |slot: &Slot| hasher.hash_one(&nodes[*slot as usize].key);
         self.slots.insert_unique(hasher.hash_one(key), slot, hash_of);
@@ -168,6 +177,11 @@ impl Graph {
             self.node_mut(b).neighbours.push(a);
         }
         before
+    }
+
+    /// Whether a pair is kept. The record that came last is asked: it is the one at hand.
+    pub(crate) fn has_edge(&self, (a, b): Pair) -> bool {
+        self.node(b).neighbours.contains(&a)
     }
 
     pub(crate) fn take_edge(&mut self, (a, b): Pair) -> Option<Edge> {

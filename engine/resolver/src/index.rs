@@ -6,11 +6,10 @@
 //!
 //! Most keys are carried by one record or two: those lie in the table itself, sixteen bytes a key.
 
-use std::hash::{BuildHasherDefault, Hasher};
-
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
 use crate::blocking::BlockKey;
+use crate::postings::{Entry, NONE, Posting, Postings};
 
 /// Party systems: one count each.
 const SYSTEMS: usize = 4;
@@ -18,8 +17,9 @@ const SYSTEMS: usize = 4;
 /// Bits of an entry that tell the system.
 const SYSTEM_BITS: u32 = 2;
 
-/// Members up to this many are kept in a list, more in a set.
-const LISTED_MAX: usize = 64;
+/// Members up to this many are kept in a sorted list, more in a set: a list is small and grows at
+/// its end, a set forgets one of many at once.
+const LISTED_MAX: usize = 4096;
 
 /// Blocks of one thing alone are retired at this part of the limit of others.
 const SINGLE_SHARE: u32 = 2;
@@ -29,7 +29,7 @@ pub type Slot = u32;
 
 #[derive(Debug)]
 pub(crate) struct Index {
-    postings: HashMap<BlockKey, Posting, BuildHasherDefault<KeyHasher>>,
+    postings: Postings,
     many: Vec<Many>,
     /// Places in `many` that are free.
     free: Vec<u32>,
@@ -46,21 +46,8 @@ pub(crate) enum Flip {
     ToRetired,
 }
 
-/// A record with its system in the lowest bits.
-type Entry = u32;
-
-/// No entry.
-const NONE: Entry = Entry::MAX;
-
 /// In the first place: the second one is a place in `many`.
 const ELSEWHERE: Entry = Entry::MAX - 1;
-
-/// One or two entries, or where there are more.
-#[derive(Debug, Clone, Copy)]
-struct Posting {
-    first: Entry,
-    second: u32,
-}
 
 #[derive(Debug, Default)]
 struct Many {
@@ -84,7 +71,7 @@ impl Index {
     /// An empty index; the limits are records per system, of identifying values and of what is
     /// shared, two at least.
     pub(crate) fn new(value_max: u32, shared_max: u32) -> Self {
-        Index { postings: HashMap::default(), many: Vec::new(), free: Vec::new(), value_max, shared_max, retired: 0 }
+        Index { postings: Postings::default(), many: Vec::new(), free: Vec::new(), value_max, shared_max, retired: 0 }
     }
 
     /// Keys that propose no pairs because too many records carry them.
@@ -104,9 +91,14 @@ impl Index {
         }
     }
 
+    /// Fetches what is kept of the keys, all at once: reading them one by one afterwards waits less.
+    pub(crate) fn touch(&self, keys: impl Iterator<Item = BlockKey>) {
+        self.postings.touch(keys);
+    }
+
     pub(crate) fn is_live(&self, key: BlockKey) -> bool {
-        match self.postings.get(&key) {
-            Some(Posting { first: ELSEWHERE, second }) => self.many[*second as usize].is_within(self.limit(key)),
+        match self.postings.get(key) {
+            Some(Posting { first: ELSEWHERE, second, .. }) => self.many[second as usize].is_within(self.limit(key)),
             Some(_) | None => true,
         }
     }
@@ -114,11 +106,7 @@ impl Index {
     pub(crate) fn add(&mut self, key: BlockKey, slot: Slot, system: usize) -> Flip {
         let limit = self.limit(key);
         let entry = entry_of(slot, system);
-        let posting = self.postings.entry(key).or_insert(Posting { first: NONE, second: NONE });
-        if posting.first == NONE {
-            posting.first = entry;
-            return Flip::No;
-        }
+        let Some(posting) = self.postings.get_or_insert(key, entry) else { return Flip::No };
         if posting.first != ELSEWHERE && posting.second == NONE {
             posting.second = entry;
             return Flip::No;
@@ -134,7 +122,7 @@ impl Index {
             let many = &mut self.many[place as usize];
             many.insert(posting.first);
             many.insert(posting.second);
-            *posting = Posting { first: ELSEWHERE, second: place };
+            (posting.first, posting.second) = (ELSEWHERE, place);
         }
         let many = &mut self.many[posting.second as usize];
         let was_live = many.is_within(limit);
@@ -146,7 +134,7 @@ impl Index {
     pub(crate) fn take(&mut self, key: BlockKey, slot: Slot, system: usize) -> Flip {
         let limit = self.limit(key);
         let entry = entry_of(slot, system);
-        let Some(posting) = self.postings.get_mut(&key) else { return Flip::No };
+        let Some(posting) = self.postings.get_mut(key) else { return Flip::No };
         if posting.first == ELSEWHERE {
             let place = posting.second;
             let many = &mut self.many[place as usize];
@@ -156,31 +144,29 @@ impl Index {
             if many.counts == [0; SYSTEMS] {
                 *many = Many::default();
                 self.free.push(place);
-                self.postings.remove(&key);
+                self.postings.remove(key);
             }
             return self.flip(was_live, is_live);
         }
-        if posting.second == entry {
-            posting.second = NONE;
-        } else if posting.first == entry {
-            *posting = Posting { first: posting.second, second: NONE };
-        }
-        if posting.first == NONE {
-            self.postings.remove(&key);
+        match (posting.first == entry, posting.second) {
+            (true, NONE) => self.postings.remove(key),
+            (true, second) => (posting.first, posting.second) = (second, NONE),
+            (false, second) if second == entry => posting.second = NONE,
+            (false, _) => {}
         }
         Flip::No
     }
 
     /// Calls `each` with every record of a key, live or not, in no order.
     pub(crate) fn for_each(&self, key: BlockKey, mut each: impl FnMut(Slot)) {
-        if let Some(posting) = self.postings.get(&key) {
+        if let Some(posting) = self.postings.get(key) {
             self.each_of(posting, &mut each);
         }
     }
 
     /// Calls `each` with every record of a key unless it is retired; whether it is live.
     pub(crate) fn for_each_if_live(&self, key: BlockKey, mut each: impl FnMut(Slot)) -> bool {
-        let Some(posting) = self.postings.get(&key) else { return true };
+        let Some(posting) = self.postings.get(key) else { return true };
         if posting.first == ELSEWHERE && !self.many[posting.second as usize].is_within(self.limit(key)) {
             return false;
         }
@@ -188,14 +174,14 @@ impl Index {
         true
     }
 
-    fn each_of(&self, posting: &Posting, each: &mut impl FnMut(Slot)) {
+    fn each_of(&self, posting: Posting, each: &mut impl FnMut(Slot)) {
         match posting {
-            Posting { first: ELSEWHERE, second } => match &self.many[*second as usize].members {
+            Posting { first: ELSEWHERE, second, .. } => match &self.many[second as usize].members {
                 Members::Listed(list) => list.iter().for_each(|slot| each(*slot)),
                 Members::Set(set) => set.iter().for_each(|slot| each(*slot)),
             },
-            Posting { first, second } => {
-                let filled = [*first, *second].into_iter().filter(|entry| *entry != NONE);
+            Posting { first, second, .. } => {
+                let filled = [first, second].into_iter().filter(|entry| *entry != NONE);
                 filled.for_each(|entry| each(entry >> SYSTEM_BITS));
             }
         }
@@ -242,7 +228,15 @@ impl Many {
 impl Members {
     fn insert(&mut self, slot: Slot) {
         match self {
-            Members::Listed(list) if list.len() < LISTED_MAX => list.push(slot),
+            // Most records are new, and so come last.
+            Members::Listed(list) if list.len() < LISTED_MAX && list.last().is_none_or(|last| *last < slot) => {
+                list.push(slot);
+            }
+            Members::Listed(list) if list.len() < LISTED_MAX => {
+                if let Err(place) = list.binary_search(&slot) {
+                    list.insert(place, slot);
+                }
+            }
             Members::Listed(list) => {
                 let mut set: HashSet<Slot> = list.iter().copied().collect();
                 set.insert(slot);
@@ -256,42 +250,23 @@ impl Members {
 
     fn remove(&mut self, slot: Slot) -> bool {
         match self {
-            Members::Listed(list) => match list.iter().position(|member| *member == slot) {
-                Some(at) => {
-                    list.swap_remove(at);
+            Members::Listed(list) => match list.binary_search(&slot) {
+                Ok(place) => {
+                    list.remove(place);
                     true
                 }
-                None => false,
+                Err(_) => false,
             },
             Members::Set(set) => {
                 let was_there = set.remove(&slot);
                 if set.len() < LISTED_MAX / 2 {
-                    *self = Members::Listed(set.iter().copied().collect());
+                    let mut list: Vec<Slot> = set.iter().copied().collect();
+                    list.sort_unstable();
+                    *self = Members::Listed(list);
                 }
                 was_there
             }
         }
-    }
-}
-
-/// Keys are hashes already: one multiplication spreads the bits that tell the kind.
-#[derive(Debug, Default)]
-pub(crate) struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(self.0 ^ u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        let spread = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = spread ^ spread >> 32;
     }
 }
 
@@ -329,16 +304,17 @@ mod tests {
     fn what_goes_in_comes_out_however_many() {
         let mut index = Index::new(3, 5);
         let key = BlockKey(9);
-        for slot in 0..200 {
+        let last = LISTED_MAX as Slot * 2 - 1;
+        for slot in 0..=last {
             index.add(key, slot, (slot % 4) as usize);
         }
-        assert_eq!(members(&index, key), (0..200).collect::<Vec<_>>());
-        for slot in 0..199 {
+        assert_eq!(members(&index, key), (0..=last).collect::<Vec<_>>());
+        for slot in 0..last {
             index.take(key, slot, (slot % 4) as usize);
             index.take(key, slot, (slot % 4) as usize);
         }
-        assert_eq!(members(&index, key), [199]);
-        index.take(key, 199, 3);
+        assert_eq!(members(&index, key), [last]);
+        index.take(key, last, 3);
         assert!(members(&index, key).is_empty() && index.postings.is_empty());
         index.add(key, 1, 0);
         index.add(key, 2, 0);

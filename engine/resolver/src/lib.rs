@@ -38,12 +38,14 @@ mod kind;
 pub mod learn;
 mod model;
 mod parameters;
+mod postings;
 mod read;
 mod recluster;
 mod resolver;
 mod row;
 mod rules;
 mod score;
+mod sketch;
 mod standard;
 mod survey;
 

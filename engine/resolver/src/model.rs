@@ -198,8 +198,9 @@ impl Model {
         rarities.values.get(term).copied().unwrap_or(rarities.rest)
     }
 
-    /// The confidence that evidence of this total deserves.
-    pub(crate) fn confidence_of(&self, total_millibits: i32) -> Confidence {
+    /// The confidence that evidence of this total, in thousandths of a bit, deserves before any rule.
+    #[must_use]
+    pub fn confidence_of(&self, total_millibits: i32) -> Confidence {
         let (Some(first), Some(last)) = (self.calibration.first(), self.calibration.last()) else {
             return Confidence::of_millibits(total_millibits);
         };

@@ -15,11 +15,15 @@ impl Resolver {
     ///
     /// Their records cover every old cluster that they meet: where an accepted edge of an old
     /// cluster is gone, both its ends were touched.
-    pub(crate) fn recluster(&mut self, touched: &Touched) -> Vec<ClusterChange> {
+    pub(crate) fn recluster(&mut self, mut touched: Touched) -> Vec<ClusterChange> {
+        if let Some(change) = self.stay_alone(&touched) {
+            return vec![change];
+        }
         let seeds: Vec<Slot> = touched.keys().copied().collect();
         let members = component(&self.graph, &self.model, Layer::All, &seeds);
+        self.graph.visited +=
+            members.iter().map(|slot| 1 + self.graph.node(*slot).neighbours.len() as u64).sum::<u64>();
         let partition = partition(&self.graph, &self.model, &members);
-        let mut touched = touched.clone();
         self.note_refused(&members, &partition.refused, &mut touched);
         let dead = seeds.iter().copied().filter(|slot| self.graph.party(*slot).is_none());
         let covered: Vec<Slot> = members.iter().copied().chain(dead).collect();
@@ -48,6 +52,26 @@ impl Resolver {
             found.sort_by_cached_key(first);
         }
         found
+    }
+
+    /// The change where one record alone was touched that links to nobody and never did: most records
+    /// that come are such. The same as the whole way finds, without its tables.
+    fn stay_alone(&mut self, touched: &Touched) -> Option<ClusterChange> {
+        let mut all = touched.iter();
+        let ((slot, cause), None) = (all.next()?, all.next()) else { return None };
+        let node = self.graph.node(*slot);
+        let was_alone = node.home.is_none_or(|home| home == *slot) && !self.groups.contains_key(slot);
+        let is_accepted =
+            |other: &Slot| self.graph.edge(*slot, *other).is_some_and(|edge| edge.is_accepted(&self.model));
+        if node.party.is_none() || !was_alone || node.neighbours.iter().any(is_accepted) {
+            return None;
+        }
+        let visited = 1 + node.neighbours.len() as u64;
+        let before = node.home.map(|home| self.without_links(&[home]));
+        let after = self.without_links(&[*slot]);
+        self.graph.visited += visited;
+        self.graph.node_mut(*slot).home = Some(*slot);
+        Some(ClusterChange { before: before.into_iter().collect(), after: vec![after], cause: cause.clone() })
     }
 
     /// Marks accepted pairs that clustering refused, and touches pairs where that is news.

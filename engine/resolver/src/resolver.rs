@@ -4,9 +4,10 @@ use std::sync::OnceLock;
 
 use hashbrown::{HashMap, HashSet};
 use ontology::{CustomerId, EntityKey, EntityKind, PartyRecord};
+use smallvec::SmallVec;
 
 use crate::answer::Cause;
-use crate::blocking::{BlockKey, Origin, Proposal, Proposals, keys_of};
+use crate::blocking::{Block, BlockKey, Origin, Proposals, keys_of};
 use crate::compare::Subject;
 use crate::feature::FeatureSet;
 use crate::fingerprint::{of_record, of_row};
@@ -15,6 +16,7 @@ use crate::index::{Flip, Index, Slot};
 use crate::judgement::Judgement;
 use crate::model::Model;
 use crate::row::Row;
+use crate::sketch::Sketch;
 use crate::standard::Standard;
 
 /// Which pairs are looked at.
@@ -63,6 +65,8 @@ pub struct Resolver {
     pub(crate) review: HashSet<Pair>,
     /// The redo queue: records whose edges are to be judged again, with the reason.
     pub(crate) dirty: HashMap<Slot, Redo>,
+    /// Blocking keys of the record that came last: its pairs are looked for next.
+    pub(crate) latest: Option<(Slot, Proposals)>,
     /// Pairs compared since the beginning.
     pub(crate) compared: u64,
     /// Made when the first large batch comes; none if the machine gives no threads.
@@ -88,6 +92,7 @@ impl Resolver {
             owners: HashMap::new(),
             review: HashSet::new(),
             dirty: HashMap::new(),
+            latest: None,
             compared: 0,
             pool: OnceLock::new(),
         }
@@ -132,7 +137,8 @@ impl Resolver {
     pub fn remove(&mut self, key: &EntityKey) {
         let Some(slot) = self.graph.slot(key) else { return };
         let Some(party) = self.graph.node_mut(slot).party.take() else { return };
-        self.reindex(slot, &keys_of(&party.subject.standard), &Proposals::new());
+        self.latest = None;
+        self.reindex(slot, &keys_of(&party.subject.standard), &Proposals::default());
         self.mark(slot, Cause::Removed(key.clone()));
     }
 
@@ -176,6 +182,7 @@ impl Resolver {
         self.graph.node_mut(slot).party = Some(Party { fingerprint, subject: Subject::of(standard) });
         self.reindex(slot, &old, &new);
         self.note_generic(slot, &new);
+        self.latest = Some((slot, new));
         let cause = Cause::Changed(self.graph.node(slot).key.clone());
         self.mark(slot, cause);
     }
@@ -193,32 +200,41 @@ impl Resolver {
     /// come after it.
     fn reindex(&mut self, slot: Slot, old: &Proposals, new: &Proposals) {
         let system = system_of(self.graph.node(slot).key.kind);
-        let gone = || old.iter().filter(|proposal| !new.contains(proposal));
-        for proposal in gone().filter(|proposal| proposal.refines.is_some()) {
-            if proposal.refines.is_some_and(|parent| !self.index.is_live(parent)) {
-                let flip = self.index.take(proposal.key, slot, system);
-                self.flip(proposal.key, flip, slot);
-            }
-        }
-        for proposal in gone().filter(|proposal| proposal.refines.is_none()) {
-            let flip = self.index.take(proposal.key, slot, system);
-            self.flip(proposal.key, flip, slot);
-        }
-        // What refines a block follows it directly, so its state is asked once.
-        let mut asked: Option<(BlockKey, bool)> = None;
-        for proposal in new.iter().filter(|proposal| !old.contains(proposal)) {
-            if let Some(parent) = proposal.refines {
-                let is_live = match asked {
-                    Some((known, is_live)) if known == parent => is_live,
-                    Some(_) | None => self.index.is_live(parent),
-                };
-                asked = Some((parent, is_live));
-                if is_live {
-                    continue;
+        let goes =
+            |block: &Block, key: &BlockKey| new.find(block.key).is_none_or(|kept| !new.refinements(kept).contains(key));
+        for block in old.blocks() {
+            let gone = old.refinements(block).iter().filter(|key| goes(block, key));
+            for (at, key) in gone.enumerate() {
+                if at == 0 && self.index.is_live(block.key) {
+                    break;
                 }
+                let flip = self.index.take(*key, slot, system);
+                self.flip(*key, flip, slot);
             }
-            let flip = self.index.add(proposal.key, slot, system);
-            self.flip(proposal.key, flip, slot);
+        }
+        for block in old.blocks().iter().filter(|block| new.find(block.key).is_none()) {
+            let flip = self.index.take(block.key, slot, system);
+            self.flip(block.key, flip, slot);
+        }
+        self.index.touch(new.blocks().iter().map(|block| block.key));
+        for block in new.blocks().iter().filter(|block| old.find(block.key).is_none()) {
+            let flip = self.index.add(block.key, slot, system);
+            self.flip(block.key, flip, slot);
+        }
+        let comes =
+            |block: &Block, key: &BlockKey| old.find(block.key).is_none_or(|kept| !old.refinements(kept).contains(key));
+        let mut coming: SmallVec<[BlockKey; 64]> = SmallVec::new();
+        for block in new.blocks() {
+            let start = coming.len();
+            coming.extend(new.refinements(block).iter().filter(|key| comes(block, key)).copied());
+            if coming.len() > start && self.index.is_live(block.key) {
+                coming.truncate(start);
+            }
+        }
+        self.index.touch(coming.iter().copied());
+        for key in coming {
+            let flip = self.index.add(key, slot, system);
+            self.flip(key, flip, slot);
         }
     }
 
@@ -239,15 +255,16 @@ impl Resolver {
         for member in members.into_iter().filter(|member| *member != mover) {
             let Some(party) = self.graph.party(member) else { continue };
             let system = system_of(self.graph.node(member).key.kind);
-            let refinements = keys_of(&party.subject.standard);
-            for refinement in refinements.iter().filter(|proposal| proposal.refines == Some(key)) {
+            let proposals = keys_of(&party.subject.standard);
+            let Some(block) = proposals.find(key) else { continue };
+            for refinement in proposals.refinements(block) {
                 let inner = match flip {
-                    Flip::ToRetired => self.index.add(refinement.key, member, system),
-                    Flip::ToLive => self.index.take(refinement.key, member, system),
+                    Flip::ToRetired => self.index.add(*refinement, member, system),
+                    Flip::ToLive => self.index.take(*refinement, member, system),
                     Flip::No => Flip::No,
                 };
                 if inner != Flip::No {
-                    self.mark_members(refinement.key, inner);
+                    self.mark_members(*refinement, inner);
                 }
             }
         }
@@ -256,7 +273,7 @@ impl Resolver {
     /// Notes which values of a record are generic now.
     fn note_generic(&mut self, slot: Slot, proposals: &Proposals) {
         let (mut generic, mut generic_keys) = (FeatureSet::default(), 0u64);
-        for Proposal { key, origin, .. } in proposals {
+        for Block { key, origin, .. } in proposals.blocks() {
             match origin {
                 Origin::Shared => {}
                 Origin::Value(_) | Origin::Key(_) if self.index.is_live(*key) => {}
@@ -268,6 +285,7 @@ impl Resolver {
         if let Some(party) = &mut self.graph.node_mut(slot).party {
             party.subject.generic = generic;
             party.subject.generic_keys = generic_keys;
+            self.graph.sketches[slot as usize] = Sketch::of(&party.subject.standard, generic);
         }
     }
 

@@ -99,6 +99,7 @@ impl Resolver {
             records: self.slots().count(),
             edges: self.graph.edges.len(),
             compared: self.compared,
+            visited: self.graph.visited,
             pending: self.dirty.len(),
             in_review: self.review.len(),
             retired_blocks: self.index.retired(),

@@ -30,7 +30,7 @@ const HEAD_BYTES: usize = 4 + 8 + 4 + 8 + 4 + 32 + 32;
 /// let mut block = storage::NewBlock::new(ontology::Millis(1_700_000_000_000));
 /// let first = block.push(b"a fact");
 /// block.push(b"another of the same payload");
-/// block.push_raw(first, 2, b"<the payload>");
+/// block.push_raw(first, 2, b"a header", b"<the payload>");
 /// assert_eq!(block.count(), 2);
 /// ```
 #[derive(Debug, Clone)]
@@ -65,15 +65,22 @@ impl NewBlock {
         self.count - 1
     }
 
-    /// Adds the native payload from which `count` facts came, the first of them at `index`.
-    pub fn push_raw(&mut self, index: u32, count: u32, payload: &[u8]) {
-        self.payloads.push(index, count, payload);
+    /// Adds the native payload from which `count` facts came, the first of them at `index`, and what
+    /// was told beside it. A payload without facts is kept for those that a later mapping reads in it.
+    pub fn push_raw(&mut self, index: u32, count: u32, beside: &[u8], payload: &[u8]) {
+        self.payloads.push(index, count, beside, payload);
     }
 
     /// Number of facts.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// Whether it holds neither fact nor payload.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0 && self.payloads.is_empty()
     }
 
     /// Bytes of facts and payloads, for bounding a group commit.
@@ -94,8 +101,8 @@ impl NewBlock {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        if self.count == 0 {
-            return Err(Error::Invalid { what: "a block", why: "it holds no fact" });
+        if self.is_empty() {
+            return Err(Error::Invalid { what: "a block", why: "it holds neither fact nor payload" });
         }
         for size in [self.facts.len(), self.payloads.len()] {
             if size > BLOCK_BYTES_MAX {
@@ -248,5 +255,8 @@ mod tests {
     #[test]
     fn an_empty_block_is_refused() {
         assert!(NewBlock::new(Millis(0)).check().is_err());
+        let mut unread = NewBlock::new(Millis(0));
+        unread.push_raw(0, 0, b"", b"<nothing of it is mapped>");
+        assert!(unread.check().is_ok());
     }
 }

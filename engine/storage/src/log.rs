@@ -35,7 +35,8 @@ impl Intake {
         Self::default()
     }
 
-    /// The facts of this group commit. A block without facts is refused by the append.
+    /// The facts of this group commit and their payloads. An empty block is refused by the append; one
+    /// of payloads alone moves no position.
     #[must_use]
     pub fn block(mut self, block: NewBlock) -> Self {
         self.block = Some(block);
@@ -99,7 +100,9 @@ pub trait Log: Send + Sync {
     /// When the log cannot be read.
     fn start(&self) -> Result<Position>;
 
-    /// The native payloads of the block that begins at `first`; empty once they have expired.
+    /// The native payloads of the block that begins at `first`, and of what came in without a fact
+    /// since the block before; empty once they have expired. What came in without a fact since the last
+    /// block is at the position after it.
     ///
     /// # Errors
     /// [`crate::Error::Damaged`] or a failed read.

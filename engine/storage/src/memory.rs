@@ -24,7 +24,7 @@ pub struct Memory {
 #[derive(Debug)]
 struct State {
     blocks: BTreeMap<Position, Bytes>,
-    raws: BTreeMap<Position, (Millis, Vec<u8>)>,
+    raws: BTreeMap<Position, Vec<(Millis, Vec<u8>)>>,
     sources: BTreeMap<String, Bytes>,
     rows: BTreeMap<(Table, Vec<u8>), Bytes>,
     outbox: BTreeMap<Vec<u8>, Bytes>,
@@ -68,13 +68,15 @@ impl State {
     fn add_intake(&mut self, intake: Intake) {
         if let Some(block) = intake.block {
             let first = self.last.next();
-            let (stored, digest) = block.seal(first, &self.digest);
-            self.blocks.insert(first, Bytes::from(stored));
-            if let Some(packed) = block.payloads().pack(first) {
-                self.raws.insert(first, (block.ingested_at(), packed));
+            if block.count() > 0 {
+                let (stored, digest) = block.seal(first, &self.digest);
+                self.blocks.insert(first, Bytes::from(stored));
+                self.last = self.last.plus(u64::from(block.count()));
+                self.digest = digest;
             }
-            self.last = self.last.plus(u64::from(block.count()));
-            self.digest = digest;
+            if let Some(packed) = block.payloads().pack(first) {
+                self.raws.entry(first).or_default().push((block.ingested_at(), packed));
+            }
         }
         self.sources.extend(intake.sources.into_iter().map(|(name, position)| (name, Bytes::from(position))));
         for record in intake.quarantined {
@@ -140,8 +142,12 @@ impl Log for Memory {
 
     fn raws(&self, first: Position) -> Result<Vec<Raw>> {
         let state = self.state();
-        let Some((_, packed)) = state.raws.get(&first) else { return Ok(Vec::new()) };
-        raw::unpack(packed).map_err(|why| Error::damaged(format!("the payloads at position {first}"), why))
+        let mut raws = Vec::new();
+        for (_, packed) in state.raws.get(&first).into_iter().flatten() {
+            let unpacked = raw::unpack(packed);
+            raws.extend(unpacked.map_err(|why| Error::damaged(format!("the payloads at position {first}"), why))?);
+        }
+        Ok(raws)
     }
 
     fn source(&self, partition: &str) -> Result<Option<Bytes>> {
@@ -154,9 +160,14 @@ impl Log for Memory {
 
     fn expire_raws(&self, now: Millis) -> Result<u64> {
         let mut state = self.state();
-        let before = state.raws.len();
-        state.raws.retain(|_, (ingested_at, _)| now.since(*ingested_at) <= self.retention.raw_ms);
-        Ok((before - state.raws.len()) as u64)
+        let mut dropped = 0;
+        state.raws.retain(|_, commits| {
+            let before = commits.len();
+            commits.retain(|(ingested_at, _)| now.since(*ingested_at) <= self.retention.raw_ms);
+            dropped += (before - commits.len()) as u64;
+            !commits.is_empty()
+        });
+        Ok(dropped)
     }
 }
 
@@ -260,7 +271,7 @@ impl Store for Memory {
             seen.facts += u64::from(block?.count());
         }
         let state = self.state();
-        seen.raw_blocks = state.raws.len() as u64;
+        seen.raw_blocks = state.raws.values().map(Vec::len).sum::<usize>() as u64;
         seen.rows = (state.rows.len() + state.sources.len() + state.outbox.len()) as u64;
         seen.quarantined = state.quarantine.len() as u64;
         Ok(seen)

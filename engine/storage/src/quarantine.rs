@@ -34,6 +34,8 @@ pub struct NewQuarantined {
     pub contract_version: String,
     /// Readings already begun when it was set aside.
     pub attempts: u32,
+    /// What was told beside the input, such as headers; opaque here.
+    pub beside: Vec<u8>,
     /// The input itself.
     pub raw: Vec<u8>,
 }
@@ -46,6 +48,7 @@ impl NewQuarantined {
             self.source.len(),
             self.contract_version.len(),
             self.source_position.len(),
+            self.beside.len(),
         ];
         for size in texts.into_iter().chain([self.raw.len()]) {
             if size > VALUE_BYTES_MAX {
@@ -66,6 +69,7 @@ impl NewQuarantined {
             received_at: self.received_at,
             contract_version: self.contract_version.clone(),
             attempts: self.attempts,
+            beside: self.beside.clone(),
             raw_bytes: self.raw.len() as u64,
             state: QuarantineState::Held,
         }
@@ -91,6 +95,8 @@ pub struct Quarantined {
     pub contract_version: String,
     /// Readings begun, the first included where it was counted.
     pub attempts: u32,
+    /// What was told beside the input, such as headers; opaque here.
+    pub beside: Vec<u8>,
     /// Size of the input in bytes.
     pub raw_bytes: u64,
     /// What was decided.
@@ -188,7 +194,7 @@ impl Quarantined {
         let mut out = Encoder::default();
         out.u8(state).i64(at.0).u64(self.id.0).i64(self.received_at.0).u32(self.attempts).u64(self.raw_bytes);
         out.bytes(self.reason.as_bytes()).bytes(self.detail.as_bytes()).bytes(self.source.as_bytes());
-        out.bytes(self.contract_version.as_bytes()).bytes(&self.source_position);
+        out.bytes(self.contract_version.as_bytes()).bytes(&self.source_position).bytes(&self.beside);
         out.0
     }
 
@@ -212,6 +218,7 @@ impl Quarantined {
             source: from.text()?.to_owned(),
             contract_version: from.text()?.to_owned(),
             source_position: from.bytes()?.to_vec(),
+            beside: from.bytes()?.to_vec(),
         };
         from.is_empty().then_some(record)
     }
@@ -227,8 +234,12 @@ mod tests {
         for state in
             [QuarantineState::Held, QuarantineState::Replayed(Millis(4)), QuarantineState::Discarded(Millis(-4))]
         {
-            let new =
-                NewQuarantined { reason: "malformed".into(), source_position: vec![0, 255], ..Default::default() };
+            let new = NewQuarantined {
+                reason: "malformed".into(),
+                source_position: vec![0, 255],
+                beside: b"h".to_vec(),
+                ..Default::default()
+            };
             let record = Quarantined { state, ..new.held(QuarantineId(9)) };
             let stored = record.encode();
             assert_eq!(Quarantined::decode(&stored), Some(record));

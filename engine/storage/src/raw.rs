@@ -1,5 +1,5 @@
 //! Native payloads beside the log: kept for a while, so that history can be read again under a
-//! better mapping. All payloads of a block are one value, compressed in chunks: many small payloads
+//! better mapping, with what stood beside their bytes. All payloads of a block are one value, compressed in chunks: many small payloads
 //! share one, which packs far better than each alone, and a large one is packed where it lies.
 
 use ontology::Millis;
@@ -16,8 +16,10 @@ const DIGEST_BYTES: usize = 16;
 pub struct Raw {
     /// Position of the first fact that came from it.
     pub first: Position,
-    /// Number of facts that came from it.
+    /// Number of facts that came from it; none where nothing of it is mapped.
     pub count: u32,
+    /// What was told beside the payload, such as headers; opaque here.
+    pub beside: Vec<u8>,
     /// The payload as it came in.
     pub payload: Vec<u8>,
 }
@@ -28,7 +30,8 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// The payloads of a block on their way into the log.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Payloads {
-    /// Per payload: index of its first fact, number of facts, length; 32 bits each.
+    /// Per payload: index of its first fact, number of facts, length of what was told beside it, its
+    /// own length; 32 bits each.
     entries: Vec<u8>,
     /// Bytes of all payloads.
     len: usize,
@@ -39,12 +42,13 @@ pub(crate) struct Payloads {
 }
 
 impl Payloads {
-    pub(crate) fn push(&mut self, index: u32, count: u32, payload: &[u8]) {
-        let len = u32::try_from(payload.len()).expect("a payload is far below 4 GiB: connectors bound bodies");
-        for part in [index, count, len] {
+    pub(crate) fn push(&mut self, index: u32, count: u32, beside: &[u8], payload: &[u8]) {
+        let length = |len: usize| u32::try_from(len).expect("a payload is far below 4 GiB: connectors bound bodies");
+        for part in [index, count, length(beside.len()), length(payload.len())] {
             self.entries.extend_from_slice(&part.to_le_bytes());
         }
-        self.len += payload.len();
+        self.len += beside.len() + payload.len();
+        self.waiting.extend_from_slice(beside);
         if payload.len() < CHUNK_BYTES {
             self.waiting.extend_from_slice(payload);
         }
@@ -57,14 +61,19 @@ impl Payloads {
         }
     }
 
-    /// Bytes of all payloads as they came in.
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of all payloads as they came in, and of what was told beside them.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// The stored form; `None` when there are no payloads.
     pub(crate) fn pack(&self, first: Position) -> Option<Vec<u8>> {
-        if self.entries.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let mut body = Encoder::with_capacity(self.entries.len() + self.chunks.len() + CHUNK_BYTES);
@@ -127,11 +136,13 @@ fn unpack_chunks(mut chunks: Decoder<'_>, len: usize) -> Result<Vec<u8>, &'stati
     if body.len() == len { Ok(body) } else { Err("its chunks are shorter than stated") }
 }
 
-/// The key of a block's payloads: by position, with the ingest time, so that expiry reads keys only.
-pub(crate) fn key(first: Position, ingested_at: Millis) -> [u8; 16] {
-    let mut key = [0; 16];
+/// The key of a commit's payloads: by position, with the ingest time, so that expiry reads keys only.
+/// Several commits stand at one position where their deliveries made no fact: `commit` tells them apart.
+pub(crate) fn key(first: Position, ingested_at: Millis, commit: u64) -> [u8; 24] {
+    let mut key = [0; 24];
     key[..8].copy_from_slice(&first.0.to_be_bytes());
-    key[8..].copy_from_slice(&ingested_at.0.to_be_bytes());
+    key[8..16].copy_from_slice(&ingested_at.0.to_be_bytes());
+    key[16..].copy_from_slice(&commit.to_be_bytes());
     key
 }
 
@@ -147,9 +158,12 @@ fn unpack_head(head: &mut Decoder<'_>) -> Option<([u8; 4], Position, u32, [u8; D
 fn unpack_one(entries: &mut Decoder<'_>, rest: &mut &[u8], first: Position) -> Option<Raw> {
     let index = entries.u32()?;
     let count = entries.u32()?;
-    let (payload, after) = rest.split_at_checked(usize::try_from(entries.u32()?).ok()?)?;
-    *rest = after;
-    Some(Raw { first: first.plus(u64::from(index)), count, payload: payload.to_vec() })
+    let mut take = || {
+        let (taken, after) = rest.split_at_checked(usize::try_from(entries.u32()?).ok()?)?;
+        *rest = after;
+        Some(taken.to_vec())
+    };
+    Some(Raw { first: first.plus(u64::from(index)), count, beside: take()?, payload: take()? })
 }
 
 fn digest_of(first: Position, len: u32, packed: &[u8]) -> [u8; DIGEST_BYTES] {
@@ -168,8 +182,8 @@ mod tests {
 
     fn packed() -> Vec<u8> {
         let mut payloads = Payloads::default();
-        payloads.push(0, 2, b"first payload, first payload, first payload");
-        payloads.push(2, 0, b"");
+        payloads.push(0, 2, b"told", b"first payload, first payload, first payload");
+        payloads.push(2, 0, b"", b"");
         payloads.pack(Position(10)).unwrap()
     }
 
@@ -179,19 +193,19 @@ mod tests {
         let sizes = [10, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 0, 3, CHUNK_BYTES / 2, CHUNK_BYTES / 2, 7];
         let mut payloads = Payloads::default();
         for (index, size) in (0..).zip(sizes) {
-            payloads.push(index, 1, &payload(size));
+            payloads.push(index, 1, &payload(index as usize), &payload(size));
         }
         let raws = unpack(&payloads.pack(Position(1)).unwrap()).unwrap();
         assert_eq!(raws.len(), sizes.len());
-        for (raw, size) in raws.iter().zip(sizes) {
-            assert_eq!(raw.payload, payload(size));
+        for ((raw, size), index) in raws.iter().zip(sizes).zip(0..) {
+            assert_eq!((&raw.beside, &raw.payload), (&payload(index), &payload(size)));
         }
     }
 
     #[test]
     fn payloads_read_back_with_the_positions_of_their_facts() {
         let raws = unpack(&packed()).unwrap();
-        assert_eq!(raws[0].first, Position(10));
+        assert_eq!((raws[0].first, &raws[0].beside[..]), (Position(10), &b"told"[..]));
         assert_eq!((raws[1].first, raws[1].count, raws[1].payload.len()), (Position(12), 0, 0));
     }
 
@@ -213,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_key_carries_its_ingest_time() {
-        assert_eq!(ingested_at(&key(Position(3), Millis(-9))), Some(Millis(-9)));
+        assert_eq!(ingested_at(&key(Position(3), Millis(-9), 7)), Some(Millis(-9)));
         assert_eq!(ingested_at(b"short"), None);
     }
 }

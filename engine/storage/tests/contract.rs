@@ -21,6 +21,7 @@ on_both! {
     log::source_positions_and_quarantine_come_with_their_facts,
     log::an_intake_without_facts_moves_no_position,
     log::an_empty_block_is_refused_and_nothing_is_kept,
+    log::payloads_without_facts_stand_before_the_next_block,
     log::payloads_are_kept_for_their_retention_exactly,
     rows::rows_are_loaded_in_the_order_of_the_keys,
     rows::a_scan_takes_one_prefix_of_one_table_in_key_order,

@@ -149,7 +149,7 @@ fn dies_at_the_named_point() {
     store.sync().unwrap();
     let mut block = NewBlock::new(Millis(1));
     let index = block.push(b"fact");
-    block.push_raw(index, 1, b"payload");
+    block.push_raw(index, 1, b"", b"payload");
     store.append(Intake::new().block(block)).unwrap();
     println!("\nacknowledged {}", store.last());
     store.expire_raws(Millis(Millis::DAY_MS * 365)).unwrap();

@@ -26,7 +26,7 @@ const KNOWS_ONLY: &[(&str, &[&str])] = &[
 
 /// Packages and the only crates that may declare them.
 const HOMES: &[(&str, &[&str])] = &[
-    ("apache-avro", &["connectors", "fixtures", "hub"]),
+    ("apache-avro", &["benches", "connectors", "fixtures"]),
     ("axum", &["connectors", "fixtures", "hub", "serve"]),
     ("clap", &["hub"]),
     ("dashmap", &["serve"]),
@@ -37,7 +37,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("mimalloc", &["hub"]),
     ("proto", &["hub", "serve", "storage"]),
     ("prost", &["connectors", "fixtures", "hub", "proto", "serve"]),
-    ("quick-xml", &["connectors", "fixtures", "hub"]),
+    ("quick-xml", &["benches", "connectors", "fixtures"]),
     ("rayon", &["resolver"]),
     ("rdkafka", &["connectors", "fixtures", "storage"]),
     ("redis", &["storage"]),

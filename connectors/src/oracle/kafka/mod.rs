@@ -74,8 +74,8 @@ pub struct KafkaConfig {
 pub enum Topics {
     /// These.
     Named(Vec<String>),
-    /// Those of a capture: `PREFIX.<schema>.<table>` of every table that the mapping reads, and its
-    /// heartbeats.
+    /// Those of a capture: `PREFIX.<schema>.<table>` of every table that the mapping reads, its
+    /// heartbeats and the boundaries of its transactions.
     Prefix(String),
 }
 
@@ -252,7 +252,8 @@ impl<S: Sink> Reader<S> {
             Topics::Prefix(prefix) => {
                 let is_heartbeat = topic.strip_prefix(HEARTBEAT_TOPIC).is_some_and(|rest| rest == prefix);
                 let is_table = topic.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('.'));
-                is_heartbeat || (is_table && self.table(topic).is_some())
+                let is_boundary = topic.strip_prefix(prefix.as_str()) == Some(".transaction");
+                is_heartbeat || is_boundary || (is_table && self.table(topic).is_some())
             }
         }
     }

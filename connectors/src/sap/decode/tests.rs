@@ -222,3 +222,31 @@ fn a_flat_document_says_the_same_as_one_in_xml() {
     assert_eq!((reject.rejects[0].code, reject.facts.len()), (RejectCode::ContractBreach, 1));
     assert!(reject.rejects[0].detail.contains("E1KNA1M"), "{}", reject.rejects[0].detail);
 }
+
+#[test]
+fn an_event_in_binary_mode_is_read_from_headers_and_body() {
+    let decoder = SapDecoder::new(Mapping::shipped(System::Sap).unwrap());
+    let attributes = [
+        ("ce-specversion", "1.0"),
+        ("ce-type", "sap.s4.beh.serviceorder.v1.ServiceOrder.Completed.v1"),
+        ("ce-source", "/default/sap.s4.beh/a%20b%"),
+        ("ce-id", "i-1"),
+        ("ce-time", "2026-03-10T15:00:00Z"),
+    ];
+    let read = |without: &str, body: &str| {
+        let headers = attributes.into_iter().filter(|(name, _)| *name != without).collect();
+        decoder.decode(&Delivery { headers: &headers, ..Delivery::document(body.as_bytes(), AT) })
+    };
+    let gap = &read("", r#"{"ServiceOrder":"0000700123"}"#).facts[0];
+    assert_eq!((gap.op, gap.record_id.as_str()), (Op::Gap, "700123"));
+    assert!(gap.event_id.starts_with("/default/sap.s4.beh/a b%/i-1/"), "{}", gap.event_id);
+    for (without, body, code) in [
+        ("", "{", RejectCode::Malformed),
+        ("", "", RejectCode::Malformed),
+        ("", "{}", RejectCode::NoIdentity),
+        ("ce-id", r#"{"ServiceOrder":"1"}"#, RejectCode::NoIdentity),
+    ] {
+        let rejects = read(without, body).rejects;
+        assert_eq!((rejects[0].code, &rejects[0].range), (code, &(0..body.len())), "{without} {body}");
+    }
+}

@@ -20,7 +20,7 @@ use ontology::{LogPos, Millis};
 use pipeline::CustomerView;
 use serve::views::Published;
 
-use crate::runner::Handle;
+use crate::runner::{Handle, Payload};
 
 /// Lines of one delivery: what a poll of a busy source brings.
 const DELIVERY_LINES: usize = 1_000;
@@ -59,8 +59,9 @@ async fn deliver(handle: &Handle, published: &Published<CustomerView>, bytes: &[
         {
             newest = newest.max(done??);
         }
-        let (handle, raw) = (handle.clone(), Bytes::copy_from_slice(lines));
-        waiting.spawn(async move { handle.append(facts, Vec::new(), raw, None, storage::Priority::Source).await });
+        let payload = Payload { beside: Vec::new(), raw: Bytes::copy_from_slice(lines) };
+        let handle = handle.clone();
+        waiting.spawn(async move { handle.append(facts, Vec::new(), payload, None, storage::Priority::Source).await });
         tokio::task::yield_now().await;
     }
     while let Some(done) = waiting.join_next().await {

@@ -85,7 +85,7 @@ struct ResolveArgs {
     #[arg(long, default_value_t = 11)]
     seed: u64,
     /// Customers of the four-system world; each has three to four records.
-    #[arg(long, default_value_t = 8_000)]
+    #[arg(long, default_value_t = 30_000)]
     customers: u32,
     /// Call of a peer to measure beside, such as `python benches/peers/splink_side.py`.
     #[arg(long, value_name = "COMMAND", default_value = "")]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use connectors::mapping::check::{Checked, CheckedFact, check};
-use connectors::{Connectors, Delivery, Framing, Mapping};
+use connectors::{Connectors, Delivery, Framing, Headers, Mapping};
 use ontology::{Millis, System, Vocabulary as _};
 
 use super::{CONFIG_INVALID, Failure, NOT_FOUND, PROBLEMS_FOUND};
@@ -28,6 +28,10 @@ pub struct CheckArgs {
     /// Read each line of a payload by itself; so is a file that ends in .jsonl.
     #[arg(long)]
     lines: bool,
+    /// A header that the payloads come with, such as 'X-Debezium-Destination: erp.AR.AR_INVOICE'; may be
+    /// named several times.
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    header: Vec<String>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -45,6 +49,8 @@ fn run_check(args: &CheckArgs) -> Result<(), Failure> {
     let (version, objects) = (mapping.version, mapping.objects.len());
     let fields: usize = mapping.objects.iter().map(|object| object.fields.len()).sum();
     let connectors = Connectors::new(vec![mapping]);
+    let headers = args.header.iter().filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim()));
+    let headers: Headers = headers.collect();
     let mut samples = Vec::new();
     for path in &args.sample {
         let raw = std::fs::read(path).map_err(|error| {
@@ -52,7 +58,7 @@ fn run_check(args: &CheckArgs) -> Result<(), Failure> {
         })?;
         let is_lines = args.lines || path.extension().is_some_and(|ending| ending == "jsonl");
         let framing = if is_lines { Framing::Lines } else { Framing::Document };
-        let delivery = Delivery { raw: &raw, framing, observed_at: Millis(0) };
+        let delivery = Delivery { raw: &raw, framing, headers: &headers, observed_at: Millis(0) };
         samples.push((path.display().to_string(), check(&connectors, system, &delivery)));
     }
     if args.json {
@@ -66,6 +72,12 @@ fn run_check(args: &CheckArgs) -> Result<(), Failure> {
         samples.iter().for_each(|(path, checked)| print(path, checked));
     }
     if samples.iter().all(|(_, checked)| checked.is_clean()) { Ok(()) } else { Err(Failure::told(PROBLEMS_FOUND)) }
+}
+
+/// A header as it is written on the command line.
+fn header(text: &str) -> Result<String, String> {
+    let is_header = text.split_once(':').is_some_and(|(name, _)| !name.trim().is_empty());
+    is_header.then(|| text.to_owned()).ok_or_else(|| "expected 'NAME: VALUE'".to_owned())
 }
 
 /// A file; or, where there is none and a system is called so, the shipped mapping.
@@ -141,7 +153,7 @@ mod tests {
 
     fn args(mapping: &Path, sample: &[&Path]) -> CheckArgs {
         let sample = sample.iter().map(|path| path.to_path_buf()).collect();
-        CheckArgs { mapping: mapping.to_owned(), sample, lines: false, json: true }
+        CheckArgs { mapping: mapping.to_owned(), sample, lines: false, header: Vec::new(), json: true }
     }
 
     #[test]

@@ -185,7 +185,10 @@ impl Stage {
         let mut sent = self.player.play(slice).await?;
         for (at_ms, request) in std::mem::take(&mut sent.requests) {
             let fact = self.transfer(Millis(at_ms), &request);
-            self.app.handle().append(vec![fact], Vec::new(), bytes::Bytes::new(), None, Priority::Decision).await?;
+            self.app
+                .handle()
+                .append(vec![fact], Vec::new(), crate::runner::Payload::default(), None, Priority::Decision)
+                .await?;
         }
         self.sent.add(sent);
         Ok(())

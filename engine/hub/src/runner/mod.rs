@@ -34,14 +34,23 @@ const JOBS_WAITING_MAX: usize = 1_024;
 /// customer that it touches is evaluated once for all of it.
 const INPUTS_WAITING_MAX: usize = 2;
 
+/// A native payload, to be kept for as long as payloads are.
+#[derive(Debug, Clone, Default)]
+pub struct Payload {
+    /// What was told beside it.
+    pub beside: Vec<u8>,
+    /// Its bytes; none of an empty one is kept.
+    pub raw: Bytes,
+}
+
 /// What one caller wants in the log, as one atom.
 pub struct Job {
     /// The facts.
     pub facts: Vec<Fact>,
     /// What was not understood.
     pub quarantined: Vec<NewQuarantined>,
-    /// The payload that all of it came from.
-    pub raw: Bytes,
+    /// The payload that all of it came from; empty where none is kept.
+    pub payload: Payload,
     /// Source position that holds once it is durable.
     pub source: Option<(String, Vec<u8>)>,
     /// Who asks.
@@ -136,7 +145,7 @@ impl Runner {
         let stop = Job {
             facts: Vec::new(),
             quarantined: Vec::new(),
-            raw: Bytes::new(),
+            payload: Payload::default(),
             source: None,
             priority: Priority::Source,
             is_end: true,
@@ -160,13 +169,13 @@ impl Handle {
         &self,
         facts: Vec<Fact>,
         quarantined: Vec<NewQuarantined>,
-        raw: Bytes,
+        payload: Payload,
         source: Option<(String, Vec<u8>)>,
         priority: Priority,
     ) -> Result<LogPos, storage::Error> {
         let stopping = || storage::Error::Stop { cause: "the hub is stopping".to_owned() };
         let (reply, answer) = oneshot::channel();
-        let job = Job { facts, quarantined, raw, source, priority, is_end: false, reply };
+        let job = Job { facts, quarantined, payload, source, priority, is_end: false, reply };
         self.jobs.send(job).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }

@@ -74,8 +74,8 @@ impl Writer {
             for fact in &job.facts {
                 block.push_with(|out| fact.encode(out));
             }
-            if !job.facts.is_empty() && !job.raw.is_empty() {
-                block.push_raw(first, block.count() - first, &job.raw);
+            if !job.payload.raw.is_empty() {
+                block.push_raw(first, block.count() - first, &job.payload.beside, &job.payload.raw);
             }
             for record in job.quarantined {
                 metrics::counter!("opshub_quarantined_total", "reason" => record.reason.clone()).increment(1);
@@ -93,7 +93,7 @@ impl Writer {
                 break;
             }
         }
-        if block.count() > 0 {
+        if !block.is_empty() {
             intake = intake.block(block);
         }
         crate::crash::point("writer.before_append");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
-use connectors::{Connectors, Delivery, Framing, Mapping, Submission};
+use connectors::{Connectors, Framing, Headers, Kept, Mapping, Submission};
 use insight::kpis::LatencyRecord;
 use ontology::{EntityKey, EntityKind, Fact, LogPos, Millis, Op, System, Version, Vocabulary};
 use pipeline::effects::{Applied, MembershipEvent};
@@ -188,7 +188,7 @@ impl Stage {
     /// # Errors
     /// When the store refuses them.
     pub fn deliver(&mut self, facts: Vec<Fact>) -> anyhow::Result<()> {
-        self.commit(facts, Vec::new(), &[])
+        self.commit(facts, Vec::new(), &[], &[])
     }
 
     /// A native payload arrives.
@@ -197,11 +197,13 @@ impl Stage {
     /// When the store refuses what it became.
     pub fn receive(&mut self, payload: &Payload) -> anyhow::Result<()> {
         let framing = if payload.is_lines { Framing::Lines } else { Framing::Document };
-        let delivery = Delivery { raw: &payload.raw, framing, observed_at: self.clock };
-        let decoded = self.connectors.decode(payload.system, &delivery);
+        let headers = Headers::default();
+        let kept = Kept { system: payload.system, framing, observed_at: self.clock, headers };
+        let decoded = self.connectors.decode(payload.system, &kept.delivery(&payload.raw));
         let raw = bytes::Bytes::from(payload.raw.clone());
         let submission = Submission::new(payload.system, PARTITION, decoded, raw, self.clock);
         let source = format!("{}/{PARTITION}", payload.system.name());
+        let beside = kept.encode();
         let quarantined = submission.rejects.iter().map(|rejected| NewQuarantined {
             reason: rejected.code.name().to_owned(),
             detail: rejected.detail.clone(),
@@ -210,10 +212,11 @@ impl Stage {
             received_at: self.clock,
             contract_version: "1".to_owned(),
             attempts: 1,
+            beside: beside.clone(),
             raw: rejected.raw.to_vec(),
         });
         let quarantined = quarantined.collect();
-        self.commit(submission.facts, quarantined, &payload.raw)
+        self.commit(submission.facts, quarantined, &beside, &payload.raw)
     }
 
     /// Puts a mapping in place.
@@ -234,11 +237,12 @@ impl Stage {
             for record in &page.records {
                 let raw = self.store().raw(record.id)?;
                 self.store().attempt(record.id)?;
-                let system = record.source.split('/').next().and_then(System::parse);
-                let system = system.context("a quarantined record of a known system")?;
-                let decoded = self.connectors.decode(system, &Delivery::document(&raw, self.clock));
+                let kept = Kept::of(&record.beside, &record.source, self.clock);
+                let kept = kept.context("a quarantined record of a known system")?;
+                let kept = Kept { observed_at: self.clock, ..kept };
+                let decoded = self.connectors.decode(kept.system, &kept.delivery(&raw));
                 if decoded.rejects.is_empty() && !decoded.facts.is_empty() {
-                    self.commit(decoded.facts, Vec::new(), &raw)?;
+                    self.commit(decoded.facts, Vec::new(), &record.beside, &raw)?;
                     self.store().decide(record.id, QuarantineState::Replayed(self.clock))?;
                 }
             }
@@ -372,10 +376,16 @@ impl Stage {
                 facts.push(heartbeat(system, self.clock - lag_ms, self.heartbeats));
             }
         }
-        self.commit(facts, Vec::new(), &[])
+        self.commit(facts, Vec::new(), &[], &[])
     }
 
-    fn commit(&mut self, mut facts: Vec<Fact>, quarantined: Vec<NewQuarantined>, raw: &[u8]) -> anyhow::Result<()> {
+    fn commit(
+        &mut self,
+        mut facts: Vec<Fact>,
+        quarantined: Vec<NewQuarantined>,
+        beside: &[u8],
+        raw: &[u8],
+    ) -> anyhow::Result<()> {
         let mut intake = Intake::new();
         for record in quarantined {
             intake = intake.quarantine(record);
@@ -392,7 +402,7 @@ impl Stage {
                 block.push(&encoded);
             }
             if !raw.is_empty() {
-                block.push_raw(0, block.count(), raw);
+                block.push_raw(0, block.count(), beside, raw);
             }
             intake = intake.block(block);
         }

@@ -171,8 +171,7 @@ impl Stage {
                 let raw = self.store.raw(record.id).unwrap();
                 match vendor {
                     Vendor::Salesforce => payload_of(&raw),
-                    Vendor::Oracle => value_of(raw),
-                    Vendor::Wxcc | Vendor::Sap | Vendor::Desk | Vendor::Zendesk => raw,
+                    Vendor::Oracle | Vendor::Wxcc | Vendor::Sap | Vendor::Desk | Vendor::Zendesk => raw,
                 }
             })
             .collect();
@@ -208,17 +207,6 @@ fn payload_of(raw: &[u8]) -> Vec<u8> {
     let mut batch = salesforce::decode::Batch::decode(raw).unwrap();
     assert_eq!(batch.events.len(), 1, "an event is kept by itself");
     batch.events.remove(0).event.unwrap().payload
-}
-
-/// The body within what the connector keeps of a push: around it stands the topic that a header named,
-/// without which nobody could read it again.
-fn value_of(raw: Vec<u8>) -> Vec<u8> {
-    const VALUE: &[u8] = b"\"value\":";
-    let begins = raw.windows(VALUE.len()).position(|at| at == VALUE).map(|at| at + VALUE.len());
-    let within = begins.filter(|_| raw.starts_with(b"{\"topic\":")).map(|begins| &raw[begins..]);
-    within
-        .and_then(|within| within.strip_suffix(b"\n").unwrap_or(within).strip_suffix(b"}"))
-        .map_or_else(|| raw.clone(), <[u8]>::to_vec)
 }
 
 fn routers(app: &App) -> axum::Router {

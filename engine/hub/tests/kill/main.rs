@@ -153,7 +153,7 @@ fn a_victim_of_crash_points_lives_unless_it_is_told_to_die() {
         let at = Millis(day * Millis::DAY_MS);
         let mut block = NewBlock::new(at);
         let first = block.push(b"a fact");
-        block.push_raw(first, 1, b"its payload");
+        block.push_raw(first, 1, b"", b"its payload");
         let aside = NewQuarantined { received_at: at, raw: b"?".to_vec(), ..NewQuarantined::default() };
         let intake = Intake::new().block(block).quarantine(aside);
         store.commit(storage::Batch { intake, ..storage::Batch::default() }, Durability::Synced).unwrap();

@@ -8,6 +8,7 @@
 mod calibration;
 mod clusters;
 mod interval;
+mod mistakes;
 mod pairs;
 mod truth;
 
@@ -19,8 +20,9 @@ use crate::records::Records;
 pub use calibration::Bin;
 pub use clusters::ClusterQuality;
 pub use interval::wilson;
+pub use mistakes::{Mistake, Mistaken, mistaken, mistakes};
 pub use pairs::{Automatic, Quality, SourcePair};
-pub use truth::{Decisions, Labels, Truth};
+pub use truth::{Labels, Truth};
 
 /// The figures of one outcome. Shares are between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hashbrown::HashMap;
 
+use crate::decisions::{Decisions, are_decisions, read_decisions};
 use crate::error::Error;
 use crate::records::Records;
 use crate::table::{Row, Table};
@@ -37,7 +38,7 @@ impl Truth {
         let mut found = 0;
         if is_pairs {
             let mut sets = Sets::of(records.len());
-            for (left, right, _) in &rows {
+            for (left, right) in &rows {
                 if let (Some(left), Some(right)) = (names.get(left), names.get(right)) {
                     found += 1;
                     sets.join(*left, *right);
@@ -46,7 +47,7 @@ impl Truth {
             parties = (0..records.len()).map(|at| u32::try_from(at).ok().map(|at| sets.root(at))).collect();
         } else {
             let mut words: Vec<&str> = vec![""; records.len()];
-            for (record, party, _) in &rows {
+            for (record, party) in &rows {
                 if let Some(at) = names.get(record) {
                     found += 1;
                     words[*at as usize] = party;
@@ -78,9 +79,6 @@ impl Truth {
         self.parties.iter().flatten().count()
     }
 }
-
-/// Whether pairs of records, the smaller place first, are one party.
-pub type Decisions = HashMap<(u32, u32), bool>;
 
 /// Where the truth is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,23 +113,10 @@ impl Labels {
     /// The file cannot be read, or an answer is neither yes nor no.
     pub fn pairs(&self, records: &Records) -> Result<Option<Decisions>, Error> {
         let Labels::File(path) = self else { return Ok(None) };
-        let (header, rows) = rows_of(path)?;
-        if !(header.len() > 2 && header[0] == "left" && header[2] == "same") {
+        if !are_decisions(Table::open(path)?.header()) {
             return Ok(None);
         }
-        let names = records.by_name();
-        let mut pairs = Decisions::new();
-        for (left, right, same) in &rows {
-            let is_same = match same.to_ascii_lowercase().as_str() {
-                "yes" | "true" | "1" => true,
-                "no" | "false" | "0" => false,
-                _ => return Err(Error::table(path, format!("same is {same:?}: expected yes or no"))),
-            };
-            if let (Some(left), Some(right)) = (names.get(left), names.get(right)) {
-                pairs.insert((*left.min(right), *left.max(right)), is_same);
-            }
-        }
-        Ok(Some(pairs))
+        read_decisions(path, records).map(Some)
     }
 
     /// The truth of records that were read with the column.
@@ -146,8 +131,8 @@ impl Labels {
     }
 }
 
-/// First, second and third cell of a row; the third is empty where there is none.
-type Cells = (String, String, String);
+/// First and second cell of a row.
+type Cells = (String, String);
 
 /// The file at `path` read as a table of two columns or more: header and rows.
 fn rows_of(path: &Path) -> Result<(Vec<String>, Vec<Cells>), Error> {
@@ -161,7 +146,7 @@ fn rows_of(path: &Path) -> Result<(Vec<String>, Vec<Cells>), Error> {
         match row {
             Row::Cells(cells) => {
                 let cell = |at: usize| cells.get(at).unwrap_or_default().trim().to_owned();
-                rows.push((cell(0), cell(1), cell(2)));
+                rows.push((cell(0), cell(1)));
             }
             Row::Bad(bad) => return Err(Error::table(path, format!("line {line}: {}", bad.reason))),
         }
@@ -170,14 +155,14 @@ fn rows_of(path: &Path) -> Result<(Vec<String>, Vec<Cells>), Error> {
 }
 
 /// Disjoint sets.
-struct Sets(Vec<u32>);
+pub(super) struct Sets(Vec<u32>);
 
 impl Sets {
-    fn of(count: usize) -> Self {
+    pub(super) fn of(count: usize) -> Self {
         Sets((0..u32::try_from(count).expect("fewer than 2^32 records")).collect())
     }
 
-    fn root(&mut self, mut at: u32) -> u32 {
+    pub(super) fn root(&mut self, mut at: u32) -> u32 {
         while self.0[at as usize] != at {
             let above = self.0[self.0[at as usize] as usize];
             self.0[at as usize] = above;
@@ -186,7 +171,7 @@ impl Sets {
         at
     }
 
-    fn join(&mut self, a: u32, b: u32) {
+    pub(super) fn join(&mut self, a: u32, b: u32) {
         let (a, b) = (self.root(a), self.root(b));
         self.0[a.max(b) as usize] = a.min(b);
     }
@@ -220,17 +205,15 @@ mod tests {
     }
 
     #[test]
-    fn decisions_on_pairs_are_read_in_either_order() {
+    fn only_a_file_with_answers_holds_decisions() {
         let records = Records::named(["a", "b", "c"].map(|id| (0, id)).into_iter());
         let file = tempfile::NamedTempFile::new().unwrap();
         let pairs = |text: &str| {
             std::fs::write(file.path(), text).unwrap();
-            Labels::File(file.path().into()).pairs(&records)
+            Labels::File(file.path().into()).pairs(&records).unwrap()
         };
-        let found = pairs("left,right,same\nb,a,yes\na,c,no\na,z,no\n").unwrap().unwrap();
-        assert_eq!((found.len(), found[&(0, 1)], found[&(0, 2)]), (2, true, false));
-        assert_eq!(pairs("left,right\nb,a\n").unwrap(), None);
-        assert!(pairs("left,right,same\nb,a,perhaps\n").unwrap_err().to_string().contains("expected yes or no"));
+        assert_eq!(pairs("left,right,same\nb,a,yes\na,c,no\n").map(|pairs| pairs.len()), Some(2));
+        assert_eq!(pairs("left,right\nb,a\n"), None);
         assert_eq!(Labels::Column("x".into()).pairs(&records).unwrap(), None);
     }
 

@@ -10,7 +10,8 @@
 //!
 //! [`chance_of_unrelated`] reads `u` off random pairs; [`Mixture::fit`] finds `m` and `home` by
 //! expectation-maximisation over several training rules at once, each leaving out the features that
-//! it fixes; [`priors`] counts how frequent the classes are; [`Curve`] maps scores to probabilities.
+//! it fixes; [`priors`] counts how frequent the classes are; [`Curve`] maps scores to probabilities;
+//! [`review_steps`] does so where people decided on the doubtful pairs alone.
 //! Everything is a pure function of its arguments; seeds are arguments.
 //!
 //! Method: Fellegi and Sunter, "A theory for record linkage", JASA 64 (1969); Winkler, "Using the EM
@@ -20,12 +21,14 @@
 mod calibration;
 mod mixture;
 mod priors;
+mod review;
 mod sample;
 mod unrelated;
 
 pub use calibration::{Curve, Labelled, METHODS, Method};
 pub use mixture::{Fitted, Mixture, Rule};
 pub use priors::{Priors, priors};
+pub use review::{ReviewStep, review_curve, review_steps};
 pub use sample::random_pairs;
 pub use unrelated::chance_of_unrelated;
 

@@ -66,6 +66,12 @@ impl Lexicon {
         std::str::from_utf8(word).is_ok_and(|word| self.nicknames.contains_key(word))
     }
 
+    /// The groups of names that a given name stands in.
+    pub(crate) fn groups(&self, name: &[u8]) -> impl Iterator<Item = u16> + '_ {
+        let groups = std::str::from_utf8(name).ok().and_then(|name| self.nicknames.get(name));
+        groups.into_iter().flatten().copied()
+    }
+
     /// Whether two given names may be one: both stand in one group.
     pub(crate) fn are_one_name(&self, a: &[u8], b: &[u8]) -> bool {
         let groups = |name: &[u8]| std::str::from_utf8(name).ok().and_then(|name| self.nicknames.get(name));

@@ -75,7 +75,12 @@ impl Standard {
         self.present & (1 << part as u64) != 0
     }
 
-    /// Parts that either record has and both have, as bits: what a comparison need not look at.
+    /// The parts that the record has, a bit each.
+    pub(crate) fn present(&self) -> u64 {
+        self.present
+    }
+
+    /// Parts that both records have, as bits: what a comparison need not look at.
     pub(crate) fn common(&self, other: &Standard) -> u64 {
         self.present & other.present
     }

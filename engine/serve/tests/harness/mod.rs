@@ -241,6 +241,7 @@ pub fn held(id: u64, reason: &str) -> Quarantined {
         received_at: T,
         contract_version: "1".to_owned(),
         attempts: 1,
+        beside: Vec::new(),
         raw_bytes: 3,
         state: QuarantineState::Held,
     }

@@ -177,13 +177,15 @@ impl Inner {
         let tables = &self.tables;
         if let Some(block) = &intake.block {
             let first = next.last.next();
-            let (stored, digest) = block.seal(first, &next.digest);
-            write.insert(&tables.log, first.0.to_be_bytes(), stored);
-            if let Some(packed) = block.payloads().pack(first) {
-                write.insert(&tables.raw, raw::key(first, block.ingested_at()), packed);
+            if block.count() > 0 {
+                let (stored, digest) = block.seal(first, &next.digest);
+                write.insert(&tables.log, first.0.to_be_bytes(), stored);
+                next.last = next.last.plus(u64::from(block.count()));
+                next.digest = digest;
             }
-            next.last = next.last.plus(u64::from(block.count()));
-            next.digest = digest;
+            if let Some(packed) = block.payloads().pack(first) {
+                write.insert(&tables.raw, raw::key(first, block.ingested_at(), next.commit), packed);
+            }
         }
         for (partition, position) in &intake.sources {
             write.insert(&tables.sources, partition.as_bytes(), position.as_slice());

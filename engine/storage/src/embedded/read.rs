@@ -47,13 +47,12 @@ impl Log for Embedded {
 
     fn raws(&self, first: Position) -> Result<Vec<Raw>> {
         let what = || format!("the payloads at position {first}");
-        match self.0.tables.raw.prefix(first.0.to_be_bytes()).next() {
-            Some(guard) => {
-                let stored = guard.value().map_err(|error| read_error(&what(), error))?;
-                raw::unpack(&stored).map_err(|why| Error::damaged(what(), why))
-            }
-            None => Ok(Vec::new()),
+        let mut raws = Vec::new();
+        for guard in self.0.tables.raw.prefix(first.0.to_be_bytes()) {
+            let stored = guard.value().map_err(|error| read_error(&what(), error))?;
+            raws.extend(raw::unpack(&stored).map_err(|why| Error::damaged(what(), why))?);
         }
+        Ok(raws)
     }
 
     fn source(&self, partition: &str) -> Result<Option<Bytes>> {

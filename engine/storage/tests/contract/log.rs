@@ -84,6 +84,31 @@ pub fn an_empty_block_is_refused_and_nothing_is_kept(harness: &impl Harness) {
     assert_eq!((store.last(), store.source("s").unwrap()), (Position::ZERO, None));
 }
 
+pub fn payloads_without_facts_stand_before_the_next_block(harness: &impl Harness) {
+    let store = harness.store();
+    let unread = |at, payload: &[u8]| {
+        let mut block = NewBlock::new(Millis(at));
+        block.push_raw(0, 0, b"a header", payload);
+        Intake::new().block(block)
+    };
+    store.append(intake(1_000, &["a"])).unwrap();
+    for payload in [b"x", b"y"] {
+        assert_eq!(store.append(unread(1_000, payload)).unwrap(), Position(2)..Position(2));
+    }
+    store.append(intake(1_000, &["b"])).unwrap();
+    store.append(unread(1_001, b"z")).unwrap();
+    let store = harness.restart(store);
+    let kept = |at: u64| -> Vec<(u32, Vec<u8>)> {
+        store.raws(Position(at)).unwrap().into_iter().map(|raw| (raw.count, raw.payload)).collect()
+    };
+    assert_eq!(kept(2), [(0, b"x".to_vec()), (0, b"y".to_vec()), (1, b"<b>".to_vec())]);
+    assert_eq!(kept(3), [(0, b"z".to_vec())]);
+    assert_eq!(store.raws(Position(3)).unwrap()[0].beside, b"a header");
+    assert_eq!(store.expire_raws(Millis(2_001)).unwrap(), 4);
+    assert_eq!((kept(2).len(), kept(3).len(), facts(&*store, 1).len()), (0, 1, 2));
+    store.verify().unwrap();
+}
+
 pub fn payloads_are_kept_for_their_retention_exactly(harness: &impl Harness) {
     let store = harness.store();
     store.append(intake(1_000, &["a", "b"])).unwrap();

@@ -73,7 +73,7 @@ pub fn block(ingested_at_ms: i64, facts: &[&str]) -> NewBlock {
     let mut block = NewBlock::new(Millis(ingested_at_ms));
     for fact in facts {
         let index = block.push(fact.as_bytes());
-        block.push_raw(index, 1, format!("<{fact}>").as_bytes());
+        block.push_raw(index, 1, b"", format!("<{fact}>").as_bytes());
     }
     block
 }
@@ -91,6 +91,7 @@ pub fn rejected(reason: &str, source: &str, received_at_ms: i64, raw: &[u8]) -> 
         received_at: Millis(received_at_ms),
         contract_version: "1".to_owned(),
         attempts: 0,
+        beside: b"a header".to_vec(),
         raw: raw.to_vec(),
     }
 }

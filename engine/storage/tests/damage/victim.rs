@@ -92,7 +92,7 @@ fn batch(commit: usize) -> Batch {
     for fact in 0..3 {
         let text = format!("fact {fact} of commit {commit}, with some more text to give it a body");
         let index = block.push(text.as_bytes());
-        block.push_raw(index, 1, format!("<payload>{text}</payload>").as_bytes());
+        block.push_raw(index, 1, b"", format!("<payload>{text}</payload>").as_bytes());
     }
     let mut intake = Intake::new().source("sap/idoc", commit.to_string());
     if !commit.is_multiple_of(4) {

@@ -6,8 +6,9 @@ use std::process::{Command, Stdio};
 use anyhow::Context;
 use serde::Deserialize;
 
-/// How the peer is called: a program and its first arguments, to which the table's kind, its path
-/// and an output folder are added (`benches/peers/splink_side.py` takes them so).
+/// How the peer is called: a program and its first arguments, to which the table's kind, its path,
+/// an output folder and `--one` with a number of new records are added (`benches/peers/splink_side.py`
+/// takes them so).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     words: Vec<String>,
@@ -20,6 +21,8 @@ pub(super) struct Usage {
     pub(super) cpu_s: f64,
     /// Peak of resident memory.
     pub(super) rss_bytes: f64,
+    /// Median time of one new record against the whole table, milliseconds.
+    pub(super) new_record_wall_ms: f64,
 }
 
 impl Peer {
@@ -30,7 +33,7 @@ impl Peer {
         (!words.is_empty()).then_some(Peer { words })
     }
 
-    /// Lets the peer resolve a table.
+    /// Lets the peer resolve a table, and then compare a dozen new records with it, one by one.
     pub(super) fn resolve(&self, kind: &str, table: &Path) -> anyhow::Result<Usage> {
         let out = tempfile::tempdir()?;
         let status = Command::new(&self.words[0])
@@ -38,6 +41,7 @@ impl Peer {
             .arg(kind)
             .arg(table)
             .arg(out.path())
+            .args(["--one", "12"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()

@@ -1,16 +1,16 @@
-"""Makes helm/opshub/README.md from the chart's values and their schema: `scripts/chart readme`."""
+"""Makes helm/opshub/README.md from the chart's values and their schema: `scripts/chart write`."""
 
 import json
 from pathlib import Path
 
 import yaml
 
-CHART = Path(__file__).parent / "opshub"
+CHART = Path(__file__).resolve().parent / "opshub"
 README = CHART / "README.md"
 
 HEAD = """# opshub
 
-The hub on Kubernetes: one pod with its own volume, an API with TLS, doors for sources that push, metrics with rules and dashboards. This page is made from `values.yaml` and `values.schema.json` by `scripts/chart readme`; docs/deployment.md of the source tree says how to install, upgrade, back up and size it.
+The hub on Kubernetes: one pod with its own volume, an API with TLS, doors for sources that push, metrics with rules and dashboards. This page is made from `values.yaml` and `values.schema.json` by `scripts/chart write`; docs/deployment.md of the source tree says how to install, upgrade, back up and size it.
 
 ```sh
 helm install hub ./helm/opshub                      # API on the pod's loopback, no source: to look around
@@ -59,4 +59,4 @@ def made():
 
 if __name__ == "__main__":
     README.write_text(made())
-    print(f"wrote {README}")
+    print(f"wrote {README.relative_to(CHART.parents[1])}")

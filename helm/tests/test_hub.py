@@ -91,8 +91,8 @@ class Pod:
                 for item in source["secret"]["items"]:
                     text = credentials.of(item["path"], source["secret"])
                     self.write(f"{mounts[volume['name']]}/{item['path']}", text)
-        if "mappings" in mounts:
-            self.write(f"{mounts['mappings']}/zendesk.toml", (chart.ROOT / "connectors/mappings/zendesk.toml").read_text())
+        if "files" in mounts:
+            self.write(f"{mounts['files']}/zendesk.toml", (chart.ROOT / "connectors/mappings/zendesk.toml").read_text())
         if "config" in mounts:
             self.write(f"{mounts['config']}/opshub.toml", self.inside(chart.configuration(found)))
         self.environment = {one["name"]: f"value of {one['name']}" for one in self.container.get("env", [])}

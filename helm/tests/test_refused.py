@@ -103,8 +103,8 @@ REFUSED = [
     ),
     (
         "a mapping that is not there",
-        {"config": {"connectors": {"mappings": ["/etc/opshub/mappings/sap.toml"]}}},
-        ["mappings.existingConfigMap"],
+        {"config": {"connectors": {"mappings": ["/etc/opshub/files/sap.toml"]}}},
+        ["files.existingConfigMap"],
     ),
     (
         "a variable that sets a key behind the chart's back",

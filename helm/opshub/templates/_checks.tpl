@@ -111,9 +111,11 @@ does not.
 {{- fail (printf "config refers to file:%s, which is not mounted: add its path below /etc/opshub/secrets to secrets.files" $file) -}}
 {{- end -}}
 {{- end -}}
-{{- range default (list) .Values.config.connectors.mappings -}}
-{{- if not (and $.Values.mappings.existingConfigMap (hasPrefix "/etc/opshub/mappings/" .)) -}}
-{{- fail (printf "config.connectors.mappings names %s, which is not mounted: set mappings.existingConfigMap and write /etc/opshub/mappings/KEY" .) -}}
+{{- $named := default (list) .Values.config.connectors.mappings -}}
+{{- with dig "model" "" .Values.config.engine }}{{ $named = append $named . }}{{ end -}}
+{{- range $named -}}
+{{- if not (and $.Values.files.existingConfigMap (hasPrefix "/etc/opshub/files/" .)) -}}
+{{- fail (printf "config names the file %s, which is not mounted: set files.existingConfigMap and write /etc/opshub/files/KEY" .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 import chart
@@ -45,20 +45,36 @@ def certificate(name, key, issuer=None, signer=None):
     return built.sign(signer or key, hashes.SHA256())
 
 
-def key_set():
-    """A provider's public key as a JSON Web Key Set."""
-    numbers = rsa.generate_private_key(65537, 2048).public_key().public_numbers()
+def url64(content):
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
-    def text(number):
-        return base64.urlsafe_b64encode(number.to_bytes((number.bit_length() + 7) // 8)).rstrip(b"=").decode()
 
-    return json.dumps({"keys": [{"kty": "RSA", "use": "sig", "kid": "1", "n": text(numbers.n), "e": text(numbers.e)}]})
+class Provider:
+    """An identity provider, as far as the hub knows one."""
+
+    def __init__(self):
+        self.key = rsa.generate_private_key(65537, 2048)
+
+    def key_set(self):
+        """Its public key as a JSON Web Key Set."""
+        numbers = self.key.public_key().public_numbers()
+        n, e = (url64(one.to_bytes((one.bit_length() + 7) // 8)) for one in (numbers.n, numbers.e))
+        return json.dumps({"keys": [{"kty": "RSA", "use": "sig", "kid": "1", "n": n, "e": e}]})
+
+    def token(self, claims):
+        """A token of it, good for a minute."""
+        now = int(datetime.now(timezone.utc).timestamp())
+        claims = {"nbf": now, "exp": now + 60, **claims}
+        parts = [url64(json.dumps(one).encode()) for one in ({"alg": "RS256", "kid": "1"}, claims)]
+        signature = self.key.sign(".".join(parts).encode(), padding.PKCS1v15(), hashes.SHA256())
+        return ".".join([*parts, url64(signature)])
 
 
 class Credentials:
     """What the secrets of the value files hold, by the end of the path where it is mounted."""
 
     def __init__(self):
+        self.provider = Provider()
         signer, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
         authority = certificate("hub-authority", signer)
         leaf = certificate("localhost", own, authority, signer)
@@ -68,7 +84,7 @@ class Credentials:
             "tls/key": pem(own),
             "callers/ca": root,
             "ca": root,
-            "jwt/keys": key_set(),
+            "jwt/keys": self.provider.key_set(),
             "salesforce/key.pem": pem(rsa.generate_private_key(65537, 2048)),
         }
 
@@ -157,35 +173,53 @@ class Hub(unittest.TestCase):
         code, told = pod.run(["config", "check", "/etc/opshub/config/opshub.toml"])
         self.assertEqual((code, "shards" in told), (3, True), told)
 
-    def test_a_pod_gets_ready_answers_its_test_and_ends_cleanly(self):
-        pod = self.pod("mtls")
+    def serving(self, pod):
+        """The pod's hub, on free ports of loopback; the process, and what it said when it was ready."""
         anywhere = ["--api", "127.0.0.1:0", "--doors", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--json"]
         hub = pod.start([*pod.container["args"], *anywhere], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.addCleanup(hub.stdout.close)
         self.addCleanup(hub.wait)
         self.addCleanup(hub.kill)
-        ready = json.loads(hub.stdout.readline())
+        return hub, json.loads(hub.stdout.readline())
+
+    def test_a_pod_gets_ready_answers_its_test_and_ends_cleanly(self):
+        pod = self.pod("mtls")
+        hub, ready = self.serving(pod)
         page = f"http://{ready['metrics']}" + pod.container["readinessProbe"]["httpGet"]["path"]
         with urllib.request.urlopen(page, timeout=WAIT_SECONDS_MAX) as answer:
             self.assertEqual((answer.status, answer.read()), (200, b"serving\n"))
-        self.ask(ready["api"].rsplit(":", 1)[1])
+        test = self.pod("mtls", "Pod")
+        self.assertEqual([one["name"] for one in test.spec["containers"]], ["health", "sources"])
+        for container in test.spec["containers"]:
+            code, told = test.run(aimed(container["args"], ready))
+            self.assertEqual(code, 0, told)
         hub.send_signal(signal.SIGTERM)
         self.assertEqual(hub.wait(WAIT_SECONDS_MAX), 0)
         with self.assertRaises(urllib.error.URLError):
             urllib.request.urlopen(page, timeout=WAIT_SECONDS_MAX)
 
-    def ask(self, port):
-        """Runs what `helm test` runs, against this hub."""
-        pod = self.pod("mtls", "Pod")
-        containers = pod.spec["containers"]
-        self.assertEqual([one["name"] for one in containers], ["health", "sources"])
-        for container in containers:
-            arguments = list(container["args"])
-            where = arguments.index("--api") + 1
-            self.assertEqual(arguments[where], "https://hub-opshub.ops.svc:7400")
-            arguments[where] = f"https://localhost:{port}"
-            code, told = pod.run(arguments)
-            self.assertEqual(code, 0, told)
+    def test_a_token_of_the_configured_provider_is_taken_and_no_other(self):
+        _, ready = self.serving(self.pod("jwt"))
+        test = self.pod("jwt", "Pod")
+        given = chart.values("jwt")["api"]["jwt"]
+        good = {"iss": given["issuer"], "aud": given["audience"], "preferred_username": "ann"}
+        for claims, expected in [
+            ({**good, "realm_access": {"roles": ["admin"]}}, 0),
+            ({**good, "realm_access": {"roles": ["admin"]}, "aud": "other"}, 1),
+            ({**good, "roles": ["admin"]}, 1),
+        ]:
+            test.write("/etc/opshub/test/token", self.credentials.provider.token(claims))
+            asked = ["sources", "--json", *test.spec["containers"][0]["args"][1:], "--token", "file:/etc/opshub/test/token"]
+            code, told = test.run(aimed(asked, ready))
+            self.assertEqual(code, expected, told)
+
+
+def aimed(arguments, ready):
+    """Arguments of the chart's test, for a hub of this machine."""
+    where = arguments.index("--api") + 1
+    wanted = f"https://{chart.RELEASE}-opshub.{chart.NAMESPACE}.svc:7400"
+    assert arguments[where] == wanted, f"{arguments[where]} is not {wanted}"
+    return [*arguments[:where], f"https://localhost:{ready['api'].rsplit(':', 1)[1]}", *arguments[where + 1 :]]
 
 
 if __name__ == "__main__":

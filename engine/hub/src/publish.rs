@@ -5,6 +5,7 @@ use std::sync::Arc;
 use connectors::SharedClock;
 use ontology::Millis;
 use pipeline::{CustomerView, Effects};
+use serve::metrics;
 use serve::views::{Publication, Published};
 
 use crate::figures::Figures;
@@ -15,6 +16,9 @@ use crate::runner::Publish;
 pub fn publisher(published: Arc<Published<CustomerView>>, figures: Arc<Figures>, clock: SharedClock) -> Publish {
     Box::new(move |mut effects: Effects| {
         let applied = std::mem::take(&mut effects.applied);
+        for (rule, open) in &effects.open_by_rule {
+            metrics::OPEN_ITEMS.set(&[rule], *open as f64);
+        }
         let mut publication = Publication::from(effects);
         // An engine that has seen nothing has no time of its own yet.
         if publication.now == Millis::MIN {

@@ -7,6 +7,7 @@ use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, System};
 use state::Freshness;
 
 use crate::action::Action;
+use crate::memory::OpenByRule;
 use crate::view::CustomerView;
 
 /// What the engine is told. Everything comes in by this door.
@@ -85,6 +86,8 @@ pub struct Effects {
     pub source_alerts: Option<Vec<Alert>>,
     /// What is known about the sources now.
     pub freshness: Freshness,
+    /// How many alerts and discrepancies are open now, by rule.
+    pub open_by_rule: OpenByRule,
     /// When to tick at the latest.
     pub next_wake: Option<Millis>,
 }

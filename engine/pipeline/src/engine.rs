@@ -96,6 +96,7 @@ impl Engine {
             position: self.position,
             now: self.now,
             freshness: self.sources.freshness(),
+            open_by_rule: self.memory.open_by_rule().clone(),
             next_wake: self.timers.next(),
             ..effects
         }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use insight::Reference;
 use insight::handoff::TransferMemory;
 use ontology::codec::{Corrupt, Cursor, put_bytes, put_i64, put_u64};
@@ -55,6 +56,10 @@ enum Dirty {
     Tasks(ObjectId),
 }
 
+/// How many alerts and discrepancies are open, by rule or alert number. A rule under which nothing is
+/// open any more stays, with 0.
+pub type OpenByRule = BTreeMap<CompactString, u64>;
+
 /// What was known when.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -62,6 +67,8 @@ pub struct Memory {
     opened: BTreeMap<ObjectId, Opened>,
     /// Ids of what is open, below a party record or, under none, on a source.
     open: BTreeMap<Option<EntityKey>, BTreeSet<ObjectId>>,
+    /// How much is open, by rule.
+    open_by_rule: OpenByRule,
     tasks: BTreeMap<ObjectId, Vec<Issued>>,
     waiting: BTreeSet<EntityKey>,
     without_rate: BTreeSet<EntityKey>,
@@ -107,9 +114,19 @@ impl Memory {
         self.open.get(&None).into_iter().flatten()
     }
 
+    /// How much is open, by rule.
+    #[must_use]
+    pub fn open_by_rule(&self) -> &OpenByRule {
+        &self.open_by_rule
+    }
+
     /// Replaces what was notified under an id.
     pub fn set_opened(&mut self, id: &ObjectId, new: Opened) {
         let old = self.opened.insert(id.clone(), new.clone());
+        if let Some(old) = old.as_ref().filter(|old| old.is_open) {
+            *self.open_by_rule.entry(old.rule.as_str().into()).or_default() -= 1;
+        }
+        *self.open_by_rule.entry(new.rule.as_str().into()).or_default() += u64::from(new.is_open);
         if let Some(party) = old.map(|old| old.party)
             && let Some(ids) = self.open.get_mut(&party)
         {

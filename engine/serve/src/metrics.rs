@@ -102,6 +102,22 @@ pub const APPLIED_POSITION: Metric = Metric {
     description: "Place in the log up to which reads reflect the facts",
     labels: &[],
 };
+/// What is open.
+pub const OPEN_ITEMS: Metric = Metric {
+    name: "opshub_open_items",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "Alerts and discrepancies that are open, by the number of the alert or rule",
+    labels: &["rule"],
+};
+/// Up to when a source is known received.
+pub const WATERMARK: Metric = Metric {
+    name: "opshub_source_watermark_timestamp_seconds",
+    kind: MetricKind::Gauge,
+    unit: Unit::Seconds,
+    description: "Instant up to which everything of a source is known to be received, whether it sent anything or not",
+    labels: &["source"],
+};
 /// What runs.
 pub const BUILD: Metric = Metric {
     name: "opshub_build_info",
@@ -112,8 +128,19 @@ pub const BUILD: Metric = Metric {
 };
 
 /// Every metric of this crate and those the hub records through it, in reading order.
-pub const ALL: &[Metric] =
-    &[SYNC_LATENCY, RPC, RPC_SECONDS, WATCHES, FOLDED, RESETS, CUSTOMERS, APPLIED_POSITION, BUILD];
+pub const ALL: &[Metric] = &[
+    SYNC_LATENCY,
+    RPC,
+    RPC_SECONDS,
+    WATCHES,
+    FOLDED,
+    RESETS,
+    CUSTOMERS,
+    APPLIED_POSITION,
+    OPEN_ITEMS,
+    WATERMARK,
+    BUILD,
+];
 
 impl Metric {
     /// Adds to a counter. Values of labels stand in the order of the metric's label names.

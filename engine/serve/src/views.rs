@@ -11,7 +11,7 @@ use dashmap::DashMap as ConcurrentMap;
 use dashmap::Entry;
 use foldhash::fast::RandomState;
 use insight::alerts::Alert;
-use ontology::{CustomerId, EntityKey, LogPos, Millis};
+use ontology::{CustomerId, EntityKey, LogPos, Millis, System, Vocabulary as _};
 use state::Freshness;
 use tokio::sync::watch as position_channel;
 use tokio::time::Instant;
@@ -199,6 +199,11 @@ impl<V: View> Published<V> {
         self.position.send_replace(position);
         metrics::CUSTOMERS.set(&[], self.views.len() as f64);
         metrics::APPLIED_POSITION.set(&[], position.0 as f64);
+        for system in System::SOURCES {
+            if let Some(watermark) = freshness.source(system).watermark {
+                metrics::WATERMARK.set(&[system.name()], watermark.0 as f64 / 1_000.0);
+            }
+        }
     }
 
     /// Puts a view in the place of the one before, and collects the objects that differ.

@@ -2,9 +2,11 @@
 //! error; tables are for people and `--json` is for programs.
 
 mod bench;
+mod config;
 mod connect;
 mod demo;
 mod digest;
+mod health;
 mod mapping;
 mod quarantine;
 mod resolve;
@@ -45,6 +47,11 @@ pub enum Command {
     /// Find out which rows of your own tables are one person or one organisation.
     #[command(subcommand)]
     Resolve(resolve::ResolveCommand),
+    /// Ask a running hub whether it serves; needs no credential.
+    Health(health::HealthArgs),
+    /// Check a configuration before a hub starts with it.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Print the canonical digest of everything derived from a store.
     Digest(digest::DigestArgs),
     /// Try a source out before the hub relies on it.
@@ -111,6 +118,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Quarantine(command) => quarantine::run(&command),
         Command::Scenario(command) => scenario::run(&command),
         Command::Resolve(command) => resolve::run(&command),
+        Command::Health(args) => health::run(&args),
+        Command::Config(command) => config::run(&command),
         Command::Digest(args) => digest::run(&args),
         Command::Connect(command) => connect::run(&command),
         Command::Mapping(command) => mapping::run(&command),

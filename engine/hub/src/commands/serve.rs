@@ -53,15 +53,39 @@ pub struct ServeArgs {
     /// Number of shards; any number gives the same answers [default: 1].
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
-    /// Largest number of facts in one block [default: 4096].
+    /// Largest number of facts in one block [default: 65536].
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Read the history of these systems again by the mappings in force, as far as payloads are kept.
     #[arg(long, value_name = "SYSTEM", value_delimiter = ',', value_parser = source)]
     remap_history: Vec<System>,
+    /// How the log is written to standard error.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, env = "OPSHUB_LOG_FORMAT")]
+    log_format: LogFormat,
     /// Say in one JSON object that the hub is ready.
     #[arg(long)]
     json: bool,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line, for programs that collect logs.
+    Json,
+}
+
+impl LogFormat {
+    /// Sets up the log; whoever runs the hub inside another program may have done so already.
+    fn install(self) {
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let _ = match self {
+            LogFormat::Text => log.try_init(),
+            LogFormat::Json => log.json().flatten_event(true).try_init(),
+        };
+    }
 }
 
 /// A system that payloads come from, by its name.
@@ -72,9 +96,7 @@ pub(super) fn source(name: &str) -> Result<System, String> {
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let config = configured(args).map_err(|error| Failure::with(CONFIG_INVALID, error))?;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // Whoever runs the hub inside another program may have set up the log already.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    args.log_format.install();
     let runtime = runtime()?;
     let ended = runtime.block_on(serve_until_stopped(config, args.remap_history.clone(), args.json));
     runtime.shutdown_timeout(END_MAX);
@@ -133,6 +155,7 @@ impl Running {
     async fn start(config: Config, history: Vec<System>) -> Result<Self, Failure> {
         let Config { store_dir, api, doors, metrics, engine, batch_max, connectors, receiver, commands } = config;
         let recorder = figures::install()?;
+        storage::describe();
         for (name, what) in edge::METRICS {
             ::metrics::describe_counter!(*name, *what);
         }

@@ -78,7 +78,6 @@ impl Writer {
                 block.push_raw(first, block.count() - first, &job.payload.beside, &job.payload.raw);
             }
             for record in job.quarantined {
-                metrics::counter!("opshub_quarantined_total", "reason" => record.reason.clone()).increment(1);
                 intake = intake.quarantine(record);
             }
             if let Some((name, position)) = job.source {

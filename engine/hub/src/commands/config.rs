@@ -1,0 +1,51 @@
+//! `opshub config`: a configuration, before a hub starts with it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::serve::environment;
+use super::{CONFIG_INVALID, Failure};
+use crate::config;
+
+/// What to do with a configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Read a configuration as `serve` would, with the secrets that it refers to, and open nothing.
+    Check(CheckArgs),
+}
+
+/// Which configuration.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Configuration file; without one, defaults and environment are checked.
+    #[arg(value_name = "FILE", env = "OPSHUB_CONFIG")]
+    file: Option<PathBuf>,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(command: &ConfigCommand) -> Result<(), Failure> {
+    let ConfigCommand::Check(args) = command;
+    let read = config::read(args.file.as_deref(), environment()).and_then(config::ConfigFile::resolve);
+    match read {
+        Ok(config) => {
+            let addresses = [("api", config.api.addr), ("doors", config.doors), ("metrics", config.metrics)];
+            if args.json {
+                let listen = addresses.map(|(name, addr)| (name.to_owned(), json!(addr.to_string())));
+                println!("{}", json!({ "valid": true, "listen": serde_json::Map::from_iter(listen) }));
+            } else {
+                let listen = addresses.map(|(name, addr)| format!("{name} on {addr}"));
+                println!("the configuration can be used: {}", listen.join(", "));
+            }
+            Ok(())
+        }
+        Err(error) if args.json => {
+            println!("{}", json!({ "valid": false, "error": error.to_string() }));
+            Err(Failure::told(CONFIG_INVALID))
+        }
+        Err(error) => Err(Failure::with(CONFIG_INVALID, error)),
+    }
+}

@@ -6,6 +6,7 @@ pub mod credentials;
 pub mod http;
 pub mod list_job;
 pub mod liveness;
+pub mod oauth;
 pub mod portions;
 pub mod retry;
 pub mod status;

@@ -12,6 +12,7 @@ use connectors::{Connectors, SharedClock};
 use ontology::{LogPos, System};
 use pipeline::{CustomerView, EngineSettings};
 use resolver::Model;
+use serve::connections::{self, Bounds};
 use serve::server::{Options as ServeOptions, Server};
 use serve::views::Published;
 use storage::Store;
@@ -203,7 +204,8 @@ impl App {
         let address = listener.local_addr()?;
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            Ok(axum::serve(listener, doors).with_graceful_shutdown(async move { stop.cancelled().await }).await?)
+            connections::serve(listener, doors, Bounds::default(), async move { stop.cancelled().await }).await;
+            Ok(())
         });
         self.doors = Some(address);
         Ok(address)

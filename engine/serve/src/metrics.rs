@@ -86,6 +86,14 @@ pub const RESETS: Metric = Metric {
     description: "Watches that had to begin again",
     labels: &["resource", "reason"],
 };
+/// Connections that there was no place for.
+pub const CONNECTIONS_REFUSED: Metric = Metric {
+    name: "opshub_connections_refused_total",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    description: "Connections closed at once, because their peer or all of them held too many",
+    labels: &[],
+};
 /// Published customers.
 pub const CUSTOMERS: Metric = Metric {
     name: "opshub_customers",
@@ -113,7 +121,7 @@ pub const BUILD: Metric = Metric {
 
 /// Every metric of this crate and those the hub records through it, in reading order.
 pub const ALL: &[Metric] =
-    &[SYNC_LATENCY, RPC, RPC_SECONDS, WATCHES, FOLDED, RESETS, CUSTOMERS, APPLIED_POSITION, BUILD];
+    &[SYNC_LATENCY, RPC, RPC_SECONDS, WATCHES, FOLDED, RESETS, CONNECTIONS_REFUSED, CUSTOMERS, APPLIED_POSITION, BUILD];
 
 impl Metric {
     /// Adds to a counter. Values of labels stand in the order of the metric's label names.

@@ -113,7 +113,7 @@ impl App {
         let stopped = stop.clone();
         tasks.spawn(async move { Ok(server.run(async move { stopped.cancelled().await }).await?) });
         let outcomes = Outcomes::open(store.clone())?;
-        let performer = Performer {
+        let mut performer = Performer {
             store: store.clone(),
             receiver,
             targets,
@@ -121,6 +121,7 @@ impl App {
             clock: clock.clone(),
             published: published.clone(),
         };
+        performer.announce()?;
         tasks.spawn(performer.run(stop.clone()));
         tasks.spawn(expire(store, clock.clone(), stop.clone()));
         let sink = HubSink::new(handle, outcomes.clone());

@@ -1,6 +1,9 @@
 //! What native payloads become, as text. `UPDATE_GOLDEN=1` writes the expected text anew.
 #![allow(clippy::unwrap_used)]
 
+#[path = "golden/shapes.rs"]
+mod shapes;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

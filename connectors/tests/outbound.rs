@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use connectors::SharedClock;
 use connectors::edge::credentials::Secret;
+use connectors::edge::oauth::Login;
 use connectors::oracle::OrdsConfig;
 use connectors::outbound::oracle::OracleOutbound;
 use connectors::outbound::salesforce::SalesforceOutbound;
@@ -138,8 +139,7 @@ async fn a_dispatch_moves_once_and_an_order_is_noted_once() {
     let (dispatch, order) = (id_of("ZFLDDSP01").unwrap(), id_of("ZSRVORD01").unwrap());
     let config = |password: &str| SapOutboundConfig {
         base_url: format!("{}/sap/opu/odata/sap/ZOPSHUB_SRV", server.http_url()),
-        user: fixtures::sap::USER.0.to_owned(),
-        password: Secret::new(password),
+        login: Login::basic(fixtures::sap::USER.0, Secret::new(password)),
     };
     let verbs = vec![Verb::DelayDispatch, Verb::NoteOrder];
     let target = SapOutbound::new(config(fixtures::sap::USER.1), verbs.clone());

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use connectors::edge::credentials::Secret;
-use connectors::edge::status::StatusHandle;
+use connectors::edge::status::{ConnectorStatus, StatusHandle};
 use connectors::salesforce::Positions;
 use connectors::salesforce::allowance::AllowanceConfig;
 use connectors::salesforce::audit::{AuditConfig, position_name};
@@ -411,7 +411,11 @@ async fn little_allowance_is_told_before_it_is_used_up() {
     let create = |n: i64| case(&format!("C{n}"), SalesforceKind::Create, BEGIN + n * S, "first");
     vendor.publish(&(1..=37).map(create).collect::<Vec<_>>());
     let told = async {
-        while !running.status.get().last_error.starts_with("3 of 40 event deliveries") {
+        let is_found = |status: ConnectorStatus| {
+            let found = status.findings.get("few_deliveries_left");
+            found.is_some_and(|found| found.text.starts_with("3 of 40 event deliveries"))
+        };
+        while !is_found(running.status.get()) {
             tokio::task::yield_now().await;
         }
     };

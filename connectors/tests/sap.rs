@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use connectors::Known as _;
 use connectors::edge::credentials::Secret;
+use connectors::edge::oauth::{ClientCredentials, Login};
 use connectors::sap::{
     self, RefetchConfig, SapAccess, SapConfig, SapFolderConfig, SapListConfig, SapSet, folder, refetch,
 };
 use fixtures::Sender;
 use fixtures::faults::{FaultSwitch, Faults, Line, Rate};
-use fixtures::sap::{Mode, SapDoor, SapEventDoor, SapServer, USER, event, flat};
+use fixtures::sap::{Mode, SapDoor, SapEventDoor, SapServer, TOKEN_PATH, USER, event, flat};
 use fixtures::story::{Change, Happening, SapChange};
 use fixtures::time::T_MS;
 use fixtures::world::{Size, World};
@@ -34,8 +35,7 @@ fn any() -> std::net::SocketAddr {
 fn access(server: &SapServer) -> SapAccess {
     SapAccess {
         base_url: format!("{}/sap/opu/odata/sap", server.http_url()),
-        user: USER.0.to_owned(),
-        password: Secret::new(USER.1),
+        login: Login::basic(USER.0, Secret::new(USER.1)),
     }
 }
 
@@ -192,6 +192,46 @@ async fn an_event_is_stored_first_and_read_until_it_is_there() {
     let stranger = SapEventDoor { password: "guess".to_owned(), ..door.clone() };
     let refused = stranger.push(&sender, &event(&order("1", 3, "REL"), T_MS).unwrap(), Mode::Binary).await.unwrap();
     assert_eq!(refused, fixtures::Receipt::Refused(401));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_of_a_communication_arrangement_reads_and_pushes_by_tokens() {
+    let (log, story) = (MemoryLog::default(), Story::default());
+    story.set(T_MS);
+    // Every token ends after some calls: another one is asked for.
+    let faults = FaultSwitch::new(Faults { token_expired: Rate::percent(40), ..Faults::default() });
+    let server = SapServer::start_with(any(), faults).await.unwrap();
+    for n in 0..300_u64 {
+        server.apply(&happening(T_MS - 1_000, order(&format!("{}", 700_000 + n), n, "REL")));
+    }
+    server.quiet_until(T_MS);
+    let credentials = |secret: &str| ClientCredentials {
+        token_url: format!("{}{TOKEN_PATH}", server.http_url()),
+        client_id: USER.0.to_owned(),
+        client_secret: Secret::new(secret),
+        scope: String::new(),
+    };
+    let by_tokens = |secret: &str| SapAccess { login: Login::tokens(credentials(secret)), ..access(&server) };
+    let reading = SapListConfig { access: by_tokens(USER.1), ..listing(&server) };
+    list(reading, &log, &story, None, T_MS).await;
+    assert_eq!(log.facts().iter().filter(|fact| fact.op == Op::Image).count(), 300);
+    let refused = credentials("wrong").ask(&connectors::edge::http::client()).await;
+    assert!(refused.is_err());
+
+    let base = serve(sap::transport::router(context(System::Sap, &log, &story), config(), None)).await;
+    let client = connectors::edge::http::client();
+    let credentials = ClientCredentials { token_url: format!("{base}/sap/oauth/token"), ..credentials(USER.1) };
+    let token = credentials.ask(&client).await.unwrap();
+    let push = async || {
+        let body = fixtures::sap::body(&[(T_MS, &order("700900", 900, "REL"))]);
+        let request = client.post(format!("{base}/sap/idoc")).bearer_auth(token.expose()).body(body);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(push().await, 202);
+    story.set(T_MS + 3_600_000);
+    assert_eq!(push().await, 401, "it has ended");
+    let guess = ClientCredentials { client_secret: Secret::new("guess"), ..credentials };
+    assert!(guess.ask(&client).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

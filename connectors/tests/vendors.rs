@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::edge::credentials::Secret;
+use connectors::edge::oauth::Login;
 use connectors::salesforce::rest::RestConfig;
 use connectors::{oracle, salesforce, sap, wxcc};
 use fixtures::player::{Doors, Player, Vendors};
@@ -111,8 +112,7 @@ fn start_list_jobs(vendors: &Vendors, log: &MemoryLog, story: &Story, stop: &Can
             ..sap::SapListConfig::new(
                 sap::SapAccess {
                     base_url: format!("{}/sap/opu/odata/sap", vendors.sap.http_url()),
-                    user: fixtures::sap::USER.0.to_owned(),
-                    password: Secret::new(fixtures::sap::USER.1),
+                    login: Login::basic(fixtures::sap::USER.0, Secret::new(fixtures::sap::USER.1)),
                 },
                 "odata",
             )

@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use hmac::{Hmac, Mac};
+use ontology::Millis;
 use sha2::Sha256;
 
 /// A secret. Its text never reaches a log or a message.
@@ -54,6 +55,30 @@ pub fn has_basic(headers: &HeaderMap, user: &str, password: &Secret) -> bool {
     decoded.is_some_and(|pair| Secret(format!("{user}:{}", password.expose())).is(&pair))
 }
 
+/// A token that proves until when whoever has it knew `secret`: the instant, and a code of it.
+#[must_use]
+pub fn timed_token(secret: &Secret, until: Millis) -> String {
+    format!("{}.{}", until.0, hex::encode(timed_code(secret, until).finalize().into_bytes()))
+}
+
+/// Whether the request carries a token of [`timed_token`] that has not ended.
+#[must_use]
+pub fn has_timed_token(headers: &HeaderMap, secret: &Secret, now: Millis) -> bool {
+    let holds = |given: &str| {
+        let (until, code) = given.split_once('.')?;
+        let until = Millis(until.parse().ok()?);
+        timed_code(secret, until).verify_slice(&hex::decode(code).ok()?).ok()?;
+        Some(now < until)
+    };
+    authorization(headers, "bearer").and_then(holds).unwrap_or(false)
+}
+
+fn timed_code(secret: &Secret, until: Millis) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.0.as_bytes()).expect("a key of any length is taken");
+    mac.update(format!("token until {}", until.0).as_bytes());
+    mac
+}
+
 fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
     let (given, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
@@ -69,6 +94,21 @@ mod tests {
         let secret = Secret::new("hunter2");
         assert!(secret.is("hunter2") && !secret.is("hunter3") && !secret.is(""));
         assert_eq!(format!("{secret:?}"), "Secret(..)");
+    }
+
+    #[test]
+    fn a_token_holds_for_its_secret_and_until_its_end() {
+        let (secret, end) = (Secret::new("s"), Millis(1_000));
+        let holds = |token: &str, secret: &Secret, now: i64| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+            has_timed_token(&headers, secret, Millis(now))
+        };
+        let token = timed_token(&secret, end);
+        assert!(holds(&token, &secret, 999) && !holds(&token, &secret, 1_000));
+        assert!(!holds(&token, &Secret::new("t"), 0));
+        assert!(!holds(&token.replacen("1000", "9000", 1), &secret, 0), "nobody puts off its end");
+        assert!(!holds("", &secret, 0) && !holds("1000.", &secret, 0) && !holds("1000.zz", &secret, 0));
     }
 
     #[test]

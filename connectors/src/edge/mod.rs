@@ -6,6 +6,7 @@ pub mod credentials;
 pub mod http;
 pub mod list_job;
 pub mod liveness;
+pub mod oauth;
 pub mod portions;
 pub mod retry;
 pub mod status;
@@ -52,6 +53,7 @@ pub const METRICS: &[(&str, &str)] = &[
     ("opshub_connector_lacking_total", "changes that their transaction counted and that did not arrive"),
     ("opshub_connector_transactions_uncounted_total", "transactions given up before their end: too many were open"),
     ("opshub_connector_rewinds_total", "times the stream went back to deliver again what had not arrived"),
+    ("opshub_connector_findings", "what somebody should look at: 1 as long as it holds, by kind"),
     ("opshub_connector_allowance", "what the source allows in a day, by kind"),
     ("opshub_connector_allowance_remaining", "what is left of it, by kind"),
 ];

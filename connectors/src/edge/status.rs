@@ -1,5 +1,6 @@
 //! What operators see of a connector.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ontology::{Millis, System};
@@ -43,6 +44,17 @@ pub struct ConnectorStatus {
     pub rejects: u64,
     /// Requests refused at the edge since the start.
     pub refused: u64,
+    /// What somebody should look at as long as it holds, by kind.
+    pub findings: BTreeMap<&'static str, Finding>,
+}
+
+/// Something about the source that is not an error yet. It closes by itself when its cause is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was found, and the next step.
+    pub text: String,
+    /// When it was first seen.
+    pub since: Millis,
 }
 
 /// A connector's status, shared between its transport and the hub.
@@ -64,6 +76,7 @@ impl StatusHandle {
             facts: 0,
             rejects: 0,
             refused: 0,
+            findings: BTreeMap::new(),
         })))
     }
 
@@ -107,6 +120,20 @@ impl StatusHandle {
         self.change(|status| status.refused += 1);
     }
 
+    /// Opens a finding of this kind, renews its text, or closes it.
+    pub fn find(&self, kind: &'static str, text: Option<String>, at: Millis) {
+        let label = ontology::Vocabulary::name(self.get().system);
+        let is_open = f64::from(u8::from(text.is_some()));
+        metrics::gauge!("opshub_connector_findings", "system" => label, "kind" => kind).set(is_open);
+        self.change(|status| match text {
+            None => drop(status.findings.remove(kind)),
+            Some(text) => match status.findings.get_mut(kind) {
+                Some(open) => open.text = text,
+                None => drop(status.findings.insert(kind, Finding { text, since: at })),
+            },
+        });
+    }
+
     /// Nothing newer than `until` is missing.
     pub fn watermark(&self, until: Millis) {
         self.change(|status| status.watermark = status.watermark.max(Some(until)));
@@ -119,5 +146,23 @@ impl StatusHandle {
 
     fn change(&self, change: impl FnOnce(&mut ConnectorStatus)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_stays_from_its_first_sight_until_its_cause_is_gone() {
+        let status = StatusHandle::new(System::Salesforce);
+        let found = || status.get().findings.get("few").map(|found| (found.text.clone(), found.since));
+        status.find("few", None, Millis(1));
+        assert_eq!(found(), None);
+        status.find("few", Some("9 left".to_owned()), Millis(2));
+        status.find("few", Some("8 left".to_owned()), Millis(3));
+        assert_eq!(found(), Some(("8 left".to_owned(), Millis(2))));
+        status.find("few", None, Millis(4));
+        assert_eq!(found(), None);
     }
 }

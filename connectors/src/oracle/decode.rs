@@ -136,7 +136,9 @@ impl OracleDecoder {
         observed_at: Millis,
         out: &mut Decoded,
     ) -> Result<(), Refusal> {
-        if let Json::Null = value {
+        // Older converters wrap a tombstone as they wrap everything.
+        let is_wrapped_null = || value.get("schema").is_some() && value.get("payload") == Some(&Json::Null);
+        if *value == Json::Null || is_wrapped_null() {
             out.ignored += 1;
             return Ok(());
         }
@@ -171,12 +173,17 @@ impl OracleDecoder {
         observed_at: Millis,
         out: &mut Decoded,
     ) -> Result<(), Refusal> {
+        let verb = shape.verb();
+        if verb == Verb::Message {
+            out.ignored += 1;
+            return Ok(());
+        }
         let table = shape.table().or_else(|| record.topic.map(table_of));
         let table = table.ok_or_else(|| no_identity("a source without table"))?;
         if shape.is_foreign() {
             return Err(no_identity("an envelope of another system"));
         }
-        let (Some(object), verb) = (self.mapping.object(table), shape.verb()) else {
+        let Some(object) = self.mapping.object(table) else {
             out.leave_unmapped(1);
             return Ok(());
         };
@@ -191,9 +198,8 @@ impl OracleDecoder {
                 out.resyncs.push(Resync { object: object.name.clone(), version: Some(shape.place(table)?.version) });
                 return Ok(());
             }
-            Verb::Other => {
-                out.ignored += 1;
-                return Ok(());
+            Verb::Message | Verb::Unknown => {
+                return Err(no_identity(format!("{table}: an envelope with an op that is not known")));
             }
         };
         let (image, schema) = match shape.image(deed) {

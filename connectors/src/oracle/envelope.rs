@@ -31,8 +31,10 @@ pub enum Verb {
     Row(Deed),
     /// All rows of the table went at once.
     Truncate,
-    /// Nothing that concerns a row.
-    Other,
+    /// Nothing that concerns a row: a message that somebody wrote into the redo log.
+    Message,
+    /// Nothing that is known.
+    Unknown,
 }
 
 impl<'a> Shape<'a> {
@@ -69,7 +71,8 @@ impl<'a> Shape<'a> {
             Some("t") => Verb::Truncate,
             // A flattened row may come without its op: then nobody knows whether it is whole.
             None if matches!(self, Shape::Flat(_)) => Verb::Row(Deed::Told),
-            Some(_) | None => Verb::Other,
+            Some("m") => Verb::Message,
+            Some(_) | None => Verb::Unknown,
         }
     }
 

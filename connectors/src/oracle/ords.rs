@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use ontology::{System, Vocabulary as _};
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::edge::credentials::Secret;
 use crate::edge::http::{CallError, call, client};
+use crate::edge::oauth::ClientCredentials;
 
 /// Where the REST side is, and who asks.
 #[derive(Debug, Clone)]
@@ -23,12 +23,7 @@ pub struct OrdsConfig {
 pub(super) struct Ords {
     config: OrdsConfig,
     client: reqwest::Client,
-    token: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Token {
-    access_token: String,
+    token: Option<Secret>,
 }
 
 impl Ords {
@@ -67,7 +62,8 @@ impl Ords {
             Some(token) => token.clone(),
             None => self.login().await?,
         };
-        let mut request = self.client.request(method, format!("{}/{path}", self.config.base_url)).bearer_auth(token);
+        let mut request =
+            self.client.request(method, format!("{}/{path}", self.config.base_url)).bearer_auth(token.expose());
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -82,7 +78,7 @@ impl Ords {
     pub(super) async fn ask(&mut self, method: reqwest::Method, path: &str, body: &Value) -> Result<Bytes, String> {
         let token = self.login().await.map_err(|error| error.to_string())?;
         let request =
-            self.client.request(method.clone(), format!("{}/{path}", self.config.base_url)).bearer_auth(token);
+            self.client.request(method.clone(), format!("{}/{path}", self.config.base_url)).bearer_auth(token.expose());
         let request = if method == reqwest::Method::POST { request.json(body) } else { request };
         let said = |error: reqwest::Error| CallError::from(error).to_string();
         let answer = request.send().await.map_err(said)?;
@@ -91,17 +87,16 @@ impl Ords {
         if status.is_success() { Ok(answer) } else { Err(format!("status {}: {}", status.as_u16(), words(&answer))) }
     }
 
-    async fn login(&mut self) -> Result<String, CallError> {
-        let request = self
-            .client
-            .post(format!("{}/oauth/token", self.config.base_url))
-            .basic_auth(&self.config.client_id, Some(self.config.client_secret.expose()))
-            .form(&[("grant_type", "client_credentials")]);
-        let (_, body) = call(request).await?;
-        let token: Token = serde_json::from_slice(&body).map_err(|_| CallError::Answer("a token"))?;
-        self.token = Some(token.access_token.clone());
+    async fn login(&mut self) -> Result<Secret, CallError> {
+        let credentials = ClientCredentials {
+            token_url: format!("{}/oauth/token", self.config.base_url),
+            client_id: self.config.client_id.clone(),
+            client_secret: self.config.client_secret.clone(),
+            scope: String::new(),
+        };
+        let token = credentials.ask(&self.client).await?;
         tracing::debug!(system = System::Oracle.name(), "a new access token");
-        Ok(token.access_token)
+        Ok(self.token.insert(token).clone())
     }
 }
 

@@ -5,14 +5,14 @@
 //! same PATCH, guarded by If-Match, so of two attempts one is refused and then finds the key.
 
 use ontology::{Millis, System};
-use reqwest::header::{COOKIE, ETAG, HeaderMap, IF_MATCH, SET_COOKIE};
+use reqwest::header::{AUTHORIZATION, COOKIE, ETAG, HeaderMap, IF_MATCH, SET_COOKIE};
 use serde_json::{Value, json};
 
 use super::command::{Command, CommandKind, Verb};
 use super::http::ask;
 use super::{Done, Failure, Outbound};
-use crate::edge::credentials::Secret;
 use crate::edge::http::client;
+use crate::edge::oauth::Login;
 
 /// Keys that a record remembers.
 const KEYS_MAX: usize = 8;
@@ -26,10 +26,8 @@ const CSRF: &str = "x-csrf-token";
 pub struct SapOutboundConfig {
     /// Base address of the service, for example `https://s4.example/sap/opu/odata/sap/ZOPSHUB_SRV`.
     pub base_url: String,
-    /// User.
-    pub user: String,
-    /// Its password.
-    pub password: Secret,
+    /// Who calls.
+    pub login: Login,
 }
 
 /// Carries commands out in one SAP system.
@@ -59,14 +57,21 @@ impl SapOutbound {
         format!("{}/{set}('{}')", self.config.base_url, crate::edge::http::escaped(&id.replace('\'', "''")))
     }
 
+    /// A request that says who calls. Without a token the command waits, as for a target that is down.
+    async fn authorised(&self, request: reqwest::RequestBuilder) -> Result<reqwest::RequestBuilder, Failure> {
+        let who = self.config.login.authorization(&self.client).await;
+        Ok(request.header(AUTHORIZATION, who.map_err(|error| Failure::Later(format!("a token: {error}")))?))
+    }
+
     async fn read(&self, set: &str, id: &str) -> Result<Read, Failure> {
-        let request = self
-            .client
-            .get(self.address(set, id))
-            .basic_auth(&self.config.user, Some(self.config.password.expose()))
-            .header("accept", "application/json")
-            .header(CSRF, "Fetch");
-        let mut answer = ask(request).await?;
+        let request = || {
+            let request = self.client.get(self.address(set, id));
+            request.header("accept", "application/json").header(CSRF, "Fetch")
+        };
+        let mut answer = ask(self.authorised(request()).await?).await?;
+        if answer.status == 401 && self.config.login.is_renewed().await {
+            answer = ask(self.authorised(request()).await?).await?;
+        }
         if !answer.is_success() {
             return Err(answer.failure("a record"));
         }
@@ -97,12 +102,11 @@ impl SapOutbound {
             let request = self
                 .client
                 .patch(self.address(set, id))
-                .basic_auth(&self.config.user, Some(self.config.password.expose()))
                 .header(CSRF, read.csrf)
                 .header(COOKIE, read.cookie)
                 .header(IF_MATCH, read.etag)
                 .json(&fields);
-            let answer = ask(request).await?;
+            let answer = ask(self.authorised(request).await?).await?;
             match answer.status {
                 200..300 => return Ok(Done::Now),
                 // Somebody changed it meanwhile, perhaps we ourselves: look again.

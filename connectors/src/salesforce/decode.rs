@@ -79,10 +79,14 @@ impl SalesforceDecoder {
     /// Turns one delivery into facts: a [`Batch`] of events, or JSON with an event or fetched records.
     #[must_use]
     pub fn decode(&self, delivery: &Delivery<'_>) -> Decoded {
-        if delivery.raw.first() == Some(&b'{') {
+        if is_json(delivery.raw) {
             return self.json(delivery);
         }
         let Ok(batch) = Batch::decode(delivery.raw) else {
+            // Blanks before JSON may begin a batch as well: only what is none is looked at so.
+            if is_json(delivery.raw.trim_ascii_start()) {
+                return self.json(delivery);
+            }
             return Decoded::rejected(RejectCode::Malformed, "neither events nor records", delivery.raw);
         };
         let mut out = Decoded::default();
@@ -130,20 +134,27 @@ impl SalesforceDecoder {
         self.told(Told { event_id: &producer.id, header, body, observed_at }, changed, out)
     }
 
-    /// JSON: an event of the streaming API or one that somebody decoded before, or else records that
-    /// were read.
+    /// JSON: events of the streaming API or such that somebody decoded before, or else records that were
+    /// read.
     fn json(&self, delivery: &Delivery<'_>) -> Decoded {
-        let json = match Json::parse(delivery.raw) {
-            Ok(json) => json,
+        let entries = match Json::entries(delivery.raw) {
+            Ok(entries) => entries,
             Err(error) => return Decoded::rejected(RejectCode::Malformed, error.to_string(), delivery.raw),
         };
-        let envelope = json.get("data").unwrap_or(&json);
-        let Some(body) = envelope.get("payload").filter(|payload| payload.get("ChangeEventHeader").is_some()) else {
-            return self.fetched(delivery, &json);
-        };
+        if let [(_, json)] = entries.as_slice()
+            && event_of(json).is_none()
+        {
+            return self.fetched(delivery, json);
+        }
         let mut out = Decoded::default();
-        if let Err((code, detail)) = self.json_event(envelope, body, delivery.observed_at, &mut out) {
-            out.rejects.push(Reject::new(code, detail, 0..delivery.raw.len()));
+        for (range, json) in &entries {
+            let read = match event_of(json) {
+                Some((envelope, body)) => self.json_event(envelope, body, delivery.observed_at, &mut out),
+                None => Err(no_identity("an entry without the header of a change event")),
+            };
+            if let Err((code, detail)) = read {
+                out.rejects.push(Reject::new(code, detail, range.clone()));
+            }
         }
         out
     }
@@ -257,6 +268,17 @@ impl SalesforceDecoder {
             fields,
         }
     }
+}
+
+fn is_json(raw: &[u8]) -> bool {
+    matches!(raw.first(), Some(b'{' | b'['))
+}
+
+/// The envelope and the body of an event in JSON; none of anything else.
+fn event_of<'a>(json: &'a Json<'a>) -> Option<(&'a Json<'a>, &'a Json<'a>)> {
+    let envelope = json.get("data").unwrap_or(json);
+    let body = envelope.get("payload").filter(|payload| payload.get("ChangeEventHeader").is_some());
+    body.map(|body| (envelope, body))
 }
 
 /// One event with its schema, so that quarantine can decode it after any time.

@@ -1,26 +1,34 @@
 //! Addresses of the OData interface: a page of a set, and one record.
 
+use bytes::Bytes;
 use ontology::Millis;
-use reqwest::{RequestBuilder, Url};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Client, Url};
 
-use crate::edge::credentials::Secret;
-use crate::edge::http::{CallError, escaped};
+use crate::edge::http::{CallError, call_patiently, escaped};
+use crate::edge::oauth::Login;
 
 /// How the OData interface is reached.
 #[derive(Debug, Clone)]
 pub struct SapAccess {
     /// Base address of the services, for example `https://s4.example/sap/opu/odata/sap`.
     pub base_url: String,
-    /// User.
-    pub user: String,
-    /// Its password.
-    pub password: Secret,
+    /// Who calls.
+    pub login: Login,
 }
 
 impl SapAccess {
-    /// A request that says who we are.
-    pub fn authorised(&self, request: RequestBuilder) -> RequestBuilder {
-        request.basic_auth(&self.user, Some(self.password.expose()))
+    /// Reads an address, once more with a new token where the old one is no longer accepted.
+    pub(super) async fn get(&self, client: &Client, address: &Url) -> Result<(HeaderMap, Bytes), CallError> {
+        let read = |who: &HeaderValue| client.get(address.clone()).header(AUTHORIZATION, who);
+        let who = self.login.authorization(client).await?;
+        match call_patiently(|| read(&who)).await {
+            Err(CallError::Unauthorised) if self.login.is_renewed().await => {
+                let who = self.login.authorization(client).await?;
+                call_patiently(|| read(&who)).await
+            }
+            answered => answered,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Trying a system out: access, clock, each set, one row of each, and the folder.
 
 use ontology::{Millis, System, Vocabulary as _};
+use reqwest::header::AUTHORIZATION;
 
 use super::address::{Begin, SapSet, page_address};
 use super::folder::SapFolderConfig;
@@ -44,7 +45,15 @@ async fn one_set(list: &SapListConfig, set: &SapSet, connectors: &Connectors, no
         Ok(address) => address,
         Err(error) => return vec![Trial::bad(what, error.to_string())],
     };
-    let answer = match list.access.authorised(client().get(address)).send().await {
+    let client = client();
+    let who = match list.access.login.authorization(&client).await {
+        Ok(who) => who,
+        Err(error) => {
+            let text = format!("no token was given: {error}; are token_url, client_id and client_secret right?");
+            return vec![Trial::bad(what, text)];
+        }
+    };
+    let answer = match client.get(address).header(AUTHORIZATION, who).send().await {
         Ok(answer) => answer,
         Err(error) => {
             let text = format!("not reached: {}; is base_url right?", error.without_url());
@@ -70,7 +79,7 @@ fn words(body: &[u8]) -> String {
 
 fn advice(status: u16) -> &'static str {
     match status {
-        401 => "user or password are wrong, or the user is locked",
+        401 => "user and password, or the client of the communication arrangement, are wrong or locked",
         403 => "give the user the authorisation for the service",
         404 => "activate the service, or leave the set out of connectors.sap.list.sets",
         400 => "the service does not know a column or a related entity that the hub asks for",

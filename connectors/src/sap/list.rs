@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::address::{Begin, SapAccess, SapSet, behind, page_address};
 use crate::contract::{Decoded, Framing, Sink, Submission};
 use crate::edge::Context;
-use crate::edge::http::{CallError, Seen, call_patiently, client, server_time};
+use crate::edge::http::{CallError, Seen, client, server_time};
 use crate::edge::list_job::{ListJob, every};
 use crate::edge::liveness::heartbeat;
 use crate::edge::portions::portions;
@@ -130,8 +130,7 @@ impl<S: Sink> Lister<S> {
         let mut proven = None;
         for _ in 0..PAGES_MAX {
             let address = page_address(&self.config.access.base_url, set, &begin, PAGE_ROWS)?;
-            let request = || self.config.access.authorised(self.client.get(address.clone()));
-            let (headers, body) = call_patiently(request).await?;
+            let (headers, body) = self.config.access.get(&self.client, &address).await?;
             let now = self.context.clock.now();
             proven = proven.or_else(|| server_time(&headers).map(|time| time.min(now)));
             let Read { rows, has_more, last } = self.hand_over(set, &body).await?;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::address::{SapAccess, SapSet, record_address};
 use crate::contract::{Framing, Sink};
 use crate::edge::Context;
-use crate::edge::http::{CallError, call, client};
+use crate::edge::http::{CallError, client};
 use crate::edge::retry::Backoff;
 
 /// Most records that wait for a place; beyond it they are found again among the open gaps.
@@ -140,7 +140,7 @@ fn set_of<'a, S>(context: &Context<S>, sets: &'a [SapSet], row: &str) -> Option<
 /// Reads a record once. What comes back names its set and the gap that it closes.
 async fn attempt(access: &SapAccess, set: &SapSet, refetch: &Refetch) -> Result<Bytes, CallError> {
     let address = record_address(&access.base_url, set, &refetch.record_id)?;
-    let (_, body) = call(access.authorised(client().get(address))).await?;
+    let (_, body) = access.get(&client(), &address).await?;
     let text = std::str::from_utf8(&body).map_err(|_| CallError::Answer("a record"))?;
     let rest = text.trim_start().strip_prefix('{').ok_or(CallError::Answer("a record"))?;
     let name = serde_json::json!(set.name);

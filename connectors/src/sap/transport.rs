@@ -1,26 +1,31 @@
 //! The doors of SAP: IDocs in XML that are posted, and business events that are pushed.
 //!
 //! `POST /sap/idoc` answers 2xx only after the log has the documents: SAP sends again only by hand
-//! after anything else. `POST /sap/events` takes CloudEvents, structured, in batches or in binary
+//! after anything else. `POST /sap/oauth/token` gives a sender that authenticates by OAuth its token.
+//! `POST /sap/events` takes CloudEvents, structured, in batches or in binary
 //! mode; `OPTIONS` there is the handshake by which a sender learns that it may.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{options, post};
+use axum::{Form, Router};
 use bytes::Bytes;
-use ontology::System;
+use ontology::{Millis, System};
 
 use super::refetch::{Refetch, Refetches};
 use super::status;
 use crate::contract::{Framing, Reject, Sink};
 use crate::edge::Context;
 use crate::edge::body::{Received, answer, receive, take, told};
-use crate::edge::credentials::{Secret, has_basic, has_bearer};
+use crate::edge::credentials::{Secret, has_basic, has_bearer, has_timed_token, timed_token};
+
+/// Life of a token that a sender gets.
+const TOKEN_LIFE_MS: i64 = Millis::HOUR_MS;
 
 /// Events per minute that a sender may push.
 const EVENTS_PER_MINUTE: HeaderValue = HeaderValue::from_static("6000");
@@ -28,9 +33,9 @@ const EVENTS_PER_MINUTE: HeaderValue = HeaderValue::from_static("6000");
 /// How the doors are set up.
 #[derive(Debug, Clone)]
 pub struct SapConfig {
-    /// User that SAP logs on with.
+    /// User that SAP logs on with, or id of the client that gets tokens.
     pub user: String,
-    /// Its password; event senders may carry it as bearer token.
+    /// Its password or secret; event senders may carry it as bearer token.
     pub password: Secret,
     /// Partition that documents belong to.
     pub partition: String,
@@ -45,6 +50,11 @@ impl SapConfig {
     pub fn new(user: &str, password: Secret, partition: &str) -> Self {
         SapConfig { user: user.to_owned(), password, partition: partition.to_owned(), event_origins: Vec::new() }
     }
+
+    /// Whether a request comes from the user, or from the client by a token that holds.
+    fn knows(&self, headers: &HeaderMap, now: Millis) -> bool {
+        has_basic(headers, &self.user, &self.password) || has_timed_token(headers, &self.password, now)
+    }
 }
 
 struct Endpoint<S> {
@@ -58,7 +68,7 @@ struct Endpoint<S> {
 pub fn router<S: Sink>(context: Context<S>, config: SapConfig, refetches: Option<Refetches>) -> Router {
     let has_events = refetches.is_some();
     let endpoint = Arc::new(Endpoint { context, config, refetches });
-    let router = Router::new().route("/sap/idoc", post(idoc::<S>));
+    let router = Router::new().route("/sap/idoc", post(idoc::<S>)).route("/sap/oauth/token", post(token::<S>));
     let router =
         if has_events { router.route("/sap/events", options(handshake::<S>).post(events::<S>)) } else { router };
     router.with_state(endpoint)
@@ -66,7 +76,7 @@ pub fn router<S: Sink>(context: Context<S>, config: SapConfig, refetches: Option
 
 async fn idoc<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: HeaderMap, body: Body) -> Response {
     let Endpoint { context, config, .. } = &*endpoint;
-    if !has_basic(&headers, &config.user, &config.password) {
+    if !config.knows(&headers, context.clock.now()) {
         context.status.refused("bad_credential");
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -86,6 +96,32 @@ async fn idoc<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Header
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
     }
     answer
+}
+
+/// Gives a client its token. Id and secret stand in the header or, as the older form has it, in the body.
+async fn token<S: Sink>(
+    State(endpoint): State<Arc<Endpoint<S>>>,
+    headers: HeaderMap,
+    Form(form): Form<BTreeMap<String, String>>,
+) -> Response {
+    let Endpoint { context, config, .. } = &*endpoint;
+    let refused = |status: StatusCode, error: &'static str| {
+        context.status.refused(error);
+        (status, axum::Json(serde_json::json!({ "error": error }))).into_response()
+    };
+    let text = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
+    let is_in_body = text("client_id") == config.user && config.password.is(text("client_secret"));
+    if !is_in_body && !has_basic(&headers, &config.user, &config.password) {
+        return refused(StatusCode::UNAUTHORIZED, "invalid_client");
+    }
+    if text("grant_type") != "client_credentials" {
+        return refused(StatusCode::BAD_REQUEST, "unsupported_grant_type");
+    }
+    let token = timed_token(&config.password, context.clock.now() + TOKEN_LIFE_MS);
+    let answer = serde_json::json!({
+        "access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIFE_MS / Millis::SECOND_MS,
+    });
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], axum::Json(answer)).into_response()
 }
 
 /// A quarantined part with its place: the part is a slice of the body.
@@ -117,7 +153,7 @@ fn is_allowed(config: &SapConfig, origin: &HeaderValue) -> bool {
 
 async fn events<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: HeaderMap, body: Body) -> Response {
     let Endpoint { context, config, refetches } = &*endpoint;
-    if !has_basic(&headers, &config.user, &config.password) && !has_bearer(&headers, &config.password) {
+    if !config.knows(&headers, context.clock.now()) && !has_bearer(&headers, &config.password) {
         context.status.refused("bad_credential");
         return StatusCode::UNAUTHORIZED.into_response();
     }

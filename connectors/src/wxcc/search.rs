@@ -172,10 +172,15 @@ impl<S: Sink> ListJob for Searcher<S> {
         for (from, to) in windows(from.max(now - REACH_MS), now) {
             let created = self.whole(Ask { from, to, by: By::Created }).await?;
             let ended = self.whole(Ask { from, to, by: By::Ended }).await?;
-            if to == now {
-                self.whole(Ask { from: now - ACTIVE_MS, to: now, by: By::Active }).await?;
+            // Behind the source's own clock nothing is told yet, and what begins there is not proven.
+            let (until, is_ahead) = (created.min(ended), created.min(ended) < to);
+            if to == now || is_ahead {
+                self.whole(Ask { from: to - ACTIVE_MS, to, by: By::Active }).await?;
             }
-            self.proven(created.min(ended) - self.config.lag_ms).await?;
+            self.proven(until - self.config.lag_ms).await?;
+            if is_ahead {
+                break;
+            }
         }
         if is_deep {
             self.deep_at = Some(now);

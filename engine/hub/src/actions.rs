@@ -52,6 +52,21 @@ pub struct Performer {
 }
 
 impl Performer {
+    /// Makes known which commands may have been sent before the last stop, so that their changes are
+    /// recognised from the first delivery on.
+    ///
+    /// # Errors
+    /// When the outbox cannot be read.
+    pub fn announce(&mut self) -> anyhow::Result<()> {
+        for row in self.store.pending()? {
+            let command = Command::parse(&row?.1).ok();
+            if let Some(command) = command.filter(|command| self.targets.of(command.verb()).is_some()) {
+                self.outcomes.sending(&command);
+            }
+        }
+        Ok(())
+    }
+
     /// Performs actions until told to stop.
     ///
     /// # Errors
@@ -110,6 +125,7 @@ impl Performer {
     async fn carry_out(&mut self, id: &[u8], body: &[u8], command: Command) -> anyhow::Result<bool> {
         let command = self.with_case(command, body);
         let Some(lane) = self.targets.of(command.verb()).filter(|lane| !lane.is_waiting()) else { return Ok(false) };
+        self.outcomes.sending(&command);
         crate::crash::point("action.before");
         let (result, system) = (lane.perform(&command).await, lane.system());
         crate::crash::point("action.after");

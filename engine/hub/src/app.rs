@@ -12,6 +12,7 @@ use connectors::{Connectors, SharedClock};
 use ontology::{LogPos, System};
 use pipeline::{CustomerView, EngineSettings};
 use resolver::Model;
+use serve::connections::{self, Bounds};
 use serve::server::{Options as ServeOptions, Server};
 use serve::views::Published;
 use storage::Store;
@@ -112,7 +113,7 @@ impl App {
         let stopped = stop.clone();
         tasks.spawn(async move { Ok(server.run(async move { stopped.cancelled().await }).await?) });
         let outcomes = Outcomes::open(store.clone())?;
-        let performer = Performer {
+        let mut performer = Performer {
             store: store.clone(),
             receiver,
             targets,
@@ -120,6 +121,7 @@ impl App {
             clock: clock.clone(),
             published: published.clone(),
         };
+        performer.announce()?;
         tasks.spawn(performer.run(stop.clone()));
         tasks.spawn(expire(store, clock.clone(), stop.clone()));
         let sink = HubSink::new(handle, outcomes.clone());
@@ -203,7 +205,8 @@ impl App {
         let address = listener.local_addr()?;
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            Ok(axum::serve(listener, doors).with_graceful_shutdown(async move { stop.cancelled().await }).await?)
+            connections::serve(listener, doors, Bounds::default(), async move { stop.cancelled().await }).await;
+            Ok(())
         });
         self.doors = Some(address);
         Ok(address)

@@ -88,6 +88,10 @@ impl Figures {
         let counted = self.lock();
         let report = |(partition, handle): &(String, StatusHandle)| {
             let status = handle.get();
+            // What holds now stands before what went wrong last.
+            let findings = status.findings.iter().map(|(kind, found)| format!("{kind}: {}", found.text));
+            let error = Some(status.last_error).filter(|error| !error.is_empty());
+            let last_error = findings.chain(error).collect::<Vec<_>>().join("; ");
             SourceReport {
                 system: status.system,
                 partition: partition.clone(),
@@ -96,7 +100,7 @@ impl Figures {
                 last_event_at: counted.newest_event.get(&status.system).copied(),
                 received_count: status.facts,
                 quarantined_count: status.rejects,
-                last_error: status.last_error,
+                last_error,
             }
         };
         counted.connectors.iter().map(report).collect()

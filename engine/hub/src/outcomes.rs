@@ -1,5 +1,6 @@
 //! What became of commands: kept beside the outbox, shown on `/commands`, and confirmed when the
-//! source tells of the change that we made.
+//! source tells of the change that we made. It may tell so before the target has answered us, or
+//! before a restart: so keys are waited for from before the command is sent, and what was told is kept.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,8 @@ use storage::{Changes, Durability, Store, Table};
 
 /// Rows that outcomes are kept in begin so; the key of the command follows.
 const PREFIX: &[u8] = b"command/";
+/// Rows of keys that a source has told of before their outcome was known begin so.
+const TOLD: &[u8] = b"command-told/";
 /// Outcomes that are shown.
 const SHOWN_MAX: usize = 200;
 /// Commands whose change is waited for; the oldest are given up first.
@@ -76,8 +79,16 @@ pub struct Outcome {
 #[derive(Clone)]
 pub struct Outcomes {
     store: Arc<dyn Store>,
+    awaited: Arc<Mutex<Awaited>>,
+}
+
+/// Commands whose change the source may tell of.
+#[derive(Debug, Default)]
+struct Awaited {
     /// Outcomes by the key that the target noted, as long as the source has not told of the change.
-    awaited: Arc<Mutex<BTreeMap<String, Outcome>>>,
+    done: BTreeMap<String, Outcome>,
+    /// Keys of commands that are being sent, and whether the source has told of them already.
+    sent: BTreeMap<String, bool>,
 }
 
 impl Outcomes {
@@ -89,6 +100,10 @@ impl Outcomes {
         let outcomes = Outcomes { store, awaited: Arc::default() };
         for outcome in outcomes.all()?.into_iter().filter(|one| one.outcome == Ending::Done) {
             outcomes.await_change(outcome);
+        }
+        for row in outcomes.store.scan(Table::Meta, TOLD)? {
+            let key = String::from_utf8_lossy(&row?.0[TOLD.len()..]).into_owned();
+            outcomes.lock().sent.insert(key, true);
         }
         Ok(outcomes)
     }
@@ -103,6 +118,13 @@ impl Outcomes {
         read.collect()
     }
 
+    /// A command is about to be sent: from now on the source may tell of its change.
+    pub fn sending(&self, command: &Command) {
+        if command.verb().system() != System::Wxcc {
+            self.lock().sent.entry(command.noted_as().to_owned()).or_default();
+        }
+    }
+
     /// Notes how a command ended and takes it off the outbox, in one atom.
     ///
     /// # Errors
@@ -115,6 +137,11 @@ impl Outcomes {
         at: Millis,
     ) -> anyhow::Result<()> {
         let system = command.verb().system();
+        let is_told = self.lock().sent.remove(command.noted_as()).unwrap_or_default();
+        let ending = match ending {
+            (Ending::Done, detail) if is_told => (Ending::Confirmed, detail),
+            other => other,
+        };
         let outcome = Outcome {
             key: command.key.clone(),
             command: command.verb().name().to_owned(),
@@ -128,6 +155,7 @@ impl Outcomes {
         };
         count(&outcome);
         let changes = Changes::new().put(Table::Meta, row(&outcome.key), serde_json::to_vec(&outcome)?);
+        let changes = if is_told { changes.delete(Table::Meta, told_row(&outcome.noted_as)) } else { changes };
         self.store.write(changes.outbox_done(id.to_vec()), Durability::Relaxed)?;
         if outcome.outcome == Ending::Done && system != System::Wxcc {
             self.await_change(outcome);
@@ -140,15 +168,22 @@ impl Outcomes {
     /// # Errors
     /// When the store cannot be written.
     pub fn recognise(&self, raw: &[u8], at: Millis) -> anyhow::Result<()> {
-        let mut known = Vec::new();
+        let (mut known, mut early) = (Vec::new(), Vec::new());
         {
             let mut awaited = self.lock();
-            if awaited.is_empty() {
+            if awaited.done.is_empty() && awaited.sent.is_empty() {
                 return Ok(());
             }
             for key in keys(raw) {
-                known.extend(awaited.remove(key));
+                known.extend(awaited.done.remove(key));
+                if let Some(is_told) = awaited.sent.get_mut(key).filter(|is_told| !**is_told) {
+                    *is_told = true;
+                    early.push(key);
+                }
             }
+        }
+        for key in early {
+            self.store.write(Changes::new().put(Table::Meta, told_row(key), Vec::new()), Durability::Relaxed)?;
         }
         for outcome in known {
             let outcome = Outcome { outcome: Ending::Confirmed, ended_at_ms: at.0, ..outcome };
@@ -165,16 +200,16 @@ impl Outcomes {
     }
 
     fn await_change(&self, outcome: Outcome) {
-        let mut awaited = self.lock();
-        awaited.insert(outcome.noted_as.clone(), outcome);
-        if awaited.len() > AWAITED_MAX
-            && let Some(oldest) = awaited.iter().min_by_key(|(_, one)| one.ended_at_ms).map(|(key, _)| key.clone())
+        let done = &mut self.lock().done;
+        done.insert(outcome.noted_as.clone(), outcome);
+        if done.len() > AWAITED_MAX
+            && let Some(oldest) = done.iter().min_by_key(|(_, one)| one.ended_at_ms).map(|(key, _)| key.clone())
         {
-            awaited.remove(&oldest);
+            done.remove(&oldest);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Outcome>> {
+    fn lock(&self) -> MutexGuard<'_, Awaited> {
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -189,6 +224,10 @@ impl Outcomes {
         }
         Ok(serde_json::json!({ "waiting": waiting, "outcomes": shown }))
     }
+}
+
+fn told_row(key: &str) -> Vec<u8> {
+    [TOLD, key.as_bytes()].concat()
 }
 
 fn row(key: &str) -> Vec<u8> {
@@ -258,6 +297,23 @@ mod tests {
         outcomes.recognise(format!("\u{1}{KEY}\u{2}").as_bytes(), Millis(9)).unwrap();
         assert_eq!(ending(&outcomes), Ending::Confirmed);
         assert_eq!(outcomes.all().unwrap()[0].ended_at_ms, 9);
+    }
+
+    #[test]
+    fn a_source_may_tell_before_the_target_has_answered_and_before_a_restart() {
+        let store: Arc<dyn Store> = Arc::new(storage::Memory::default());
+        let body = format!(
+            "{{\"id\": \"{KEY}\", \"action\": \"flag_invoice\", \"at_ms\": 5, \"invoice\": \"I\", \"text\": \"x\"}}"
+        );
+        let command = Command::parse(body.as_bytes()).unwrap();
+        let killed = Outcomes::open(store.clone()).unwrap();
+        killed.sending(&command);
+        killed.recognise(KEY.as_bytes(), Millis(6)).unwrap();
+        let outcomes = Outcomes::open(store.clone()).unwrap();
+        outcomes.sending(&command);
+        outcomes.end(KEY.as_bytes(), (&command, body.as_bytes()), (Ending::Done, String::new()), Millis(7)).unwrap();
+        assert_eq!(ending(&outcomes), Ending::Confirmed);
+        assert_eq!(store.scan(Table::Meta, TOLD).unwrap().count(), 0, "not kept any longer");
     }
 
     #[test]

@@ -66,15 +66,16 @@ impl Sink for HubSink {
                 raw: reject.raw.to_vec(),
             })
             .collect();
+        // Before it is stored: the source does not tell it again once its position has moved.
+        if let Err(error) = self.outcomes.recognise(&raw, observed_at) {
+            tracing::warn!(%error, "note that a command of ours came back");
+        }
         // What a mapping reads nothing of is kept only if another one could.
         let is_kept = !facts.is_empty() || unmapped > 0;
-        let payload = if is_kept { Payload { beside, raw: raw.clone() } } else { Payload::default() };
+        let payload = if is_kept { Payload { beside, raw } } else { Payload::default() };
         let done = self.handle.append(facts, quarantined, payload, position, Priority::Source).await;
         match done {
             Ok(log_pos) => {
-                if let Err(error) = self.outcomes.recognise(&raw, observed_at) {
-                    tracing::warn!(%error, "note that a command of ours came back");
-                }
                 let delivered = self.delivered(system);
                 delivered.facts.fetch_add(fact_count, Ordering::Relaxed);
                 delivered.quarantined.fetch_add(reject_count, Ordering::Relaxed);

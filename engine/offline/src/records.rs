@@ -138,6 +138,13 @@ impl Inputs {
                 return Err(Error::Map { path: path.clone(), why: absent(name, &there) });
             }
         }
+        let says_nothing =
+            |(table, map): &&(Table, &Map)| !table.header().iter().any(|name| map.columns.contains_key(name));
+        if let Some((table, _)) = tables.iter().find(says_nothing) {
+            let there: Vec<&str> = table.header().iter().map(String::as_str).collect();
+            let why = format!("the map names none of its columns; there are {}{}", there.join(", "), hint(&there));
+            return Err(Error::table(table.file(), why));
+        }
         match asked {
             Some(name) if !headers(None).contains(&name) => {
                 Err(Error::TooLittle { attempted: "read the truth", why: absent(name, &headers(None)) })
@@ -158,16 +165,21 @@ fn no_map(why: &str) -> Error {
 
 fn absent(name: &str, there: &[&str]) -> String {
     let meant = nearest(name, there.iter().copied()).map(|meant| format!(" did you mean {meant:?}?"));
+    let hint = hint(there);
+    format!("no input has a column {name:?};{} there are {}{hint}", meant.unwrap_or_default(), there.join(", "))
+}
+
+/// What may be the matter with a table whose columns are not those of the map.
+fn hint(there: &[&str]) -> &'static str {
     let starts_with_number =
         |column: &&str| column.starts_with(|letter: char| letter.is_ascii_digit() || letter == '+');
-    let hint = if there.len() == 1 {
+    if there.len() == 1 {
         "; is another sign than comma, semicolon, tab or bar between the cells?"
     } else if there.iter().any(starts_with_number) {
         "; if the first line is a row, name the columns in the map: header = [\"id\", ...]"
     } else {
         ""
-    };
-    format!("no input has a column {name:?};{} there are {}{hint}", meant.unwrap_or_default(), there.join(", "))
+    }
 }
 
 /// What the columns of one table are.
@@ -455,6 +467,17 @@ mod tests {
         assert_eq!((records.asked, records.unknown.len()), (vec!["x".into(), "".into()], 0));
         let why = read(MAP, &table, Some("prty")).unwrap_err().to_string();
         assert!(why.contains("did you mean \"party\"?"), "{why}");
+    }
+
+    #[test]
+    fn a_table_of_which_the_map_knows_nothing_is_told_with_what_may_be_the_matter() {
+        let why = |text: &str| {
+            let tables = [("a.csv", "id,name,notes\n1,Ann,\n"), ("b.csv", text)];
+            read(MAP, &tables, None).unwrap_err().to_string()
+        };
+        assert!(why("7,Bob\n").contains("read table b.csv: the map names none of its columns; there are 7, Bob;"));
+        assert!(why("7,Bob\n").ends_with("name the columns in the map: header = [\"id\", ...]"));
+        assert!(why("no^who\n1^Bob\n").ends_with("semicolon, tab or bar between the cells?"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod backend;
+pub mod connections;
 pub mod convert;
 pub mod decide;
 pub mod drain;

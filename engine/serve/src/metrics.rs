@@ -86,6 +86,14 @@ pub const RESETS: Metric = Metric {
     description: "Watches that had to begin again",
     labels: &["resource", "reason"],
 };
+/// Connections that there was no place for.
+pub const CONNECTIONS_REFUSED: Metric = Metric {
+    name: "opshub_connections_refused_total",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    description: "Connections closed at once, because their peer or all of them held too many",
+    labels: &[],
+};
 /// Published customers.
 pub const CUSTOMERS: Metric = Metric {
     name: "opshub_customers",
@@ -135,6 +143,7 @@ pub const ALL: &[Metric] = &[
     WATCHES,
     FOLDED,
     RESETS,
+    CONNECTIONS_REFUSED,
     CUSTOMERS,
     APPLIED_POSITION,
     OPEN_ITEMS,

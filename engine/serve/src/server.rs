@@ -8,7 +8,6 @@ use std::time::Duration;
 use prost_reflect::DescriptorPool;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server as Transport, ServerTlsConfig};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -16,6 +15,7 @@ use tonic_web::GrpcWebLayer;
 
 use crate::auth::Authentication;
 use crate::backend::Backend;
+use crate::connections::{Listener, Places};
 use crate::drain::{Drain, DrainSwitch};
 use crate::error::Error;
 use crate::gate::{DEADLINE_DEFAULT, GateLayer};
@@ -31,6 +31,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_ANSWER: Duration = Duration::from_secs(10);
 /// Bytes of headers per call.
 const HEADERS_MAX: u32 = 16 * 1024;
+/// Connections; a proxy may hold those of many callers.
+const PLACES: Places = Places { per_peer: 1_024, total: 4_096 };
 /// Streams that a client may reset before they are accepted, against rapid-reset floods.
 const PENDING_RESETS_MAX: usize = 20;
 
@@ -172,7 +174,11 @@ impl Server {
             set_serving(&health, ServingStatus::NotServing).await;
             drain_switch.begin();
         };
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let listener = Listener::new(listener, PLACES);
+        let incoming = futures::stream::unfold(listener, |listener| async move {
+            let connection = listener.accept().await;
+            Some((Ok::<_, std::io::Error>(connection), listener))
+        });
         let router = transport.layer(GrpcWebLayer::new()).layer(gate).add_routes(routes);
         router.serve_with_incoming_shutdown(incoming, draining).await?;
         Ok(())

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use connectors::edge::Context;
 use connectors::edge::credentials::Secret;
+use connectors::edge::oauth::Login;
 use connectors::sap;
 use fixtures::Sender;
 use fixtures::faults::FaultSwitch;
@@ -73,8 +74,7 @@ impl Source for Sap {
     ) -> impl Future<Output = ()> + Send + 'static {
         let access = sap::address::SapAccess {
             base_url: format!("{}/sap/opu/odata/sap", self.0.http_url()),
-            user: fixtures::sap::USER.0.to_owned(),
-            password: Secret::new(fixtures::sap::USER.1),
+            login: Login::basic(fixtures::sap::USER.0, Secret::new(fixtures::sap::USER.1)),
         };
         let config =
             sap::list::SapListConfig { interval: EVERY, ..sap::list::SapListConfig::new(access, Self::PARTITION) };

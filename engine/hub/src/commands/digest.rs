@@ -32,6 +32,10 @@ pub struct DigestArgs {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    /// Leave out by which changes things came to be as they are: what a source that lost events and
+    /// its list job have in common with one that lost none.
+    #[arg(long)]
+    standing: bool,
     /// Print the canonical JSON of every customer instead of its digest, one a line.
     #[arg(long)]
     canonical: bool,
@@ -46,12 +50,14 @@ pub(super) fn run(args: &DigestArgs) -> Result<(), Failure> {
     let now = args.at.map_or(engine.now(), Millis);
     engine.step(Input::Tick { now });
     if args.canonical {
-        for customer in engine.canonical(now) {
-            println!("{customer}");
+        if args.standing {
+            engine.standing(now).for_each(|customer| println!("{customer}"));
+        } else {
+            engine.canonical(now).for_each(|customer| println!("{customer}"));
         }
         return Ok(());
     }
-    let digest = engine.digest(now);
+    let digest = if args.standing { engine.standing_digest(now) } else { engine.digest(now) };
     let position = engine.position().0;
     if args.json {
         println!("{}", serde_json::json!({ "digest": digest, "position": position, "at_ms": now.0 }));

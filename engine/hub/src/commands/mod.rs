@@ -16,6 +16,8 @@ mod simulate;
 mod sources;
 mod state;
 
+pub use serve::sources::connect as connect_sources;
+
 use clap::{Parser, Subcommand};
 
 /// One picture of every customer across billing, service desk, contact centre and field service.

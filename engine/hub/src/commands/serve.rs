@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use connectors::{SharedClock, edge};
 use ontology::{System, Vocabulary as _};
+use serve::connections::{self, Bounds};
 use serve::drain::{Drain, DrainSwitch};
 use serve::{metrics as figures, page_server};
 use storage::Embedded;
@@ -148,7 +149,7 @@ struct Running {
     app: App,
     metrics: SocketAddr,
     drain: DrainSwitch,
-    pages: JoinHandle<std::io::Result<()>>,
+    pages: JoinHandle<()>,
 }
 
 impl Running {
@@ -190,8 +191,8 @@ impl Running {
         remapping.start(&mut app);
         let (drain, draining) = Drain::new();
         let router = page_server::router(recorder, draining.clone()).merge(app.outcomes.page());
-        let pages = axum::serve(page_listener, router).with_graceful_shutdown(async move { draining.draining().await });
-        let pages = tokio::spawn(async move { pages.await });
+        let draining = async move { draining.draining().await };
+        let pages = tokio::spawn(connections::serve(page_listener, router, Bounds::default(), draining));
         Ok(Running { app, metrics, drain, pages })
     }
 

@@ -10,6 +10,7 @@ use ontology::System;
 use serde::Deserialize;
 
 use super::connectors::{ConnectorsConfig, Section};
+use super::sap::{self, OAuthSection};
 use super::{Error, SecretRef, suggest};
 
 /// Which commands are carried out, and where.
@@ -30,10 +31,12 @@ pub struct CommandsSection {
 pub struct SapCommandsSection {
     /// Base address of the service.
     pub base_url: Option<String>,
-    /// User.
+    /// User, of basic authentication.
     pub user: Option<String>,
     /// Its password.
     pub password: Option<SecretRef>,
+    /// A client that gets tokens, instead of user and password.
+    pub oauth: Option<OAuthSection>,
 }
 
 /// The flows that ask before they transfer.
@@ -75,7 +78,7 @@ pub(super) fn resolve(section: CommandsSection, connectors: &ConnectorsConfig) -
         let list = connectors.oracle.as_ref().and_then(|oracle| oracle.list.as_ref());
         list.map(|list| (list.ords.clone(), verbs)).ok_or_else(|| unconnected("connectors.oracle.list"))
     });
-    let sap = of(System::Sap).map(|verbs| Ok((sap(section.sap.unwrap_or_default())?, verbs)));
+    let sap = of(System::Sap).map(|verbs| Ok((sap_target(section.sap.unwrap_or_default())?, verbs)));
     let wxcc = of(System::Wxcc).map(|verbs| {
         let token = section.wxcc.unwrap_or_default().token;
         Ok((Section("commands.wxcc").secret("token", token)?, verbs))
@@ -88,12 +91,11 @@ pub(super) fn resolve(section: CommandsSection, connectors: &ConnectorsConfig) -
     })
 }
 
-fn sap(section: SapCommandsSection) -> Result<SapOutboundConfig, Error> {
+fn sap_target(section: SapCommandsSection) -> Result<SapOutboundConfig, Error> {
     let at = Section("commands.sap");
     Ok(SapOutboundConfig {
         base_url: at.need("base_url", section.base_url)?.trim_end_matches('/').to_owned(),
-        user: at.need("user", section.user)?,
-        password: at.secret("password", section.password)?,
+        login: sap::login(&at, section.oauth, section.user, section.password)?,
     })
 }
 

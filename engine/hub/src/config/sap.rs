@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use connectors::edge::oauth::{ClientCredentials, Login};
 use connectors::sap::{RefetchConfig, SapAccess, SapConfig, SapFolderConfig, SapListConfig, SapSet};
 use serde::Deserialize;
 
@@ -33,10 +34,12 @@ pub struct SapSection {
 pub struct SapListSection {
     /// Base address of the services, up to `/sap/opu/odata/sap`.
     pub base_url: Option<String>,
-    /// User.
+    /// User, of basic authentication.
     pub user: Option<String>,
     /// Its password.
     pub password: Option<SecretRef>,
+    /// A client that gets tokens, instead of user and password.
+    pub oauth: Option<OAuthSection>,
     /// Sets that are read, by name; default all of the shipped mapping.
     pub sets: Option<Vec<String>>,
     /// Time between runs; default `60s`.
@@ -45,6 +48,20 @@ pub struct SapListSection {
     pub lag: Option<Span>,
     /// Read every row before the first run; default `true`.
     pub read_all_first: Option<bool>,
+}
+
+/// A client of a communication arrangement, which gets tokens.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OAuthSection {
+    /// Where tokens are given out, such as `https://s4.example/sap/bc/sec/oauth2/token`.
+    pub token_url: Option<String>,
+    /// Client id: the communication user.
+    pub client_id: Option<String>,
+    /// Its secret.
+    pub client_secret: Option<SecretRef>,
+    /// Scope that is asked for; default all that the client may.
+    pub scope: Option<String>,
 }
 
 /// A folder that documents are laid into.
@@ -95,8 +112,7 @@ fn list(section: SapListSection, partition: &str) -> Result<SapListConfig, Error
     let at = Section("connectors.sap.list");
     let access = SapAccess {
         base_url: at.need("base_url", section.base_url)?.trim_end_matches('/').to_owned(),
-        user: at.need("user", section.user)?,
-        password: at.secret("password", section.password)?,
+        login: login(&at, section.oauth, section.user, section.password)?,
     };
     let usual = SapListConfig::new(access, partition);
     Ok(SapListConfig {
@@ -106,6 +122,27 @@ fn list(section: SapListSection, partition: &str) -> Result<SapListConfig, Error
         is_full_read_first: section.read_all_first.unwrap_or(usual.is_full_read_first),
         ..usual
     })
+}
+
+/// Who calls: a client that gets tokens, or a user.
+pub(super) fn login(
+    at: &Section,
+    oauth: Option<OAuthSection>,
+    user: Option<String>,
+    password: Option<SecretRef>,
+) -> Result<Login, Error> {
+    let Some(oauth) = oauth else {
+        return Ok(Login::basic(at.need("user", user)?, at.secret("password", password)?));
+    };
+    if user.is_some() || password.is_some() {
+        return Err(Error::key(at.0, "names both a user and an oauth client: write one of them"));
+    }
+    Ok(Login::tokens(ClientCredentials {
+        token_url: at.need("oauth.token_url", oauth.token_url)?,
+        client_id: at.need("oauth.client_id", oauth.client_id)?,
+        client_secret: at.secret("oauth.client_secret", oauth.client_secret)?,
+        scope: oauth.scope.unwrap_or_default(),
+    }))
 }
 
 fn sets(names: &[String]) -> Result<Vec<SapSet>, Error> {
@@ -150,6 +187,11 @@ mod tests {
         assert_eq!(setup.list.unwrap().sets.len(), 3);
         let one = resolved(&format!("{list}sets = [\"A_ServiceOrder\"]\n")).unwrap();
         assert_eq!(one.list.unwrap().sets.len(), 1);
+        let tokens = "[list]\nbase_url = \"x\"\n[list.oauth]\ntoken_url = \"http://s4/token\"\nclient_id = \"c\"\nclient_secret = \"env:PATH\"\n";
+        assert!(matches!(resolved(tokens).unwrap().list.unwrap().access.login, Login::Tokens(..)));
+        let both = tokens.replace("[list.oauth]", "user = \"u\"\n[list.oauth]");
+        assert!(resolved(&both).unwrap_err().contains("both a user and an oauth client"));
+        assert!(resolved(&tokens.replace("client_id", "scope")).unwrap_err().contains("oauth.client_id is missing"));
         let none = resolved(&format!("{list}sets = [\"A_Order\"]\n")).unwrap_err();
         assert!(none.contains("names `A_Order`: write some of A_ServiceOrder"), "{none}");
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use connectors::edge::credentials::Secret;
+use connectors::edge::oauth::Login;
 use connectors::oracle::{OracleConfig, OracleListConfig, OrdsConfig, Relist};
 use connectors::salesforce::rest::RestConfig;
 use connectors::salesforce::transport::SalesforceConfig;
@@ -130,8 +131,7 @@ fn wxcc_search(vendors: &Vendors) -> WxccSearchConfig {
 fn sap_list(vendors: &Vendors) -> SapListConfig {
     let access = SapAccess {
         base_url: format!("{}/sap/opu/odata/sap", vendors.sap.http_url()),
-        user: fixtures::sap::USER.0.to_owned(),
-        password: Secret::new(fixtures::sap::USER.1),
+        login: Login::basic(fixtures::sap::USER.0, Secret::new(fixtures::sap::USER.1)),
     };
     SapListConfig { interval: PROBE_EVERY, is_full_read_first: false, ..SapListConfig::new(access, "s4") }
 }

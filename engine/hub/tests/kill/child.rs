@@ -34,12 +34,15 @@ pub struct Hub {
 impl Hub {
     /// Starts a hub on a store; what it tells people goes to a file beside the store.
     pub fn spawn(folder: &Path, crash_point: Option<&str>) -> Hub {
+        Hub::spawn_with(folder, crash_point, &["--doors", "127.0.0.1:0"])
+    }
+
+    /// The same with further arguments, which say where its doors are.
+    pub fn spawn_with(folder: &Path, crash_point: Option<&str>, arguments: &[&str]) -> Hub {
         let told = File::options().create(true).append(true).open(folder.join("stderr.txt")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_opshub"));
         command.args(["serve", "--json", "--store"]).arg(folder.join("store"));
-        for listener in ["--api", "--doors", "--metrics"] {
-            command.args([listener, "127.0.0.1:0"]);
-        }
+        command.args(["--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]).args(arguments);
         command.env_remove("OPSHUB_CRASH_POINT");
         if let Some(point) = crash_point {
             command.env("OPSHUB_CRASH_POINT", point);

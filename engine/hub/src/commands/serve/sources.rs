@@ -15,11 +15,10 @@ use crate::commands::Failure;
 use crate::config::{ConnectorsConfig, OracleSetup, SapSetup, WxccSetup, ZendeskSetup};
 
 /// Starts every connector that is configured and opens the doors that any of them needs.
-pub(in crate::commands) async fn connect(
-    app: &mut App,
-    config: ConnectorsConfig,
-    address: SocketAddr,
-) -> Result<(), Failure> {
+///
+/// # Errors
+/// When a stored position cannot be read or the doors cannot listen on `address`.
+pub async fn connect(app: &mut App, config: ConnectorsConfig, address: SocketAddr) -> Result<(), Failure> {
     let ConnectorsConfig { salesforce, oracle, wxcc, sap, zendesk, .. } = config;
     let stop = app.stopping();
     let mut doors = app.take_doors();

@@ -81,18 +81,23 @@ impl App {
     /// # Errors
     /// When the store cannot be read or the API cannot listen.
     pub async fn start(store: Arc<dyn Store>, options: AppOptions) -> anyhow::Result<App> {
-        Self::start_with(store, options, Targets::default()).await
+        Self::start_with(store, options, Targets::default(), Model::shipped()).await
     }
 
-    /// As [`App::start`], with systems that carry commands out.
+    /// As [`App::start`], with systems that carry commands out and a model that decides identity.
+    /// Another model than the store was written with resolves all records anew.
     ///
     /// # Errors
     /// As [`App::start`].
-    pub async fn start_with(store: Arc<dyn Store>, options: AppOptions, targets: Targets) -> anyhow::Result<App> {
+    pub async fn start_with(
+        store: Arc<dyn Store>,
+        options: AppOptions,
+        targets: Targets,
+        model: Model,
+    ) -> anyhow::Result<App> {
         let AppOptions { clock, engine, api, doors: _, receiver, batch_max, unmonitored, connectors } = options;
         let published = Arc::new(Published::new(LogPos(0)));
         let figures = Arc::new(Figures::default());
-        let model = Model::shipped();
         let publish = publisher(published.clone(), figures.clone(), clock.clone());
         let runner_options = RunnerOptions {
             engine: engine.clone(),

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use pipeline::EngineSettings;
+use resolver::Model;
 use serve::server::Options as ApiOptions;
 
 use crate::actions::Receiver;
@@ -98,6 +99,8 @@ pub struct Config {
     pub metrics: SocketAddr,
     /// The engine's settings.
     pub engine: EngineSettings,
+    /// The model that decides identity.
+    pub model: Model,
     /// Largest number of facts in one block.
     pub batch_max: usize,
     /// The sources.
@@ -161,6 +164,7 @@ impl ConfigFile {
             metrics,
             batch_max: engine.batch_max,
             engine: engine_settings(&engine)?,
+            model: engine.model.as_deref().map_or_else(|| Ok(Model::shipped()), read_model)?,
             commands: commands::resolve(commands, &connectors)?,
             connectors,
             receiver: outputs.webhook.map_or(Receiver::Journal, |webhook| Receiver::Webhook(webhook.url)),
@@ -179,6 +183,14 @@ fn plain(name: &str, section: &PlainSection, default: SocketAddr) -> Result<Sock
          a proxy in front ends TLS and keeps others out"
     );
     Err(Error::key(format!("{name}.listen"), problem))
+}
+
+/// Reads a model file as `opshub resolve train` and `calibrate` write it.
+fn read_model(path: &Path) -> Result<Model, Error> {
+    let key = |problem: String| Error::key("engine.model", problem);
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| key(format!("is {}, which cannot be read: {error}", path.display())))?;
+    Model::parse(&text).map_err(|error| key(format!("is {}, which is no model: {error}", path.display())))
 }
 
 fn engine_settings(section: &EngineSection) -> Result<EngineSettings, Error> {

@@ -37,6 +37,10 @@ const TERM_RECORDS_MIN: u64 = 2;
 /// The most that a trained model claims: pairs above all doubt still have an order among them.
 const CONFIDENCE_MAX: f64 = 0.999_999;
 
+/// Matches from which a model knows how often one person's given names differ: five times as many as
+/// the shipped model counts for.
+const FAMILIES_MATCHES_MIN: f64 = 1_000.0;
+
 /// Rounds in which matches among random pairs are discounted and chances fitted anew.
 const ROUNDS: usize = 2;
 
@@ -72,6 +76,7 @@ pub fn train(
     parameters.terms = terms(&loaded.resolver);
     parameters.calibration = Vec::new();
     parameters.decision.confidence_max = CONFIDENCE_MAX;
+    parameters.decision.weighs_given_names = learned.shares.match_share * evidence.pairs >= FAMILIES_MATCHES_MIN;
     let calibration = match labels {
         Some(labels) => curve(inputs, labels, &parameters, on_progress)?,
         None => None,

@@ -188,7 +188,9 @@ impl Feature {
             Feature::Name => {
                 &[L::Exact, L::Variant, L::Close, L::Near, L::Partial, L::Initial, L::Household, L::Different]
             }
-            Feature::GivenName => &[L::Exact, L::Variant, L::Close, L::Near, L::Partial, L::Initial, L::Different],
+            Feature::GivenName => {
+                &[L::Exact, L::Variant, L::Close, L::Near, L::Partial, L::Initial, L::Household, L::Different]
+            }
             Feature::FamilyName => &[L::Exact, L::Variant, L::Close, L::Near, L::Partial, L::Initial, L::Different],
             Feature::BirthDate | Feature::Date1 | Feature::Date2 => {
                 &[L::Exact, L::Close, L::Near, L::Partial, L::Different]

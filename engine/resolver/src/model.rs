@@ -69,6 +69,8 @@ pub struct Model {
     pub block_max: u32,
     /// Whether a number that one customer alone shows links a caller, and how surely.
     pub sole_customer: Option<Confidence>,
+    /// Whether given names that do not agree are weighed like all else, or left to a person.
+    pub(crate) weighs_given_names: bool,
     pub(crate) prior_millibits: i32,
     pub(crate) caller_prior_millibits: i32,
     pub(crate) home_millibits: i32,
@@ -146,6 +148,7 @@ impl Model {
                 .callers
                 .sole_customer_links
                 .then(|| Confidence::of_probability(parameters.callers.sole_customer_confidence)),
+            weighs_given_names: parameters.decision.weighs_given_names,
             prior_millibits: millibits("prior.pair_bits", parameters.prior.pair_bits)?,
             caller_prior_millibits: millibits("prior.caller_bits", parameters.prior.caller_bits)?,
             home_millibits: millibits("prior.home_bits", parameters.prior.home_bits)?,

@@ -37,6 +37,11 @@ pub struct Decision {
     pub review_min: f64,
     /// The most that a score may claim.
     pub confidence_max: f64,
+    /// Whether people whose given names do not agree may be linked by weight: for models that have seen
+    /// so many matches that they know how often one person's names differ. Otherwise only an identifier
+    /// links them, because twins, spouses and parents share all else.
+    #[serde(default)]
+    pub weighs_given_names: bool,
 }
 
 /// What is believed before features are read.
@@ -204,9 +209,9 @@ impl Parameters {
         line(text, format_args!("version = {}", toml::Value::from(version.as_str())));
         let points: Vec<String> = calibration.iter().map(|[bits, p]| format!("[{bits:e}, {p:e}]")).collect();
         line(text, format_args!("calibration = [{}]", points.join(", ")));
-        let Decision { link_min, review_min, confidence_max } = decision;
+        let Decision { link_min, review_min, confidence_max, weighs_given_names } = decision;
         line(text, format_args!("\n[decision]\nlink_min = {link_min:?}\nreview_min = {review_min:?}"));
-        line(text, format_args!("confidence_max = {confidence_max:?}"));
+        line(text, format_args!("confidence_max = {confidence_max:?}\nweighs_given_names = {weighs_given_names}"));
         let Prior { pair_bits, caller_bits, home_bits, moved_bits } = prior;
         line(text, format_args!("\n[prior]\npair_bits = {pair_bits:?}\ncaller_bits = {caller_bits:?}"));
         line(text, format_args!("home_bits = {home_bits:?}\nmoved_bits = {moved_bits:?}"));

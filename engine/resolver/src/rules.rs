@@ -28,6 +28,8 @@ pub(crate) struct Evidence {
     pub(crate) are_rows: bool,
     /// The caller's number or address agrees and belongs to members of exactly one customer.
     pub(crate) is_sole_customer: bool,
+    /// The model has seen enough to know how often one person's given names differ.
+    pub(crate) weighs_given_names: bool,
 }
 
 /// One named rule.
@@ -46,6 +48,7 @@ pub(crate) const ALL: &[Rule] = &[
     Rule { name: "key_but_unlike", effect: Effect::Ceiling, applies: key_but_unlike },
     Rule { name: "name_or_place_only", effect: Effect::Ceiling, applies: name_or_place_only },
     Rule { name: "contact_only", effect: Effect::Ceiling, applies: contact_only },
+    Rule { name: "other_given_name", effect: Effect::Ceiling, applies: other_given_name },
     Rule { name: "not_individuating", effect: Effect::Ceiling, applies: not_individuating },
 ];
 
@@ -175,6 +178,24 @@ fn contact_only(e: &Evidence) -> bool {
     e.any_agrees(&[Feature::Email, Feature::Phone]) && !has_more
 }
 
+/// Two people whose given names do not agree, and no identifier that does: twins, spouses, parents and
+/// children share all else. A model learned from many matches weighs it; others leave it to a person.
+fn other_given_name(e: &Evidence) -> bool {
+    const IDENTIFIERS: [Feature; 9] = [
+        Feature::Key,
+        Feature::TaxId,
+        Feature::Duns,
+        Feature::Id1,
+        Feature::Id2,
+        Feature::Id3,
+        Feature::Id4,
+        Feature::Id5,
+        Feature::Id6,
+    ];
+    let differs = matches!(e.level(Feature::GivenName), Level::Household | Level::Partial | Level::Different);
+    e.are_people && !e.weighs_given_names && differs && !IDENTIFIERS.iter().any(|id| e.exact(*id))
+}
+
 /// No agreement that tells the party from its household, its sites or its neighbours.
 fn not_individuating(e: &Evidence) -> bool {
     let name = e.name_similar() && !e.name_unlike();
@@ -222,7 +243,14 @@ mod tests {
 
     fn evidence(given: &[(Feature, Level)]) -> Evidence {
         let levels = given.iter().fold(Levels::default(), |levels, (feature, level)| levels.with(*feature, *level));
-        Evidence { levels, has_caller: false, are_people: false, are_rows: false, is_sole_customer: false }
+        Evidence {
+            levels,
+            has_caller: false,
+            are_people: false,
+            are_rows: false,
+            is_sole_customer: false,
+            weighs_given_names: false,
+        }
     }
 
     fn check(e: &Evidence, expected: &[&str]) {
@@ -282,8 +310,8 @@ mod tests {
         let person = |given: &[(Feature, Level)]| Evidence { are_people: true, ..evidence(given) };
         let home = [(FamilyName, Exact), (Address, Exact), (Phone, Exact)];
         let with = |more: &[(Feature, Level)]| person(&home.iter().chain(more).copied().collect::<Vec<_>>());
-        check(&with(&[(GivenName, Different), (Email, Exact)]), &["not_individuating"]);
-        check(&with(&[(GivenName, Different), (BirthDate, Exact)]), &["not_individuating"]);
+        check(&with(&[(GivenName, Different), (Email, Exact)]), &["other_given_name", "not_individuating"]);
+        check(&with(&[(GivenName, Different), (BirthDate, Exact)]), &["other_given_name", "not_individuating"]);
         check(&person(&[(FamilyName, Exact), (GivenName, Initial), (BirthDate, Exact)]), &["not_individuating"]);
         check(&person(&[(FamilyName, Close), (GivenName, Exact), (BirthDate, Close)]), &[]);
         check(&with(&[(GivenName, Variant)]), &[]);
@@ -297,6 +325,13 @@ mod tests {
         check(&row(&[(FamilyName, Exact), (GivenName, Exact), (Place, Exact)]), &[]);
         check(&row(&[(FamilyName, Exact), (GivenName, Exact), (Place, Partial)]), &["name_or_place_only"]);
         check(&row(&[(Id1, Exact), (FamilyName, Different)]), &[]);
+        let twins = [(FamilyName, Exact), (BirthDate, Exact), (Email, Exact), (Address, Exact)];
+        let with = |more| row(&twins.into_iter().chain([more]).collect::<Vec<_>>());
+        check(&with((GivenName, Partial)), &["other_given_name"]);
+        check(&with((GivenName, Different)), &["other_given_name"]);
+        check(&with((GivenName, Level::Near)), &[]);
+        check(&Evidence { weighs_given_names: true, ..with((GivenName, Partial)) }, &[]);
+        check(&row(&[(Id1, Exact), (GivenName, Different), (FamilyName, Exact)]), &[]);
     }
 
     #[test]

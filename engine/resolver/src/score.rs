@@ -95,6 +95,7 @@ fn unguarded(model: &Model, levels: Levels, given: Circumstances, is_sole_custom
         are_people: given.are_people,
         are_rows: given.are_rows,
         is_sole_customer,
+        weighs_given_names: model.weighs_given_names,
     };
     let mut applied = SmallVec::new();
     for rule in rules::ALL.iter().filter(|rule| (rule.applies)(&evidence)) {

@@ -29,6 +29,9 @@ pub struct DigestArgs {
     /// Largest number of facts taken at once; any number gives the same digest.
     #[arg(long, default_value_t = 1_000)]
     batch: usize,
+    /// Model that decides identity, as `engine.model` of the hub [default: the shipped one].
+    #[arg(long, value_name = "MODEL.toml")]
+    model: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -44,7 +47,7 @@ pub struct DigestArgs {
 pub(super) fn run(args: &DigestArgs) -> Result<(), Failure> {
     let store: Arc<dyn Store> = Arc::new(Embedded::open(&args.store, Options::default())?);
     let settings = EngineSettings { shards: args.shards.max(1), ..EngineSettings::default() };
-    let mut engine = Engine::new(settings, resolver::Model::shipped());
+    let mut engine = Engine::new(settings, super::resolve::model(args.model.as_deref())?);
     let until = args.position.map(Position);
     as_of::replay_in_batches(&*store, until, args.batch, &mut engine)?;
     let now = args.at.map_or(engine.now(), Millis);

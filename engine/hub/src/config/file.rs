@@ -85,6 +85,8 @@ pub struct EngineSection {
     pub interaction_window: Option<Span>,
     /// How far back finished service orders count for a handoff; default `30d`.
     pub order_window: Option<Span>,
+    /// Model file that decides identity; default: the shipped model.
+    pub model: Option<PathBuf>,
 }
 
 impl Default for EngineSection {
@@ -98,6 +100,7 @@ impl Default for EngineSection {
             tolerance_minor: None,
             interaction_window: None,
             order_window: None,
+            model: None,
         }
     }
 }

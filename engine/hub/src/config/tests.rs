@@ -58,6 +58,21 @@ fn a_mapping_file_is_checked_before_anything_opens() {
 }
 
 #[test]
+fn a_model_file_is_checked_before_anything_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let mut parameters = resolver::Parameters::shipped();
+    parameters.version = "ours-1".into();
+    std::fs::write(path("good.toml"), parameters.to_toml()).unwrap();
+    std::fs::write(path("bad.toml"), "version = 5\n").unwrap();
+    let text = |name: &str| format!("[engine]\nmodel = \"{}\"\n", path(name));
+    let (_dir, file) = written(&text("good.toml"));
+    assert_eq!(read(Some(&file), environment(&[])).unwrap().resolve().unwrap().model.version, "ours-1");
+    refused(&text("bad.toml"), &[], &["engine.model", "bad.toml", "is no model"]);
+    refused(&text("none.toml"), &[], &["engine.model", "none.toml", "cannot be read"]);
+}
+
+#[test]
 fn the_environment_lies_over_the_file() {
     let (_dir, path) = written("[api]\nlisten = \"127.0.0.1:1\"\n[engine]\nshards = 2\ngrace = \"90s\"\n");
     let pairs = [

@@ -132,6 +132,13 @@ pub(super) fn of(
         notes: Vec::new(),
     };
     report.notes = notes(&report);
+    if !parameters.decision.weighs_given_names {
+        let expected = report.matches_expected;
+        report.notes.push(format!(
+            "about {expected:.0} matches are too few to know how often one person's given names differ: people \
+             whose given names do not agree are linked by an identifier alone, or by a person"
+        ));
+    }
     report
 }
 

@@ -45,6 +45,11 @@ fn compare(left: &Subject, right: &Subject, levels: &mut Levels) {
             (given, family) = (Level::Silent, Level::Variant);
         }
     }
+    let (generation_a, generation_b) = (a.standard.part(Part::Generation), b.standard.part(Part::Generation));
+    if !generation_a.is_empty() && !generation_b.is_empty() && generation_a != generation_b {
+        // A father and the son of his name.
+        given = Level::Different;
+    }
     levels.set(Feature::GivenName, given);
     levels.set(Feature::FamilyName, family);
 }
@@ -64,13 +69,23 @@ fn of_given(a: &[u8], b: &[u8]) -> Level {
     if lexicon().are_one_name(x, y) || same_letters_parted_otherwise(a, b) {
         return Level::Variant;
     }
-    let mut level = of_words(x, y);
+    let mut level = of_given_words(x, y);
     if lexicon().is_name(x) && lexicon().is_name(y) {
-        // `Mary` and `Mark` are two names, not one with a typing error.
-        level = level.max(Level::Partial);
+        // `Mary` and `Mark` are two names, not one with a typing error: sisters as often as one.
+        level = level.max(Level::Household);
     }
     let shares_a_later_one = words(a).any(|one| one.len() > 1 && words(b).any(|other| other == one));
     if shares_a_later_one { level.min(Level::Partial) } else { level }
+}
+
+/// Agreement of two given names. Names that begin alike and go on differently are two of a family as
+/// often as one mistyped, so that two errors or a shortened name are the most that is near.
+fn of_given_words(a: &[u8], b: &[u8]) -> Level {
+    let is_shortened = a.len().min(b.len()) >= ONE_ERROR_LENGTH_MIN && (a.starts_with(b) || b.starts_with(a));
+    match of_words(a, b) {
+        Level::Near if !is_shortened && edits_up_to_two(a, b) > 2 => Level::Partial,
+        level => level,
+    }
 }
 
 /// Agreement of family names.
@@ -163,7 +178,7 @@ mod tests {
         check(&of(fixed(left)), &of(fixed(right)), Feature::FamilyName, family);
     }
 
-    use Level::{Close, Different, Exact, Initial, Near, Partial, Silent, Variant};
+    use Level::{Close, Different, Exact, Household, Initial, Near, Partial, Silent, Variant};
 
     #[test]
     fn given_names() {
@@ -171,13 +186,28 @@ mod tests {
         people(("Robert", "Bauer"), ("Bob", "Bauer"), Variant, Exact);
         people(("Mary Ann", "Bauer"), ("Maryann", "Bauer"), Variant, Exact);
         people(("Hannah", "Bauer"), ("Hannha", "Bauer"), Close, Exact);
-        people(("Mary", "Bauer"), ("Mark", "Bauer"), Partial, Exact);
+        people(("Mary", "Bauer"), ("Mark", "Bauer"), Household, Exact);
         people(("Mary", "Bauer"), ("Mmry", "Bauer"), Close, Exact);
         people(("Anna Maria", "Bauer"), ("Tessa Maria", "Bauer"), Partial, Exact);
         people(("A", "Bauer"), ("Anna", "Bauer"), Initial, Exact);
         people(("B", "Bauer"), ("Anna", "Bauer"), Different, Exact);
         people(("Anna", "Bauer"), ("Tobias", "Bauer"), Different, Exact);
         people(("", "Bauer"), ("Anna", "Bauer"), Silent, Exact);
+    }
+
+    #[test]
+    fn names_that_begin_alike_are_not_near_for_that_alone() {
+        people(("Zorella", "Bauer"), ("Zorelinde", "Bauer"), Partial, Exact);
+        people(("Zorelin", "Bauer"), ("Zorelinde", "Bauer"), Near, Exact);
+        people(("Zorelinde", "Bauer"), ("Zorelnide", "Bauer"), Close, Exact);
+    }
+
+    #[test]
+    fn a_father_is_not_the_son_of_his_name() {
+        people(("David", "Dobbins Jr"), ("David", "Dobbins Sr"), Different, Exact);
+        people(("David I", "Dobbins"), ("David", "Dobbins II"), Different, Exact);
+        people(("David", "Dobbins Jr"), ("David", "Dobbins II"), Exact, Exact);
+        people(("David", "Dobbins Jr"), ("David", "Dobbins"), Exact, Exact);
     }
 
     #[test]

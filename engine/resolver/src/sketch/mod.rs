@@ -277,6 +277,10 @@ impl Pair<'_> {
         }
         if is_near || x.may_be_alike(y, NAME_SOMEWHAT_ALIKE_MIN) {
             most = most.max(self.weight(feature, Level::Partial));
+            // Two names that people have: of family names there is no such level, and it is worth nothing.
+            if feature == Feature::GivenName {
+                most = most.max(self.weight(feature, Level::Household));
+            }
         }
         most
     }

@@ -184,6 +184,9 @@ fn name_of_record(record: &PartyRecord, parts: &mut Parts) -> bool {
 fn add_person(parts: &mut Parts, person: &Person) {
     parts.add(Part::Given, joined(&person.given));
     parts.add(Part::Family, joined(&person.family));
+    if let Some(generation) = person.generation {
+        parts.add(Part::Generation, compact_str::format_compact!("{generation}"));
+    }
 }
 
 fn add_organisation(parts: &mut Parts, name: &str) {

@@ -115,7 +115,7 @@ impl Standard {
             Feature::Duns => values(Part::Duns),
             Feature::Email => values(Part::Email),
             Feature::Name => values(Part::Words),
-            Feature::GivenName => values(Part::Given),
+            Feature::GivenName => together(&[Part::Given, Part::Generation]),
             Feature::FamilyName => values(Part::Family),
             Feature::BirthDate => values(Part::BirthDate),
             Feature::Phone => values(Part::Phone),

@@ -22,6 +22,8 @@ pub(crate) enum Part {
     Given,
     /// Family names in the order written.
     Family,
+    /// Which of several of one name, a digit: 1 for a senior, 2 for a junior or the second.
+    Generation,
     /// Eight digits, year first.
     BirthDate,
     /// E.164, or the digits of a number that no rule accepts.
@@ -96,7 +98,7 @@ impl Part {
             Part::List1 => Some(Feature::List1),
             Part::List2 => Some(Feature::List2),
             Part::Geo => Some(Feature::Geo),
-            Part::LegalForms | Part::House | Part::PostalCode | Part::Region | Part::Country => None,
+            Part::LegalForms | Part::Generation | Part::House | Part::PostalCode | Part::Region | Part::Country => None,
         }
     }
 }

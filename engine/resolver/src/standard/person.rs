@@ -23,6 +23,7 @@ const TITLES: &[&str] = &[
     "prof",
     "professor",
     "rev",
+    "senior",
     "sir",
     "sr",
     "sra",
@@ -56,21 +57,25 @@ pub(crate) struct Person {
     pub(crate) given: Words,
     /// Family names in the order written, particles joined to what follows them.
     pub(crate) family: Words,
+    /// Which of several of one name: 1 for a senior, 2 for a junior or the second.
+    pub(crate) generation: Option<u8>,
 }
 
 impl Person {
     /// From fields of their own. A field that holds the whole name is read as one.
     pub(crate) fn of_parts(given: &str, family: &str) -> Self {
-        let given_words = without_titles(fold(given));
-        let family_words = without_titles(fold(family));
+        let (given_words, family_words) = (fold(given), fold(family));
+        let generation = generation_of(&family_words).or_else(|| generation_of(&given_words));
+        let (given_words, family_words) = (without_titles(given_words), without_titles(family_words));
         if given_words.is_empty() && family_words.len() > 1 && family.contains(',') {
             return Person::of_full(family);
         }
-        Person { given: given_words, family: with_particles(family_words) }
+        Person { given: given_words, family: with_particles(family_words), generation }
     }
 
     /// From `Given Family` or `Family, Given`.
     pub(crate) fn of_full(name: &str) -> Self {
+        let generation = generation_of(&fold(name));
         if let Some((family, given)) = name.split_once(',') {
             let given_words = without_titles(fold(given));
             let family_words = fold(family);
@@ -78,18 +83,33 @@ impl Person {
             // `Smith, Ann Mary`, but not `Ann Smith, 1st Baron of Somewhere`.
             let is_ordinal = given_words.iter().any(|word| word.as_bytes()[0].is_ascii_digit());
             if !is_suffix && !is_ordinal && !family_words.is_empty() && given_words.len() <= 4 {
-                return Person { given: given_words, family: with_particles(without_titles(family_words)) };
+                let family = with_particles(without_titles(family_words));
+                return Person { given: given_words, family, generation };
             }
-            return Person::of_full(family);
+            return Person { generation, ..Person::of_full(family) };
         }
         let mut words = with_particles(without_titles(fold(name)));
         let family = words.pop().into_iter().collect();
-        Person { given: words, family }
+        Person { given: words, family, generation }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.given.is_empty() && self.family.is_empty()
     }
+}
+
+/// The generation that the words of a name tell, none of them its first. A last `I` may be an initial
+/// as well, and is kept as one.
+fn generation_of(words: &Words) -> Option<u8> {
+    let number = |word: &str| match word {
+        "sr" | "senior" => Some(1),
+        "jr" | "junior" | "ii" => Some(2),
+        "iii" => Some(3),
+        "iv" => Some(4),
+        _ => None,
+    };
+    let told = words.iter().skip(1).find_map(|word| number(word));
+    told.or_else(|| words.iter().skip(1).next_back().filter(|word| *word == "i").map(|_| 1))
 }
 
 fn without_titles(mut words: Words) -> Words {
@@ -138,6 +158,23 @@ mod tests {
         check_full("Ольга Иванова", "olga", "ivanova");
         check_full("Cher", "", "cher");
         check_full("", "", "");
+    }
+
+    #[test]
+    fn generations_are_told_and_are_no_names() {
+        let check = |given: &str, family: &str, generation| {
+            let found = Person::of_parts(given, family);
+            assert_eq!(found.generation, generation, "{given} {family}");
+            assert_eq!(joined(&found.family), "dobbins");
+        };
+        check("David", "Dobbins Jr", Some(2));
+        check("David II", "Dobbins", Some(2));
+        check("David", "Dobbins Senior", Some(1));
+        check("Morris I", "Dobbins", Some(1));
+        check("Ian", "Dobbins", None);
+        assert_eq!(Person::of_full("Dobbins, David III").generation, Some(3));
+        assert_eq!(Person::of_full("Samuel Quist, Jr.").generation, Some(2));
+        assert_eq!(Person::of_full("Junior Dobbins").generation, None);
     }
 
     #[test]

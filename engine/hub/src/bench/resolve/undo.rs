@@ -59,7 +59,9 @@ pub(super) fn measure(subject: &Subject) -> anyhow::Result<Vec<Figure>> {
     let mut deletes = Ledger::default();
     let gone: Vec<&Known> = known.iter().step_by(EACH).collect();
     for one in &gone {
-        deletes.note(&mut resolver, &[&one.key], |resolver| resolver.remove(&one.key));
+        let waiting = in_review(&resolver, &one.key);
+        let concerned: Vec<&EntityKey> = waiting.iter().chain([&one.key]).collect();
+        deletes.note(&mut resolver, &concerned, |resolver| resolver.remove(&one.key));
     }
     let is_gone: BTreeSet<&EntityKey> = gone.iter().map(|one| &one.key).collect();
     let mut fresh = rows.resolver(Model::shipped());
@@ -145,6 +147,12 @@ impl Costs {
             .with("compared", each(self.compared))
             .with("us", each(self.nanos) / 1e3)
     }
+}
+
+/// Records in review against one: their customers lose a candidate when it goes, so they change too.
+fn in_review(resolver: &Resolver, key: &EntityKey) -> Vec<EntityKey> {
+    let waiting = resolver.candidates_of(key).into_iter().filter(|candidate| candidate.state == LinkState::Review);
+    waiting.map(|candidate| candidate.other).collect()
 }
 
 /// Records that accepted pairs connect with `keys`, those that clustering refused included.

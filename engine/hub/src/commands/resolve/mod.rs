@@ -1,5 +1,6 @@
 //! `opshub resolve`: the engine's own resolver on tables of people or organisations.
 
+mod calibrate;
 mod progress;
 mod show;
 
@@ -7,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use offline::{Difference, Error, Evaluation, Inputs, Labels, Summary, Told, TrainReport};
+use offline::{Difference, Error, Evaluation, Inputs, Labels, Mistake, Summary, Told, TrainReport, read_decisions};
 use resolver::{Model, Parameters};
 use serde::Serialize;
 
@@ -27,6 +28,8 @@ pub enum ResolveCommand {
     Evaluate(EvaluateArgs),
     /// Show what another model would merge and split.
     Diff(DiffArgs),
+    /// Correct a model's probabilities by what people decided in a review.
+    Calibrate(calibrate::CalibrateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +72,9 @@ pub struct RunArgs {
     /// Model to decide by [default: the shipped one].
     #[arg(long, value_name = "MODEL.toml")]
     model: Option<PathBuf>,
+    /// What people decided: a run's review.csv with a column `same` (yes or no) added.
+    #[arg(long, value_name = "FILE")]
+    decisions: Option<PathBuf>,
     /// Folder for links, clusters, review pairs and rejected rows.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -109,6 +115,9 @@ pub struct EvaluateArgs {
     /// Column that names each record's party, or a table of record and party or of true pairs.
     #[arg(long, value_name = "COLUMN|FILE")]
     truth: String,
+    /// File for the customers that are not exactly one party, as JSON.
+    #[arg(long, value_name = "FILE")]
+    mistakes: Option<PathBuf>,
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -137,6 +146,7 @@ pub(super) fn run(command: &ResolveCommand) -> Result<(), Failure> {
         ResolveCommand::Explain(args) => print(&explain(args)?, args.json, show::explanation),
         ResolveCommand::Evaluate(args) => print(&evaluate(args)?, args.json, show::evaluation),
         ResolveCommand::Diff(args) => print(&diff(args)?, args.json, show::difference),
+        ResolveCommand::Calibrate(args) => calibrate::run(args),
     }
 }
 
@@ -166,7 +176,11 @@ fn resolve(args: &RunArgs) -> Result<Summary, Failure> {
     let model = model(args.model.as_deref())?;
     let version = model.version.to_string();
     let bar = Bar::start();
-    let run = offline::run(inputs.open(None).map_err(failure)?, model, &mut |step| bar.tell(step)).map_err(failure)?;
+    let tables = inputs.open(None).map_err(failure)?;
+    let decided = |records: &offline::Records| {
+        args.decisions.as_deref().map_or_else(|| Ok(offline::Decisions::new()), |path| read_decisions(path, records))
+    };
+    let run = offline::run_with(tables, model, decided, &mut |step| bar.tell(step)).map_err(failure)?;
     bar.end();
     let records = &run.loaded.records;
     let summary = run.outcome.summary(records, &version);
@@ -198,7 +212,15 @@ fn evaluate(args: &EvaluateArgs) -> Result<Evaluation, Failure> {
     bar.end();
     let truth = labels.truth(&records).map_err(failure)?;
     let (outcome, summary) = offline::Outcome::read(&args.run, &records).map_err(failure)?;
+    if let Some(path) = &args.mistakes {
+        write_mistakes(path, &offline::mistaken(&records, &truth, &outcome))?;
+    }
     Ok(offline::evaluate(&records, &truth, &outcome, summary.candidates, summary.across_only))
+}
+
+fn write_mistakes(path: &Path, mistakes: &[Mistake]) -> Result<(), Failure> {
+    fs::write(path, serde_json::to_string_pretty(mistakes)? + "\n")
+        .map_err(|source| failure(Error::File { action: "write mistakes", path: path.into(), source }))
 }
 
 fn diff(args: &DiffArgs) -> Result<Difference, Failure> {
@@ -210,7 +232,8 @@ fn diff(args: &DiffArgs) -> Result<Difference, Failure> {
     Ok(difference)
 }
 
-fn model(path: Option<&Path>) -> Result<Model, Failure> {
+/// The model in a file, or the shipped one.
+pub(super) fn model(path: Option<&Path>) -> Result<Model, Failure> {
     let Some(path) = path else { return Ok(Model::shipped()) };
     let text = fs::read_to_string(path)
         .map_err(|source| failure(Error::File { action: "read model", path: path.into(), source }))?;
@@ -230,77 +253,4 @@ fn failure(error: Error) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::commands::{Cli, run};
-    use clap::Parser;
-
-    const TABLE: &str = "\
-no,given,family,born,phone,party\n\
-1,Ann,Bauer,1970-01-02,+491711234567,x\n\
-2,Anne,Bauer,1970-01-02,+491711234567,x\n\
-3,Boris,Yamada,1981-03-04,+491719999999,y\n\
-4,broken\n";
-    const MAP: &str = "\
-id = \"no\"\n\
-[columns]\n\
-given = \"given\"\n\
-family = \"family\"\n\
-born = { kind = \"date\", scheme = \"birth\" }\n\
-phone = \"phone\"\n";
-
-    struct Place(tempfile::TempDir);
-
-    impl Place {
-        fn new() -> Self {
-            let place = Place(tempfile::tempdir().unwrap());
-            fs::write(place.path("people.csv"), TABLE).unwrap();
-            fs::write(place.path("people.toml"), MAP).unwrap();
-            place
-        }
-
-        fn path(&self, name: &str) -> String {
-            self.0.path().join(name).to_string_lossy().into_owned()
-        }
-
-        /// Runs `opshub resolve` with words; those that begin with `@` are files of this place.
-        fn resolve(&self, words: &str) -> Result<(), u8> {
-            let word = |word: &str| word.strip_prefix('@').map_or(word.to_owned(), |name| self.path(name));
-            let words = ["opshub", "resolve"].map(str::to_owned).into_iter().chain(words.split(' ').map(word));
-            run(Cli::try_parse_from(words).map_err(|_| 2_u8)?).map_err(|failure| failure.code)
-        }
-    }
-
-    #[test]
-    fn a_table_goes_through_every_command() {
-        let place = Place::new();
-        assert_eq!(place.resolve("train --input @people.csv --map @people.toml --out @model.toml"), Ok(()));
-        assert_eq!(
-            place.resolve("run --input @people.csv --map @people.toml --model @model.toml --out @found"),
-            Ok(())
-        );
-        let links = fs::read_to_string(place.path("found/links.csv")).unwrap();
-        assert!(links.starts_with("left,right,probability,decision,weight_bits\n1,2,0.9"), "{links}");
-        let clusters = fs::read_to_string(place.path("found/clusters.csv")).unwrap();
-        assert_eq!(clusters.lines().count(), 4, "{clusters}");
-        let rejected = fs::read_to_string(place.path("found/rejected.csv")).unwrap();
-        assert_eq!(rejected, "file,line,reason,raw\npeople.csv,5,cells,\"4,broken\"\n");
-        assert_eq!(place.resolve("evaluate --run @found --input @people.csv --truth party"), Ok(()));
-        assert_eq!(place.resolve("explain --input @people.csv --map @people.toml 1 3 --json"), Ok(()));
-        assert_eq!(place.resolve("diff --input @people.csv --map @people.toml --model @model.toml"), Ok(()));
-    }
-
-    #[test]
-    fn exit_codes_say_what_was_wrong() {
-        let place = Place::new();
-        assert_eq!(place.resolve("run --input @people.csv --out @found"), Err(2), "no map");
-        assert_eq!(place.resolve("run --input @none.csv --map @people.toml --out @found"), Err(NOT_FOUND));
-        assert_eq!(place.resolve("explain --input @people.csv --map @people.toml 1 99"), Err(NOT_FOUND));
-        fs::write(place.path("bad.toml"), "[columns]\ngiven = \"givn\"\n").unwrap();
-        assert_eq!(place.resolve("run --input @people.csv --map @bad.toml --out @found"), Err(CONFIG_INVALID));
-        let with_bad_model = "run --input @people.csv --map @people.toml --model @bad.toml --out @found";
-        assert_eq!(place.resolve(with_bad_model), Err(CONFIG_INVALID));
-        assert_eq!(place.resolve("evaluate --run @found --input @people.csv --truth party"), Err(super::super::FAILED));
-    }
-}
+mod tests;

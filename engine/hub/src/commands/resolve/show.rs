@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use offline::{Change, Difference, Evaluation, Summary, Told, TrainReport};
+use offline::{Change, DecisionsReport, Difference, Evaluation, Summary, Told, TrainReport};
 
 use crate::client::table;
 
@@ -63,6 +63,27 @@ pub(super) fn trained(report: &TrainReport) -> String {
         let knots = curve.knots.iter().map(|[bits, share]| [format!("{bits:+.1}"), format!("{share:.4}")]);
         let _ = writeln!(text, "{}", table(["bits", "probability"], knots));
     }
+    for note in &report.notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    text
+}
+
+pub(super) fn recalibrated(report: &DecisionsReport) -> String {
+    let DecisionsReport { from, version, decided, used, .. } = report;
+    let mut text = format!("model {version}: model {from} corrected by {used} of {decided} decided pairs\n\n");
+    let steps = report.steps.iter().map(|step| {
+        [
+            format!("{:+.1}", step.bits),
+            step.decisions.to_string(),
+            format!("{:.4}", step.promised),
+            format!("{:.4}", step.accepted),
+            format!("{:.4}-{:.4}", step.accepted_low, step.accepted_high),
+            format!("{:.4}", step.corrected),
+        ]
+    });
+    let head = ["bits", "decisions", "promised", "accepted", "95 % interval", "corrected"];
+    let _ = writeln!(text, "{}", table(head, steps));
     for note in &report.notes {
         let _ = writeln!(text, "note: {note}");
     }

@@ -1,17 +1,15 @@
 //! The endpoints: who is let in, what is answered when, and that nothing taken is lost.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{MemoryLog, Story, context, serve};
 use connectors::edge::Context;
 use connectors::edge::credentials::Secret;
 use connectors::oracle::file::{FileConfig, follow, position_name};
 use connectors::{oracle, sap, wxcc};
 use ontology::{Op, System};
-use support::{MemoryLog, Story, context, serve};
 use tokio_util::sync::CancellationToken;
 
 const NOW: i64 = 1_773_154_800_000;

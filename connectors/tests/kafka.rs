@@ -2,12 +2,11 @@
 //! writes into topics arrives, once, through stops, full logs, forgotten records and new topics.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::{MemoryLog, Story, context};
 use connectors::oracle::Relist;
 use connectors::oracle::check::{Paths, check};
 use connectors::oracle::kafka::{KafkaConfig, POSITION, Topics, run};
@@ -17,7 +16,6 @@ use fixtures::oracle::kafka::KafkaCapture;
 use fixtures::story::{Change, OracleChange};
 use fixtures::world::{Size, World};
 use ontology::{Millis, Op, System};
-use support::{MemoryLog, Story, context};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

@@ -2,12 +2,11 @@
 //! of the source proves anything.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::support::{MemoryLog, Story, context, serve};
 use connectors::edge::Context;
 use connectors::edge::credentials::Secret;
 use connectors::oracle::check::{Paths, check};
@@ -19,7 +18,6 @@ use fixtures::faults::{FaultSwitch, Faults, Rate};
 use fixtures::oracle::{CLIENT, OracleServer};
 use fixtures::story::{Change, Fields, Happening, OracleChange, System as Vendor, Value};
 use ontology::{Op, System};
-use support::{MemoryLog, Story, context, serve};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

@@ -2,12 +2,11 @@
 //! kind of failure.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{MemoryLog, Story, context};
 use connectors::edge::Context;
 use connectors::edge::credentials::Secret;
 use connectors::oracle::check::{Paths, check};
@@ -19,7 +18,6 @@ use fixtures::oracle::{CLIENT, GROUP, OracleServer};
 use fixtures::story::{Change, Happening};
 use fixtures::world::{Size, World};
 use ontology::{Op, System};
-use support::{MemoryLog, Story, context};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

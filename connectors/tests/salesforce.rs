@@ -3,12 +3,11 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "the simulator stamps tokens by the real clock")]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{MemoryLog, Story, context};
 use connectors::edge::credentials::Secret;
 use connectors::edge::status::{ConnectorStatus, StatusHandle};
 use connectors::salesforce::Positions;
@@ -22,7 +21,6 @@ use fixtures::salesforce::{SalesforceConfig as Organisation, SalesforceServer, T
 use fixtures::story::{Change, Happening, SalesforceChange, SalesforceKind, fields};
 use fixtures::world::{Size, World};
 use ontology::{Fact, Op, System};
-use support::{MemoryLog, Story, context};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

@@ -2,12 +2,12 @@
 //! are read again, folders, and the answer to what was posted.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::standing::assert_same;
+use crate::support::{MemoryLog, Story, context, serve};
 use connectors::Known as _;
 use connectors::edge::credentials::Secret;
 use connectors::edge::oauth::{ClientCredentials, Login};
@@ -22,8 +22,6 @@ use fixtures::time::T_MS;
 use fixtures::world::{Size, World};
 use futures::FutureExt as _;
 use ontology::{Field, FieldReader as _, Op, System};
-use support::standing::assert_same;
-use support::{MemoryLog, Story, context, serve};
 use tokio_util::sync::CancellationToken;
 
 const PARTITION: &str = "s4";

@@ -2,12 +2,11 @@
 //! planted is in quarantine, and nothing else is.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{MemoryLog, Story, context, serve};
 use connectors::edge::credentials::Secret;
 use connectors::edge::oauth::Login;
 use connectors::salesforce::rest::RestConfig;
@@ -15,7 +14,6 @@ use connectors::{oracle, salesforce, sap, wxcc};
 use fixtures::player::{Doors, Player, Vendors};
 use fixtures::world::{Size, World};
 use ontology::{Millis, Op, System, ValueRef};
-use support::{MemoryLog, Story, context, serve};
 use tokio_util::sync::CancellationToken;
 
 const TOPIC: &str = "/data/ChangeEvents";

@@ -2,11 +2,11 @@
 //! windows that split, and losses that leave no trace.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::standing::assert_same;
+use crate::support::{MemoryLog, Story, context, serve};
 use connectors::edge::credentials::Secret;
 use connectors::wxcc::{self, WxccAuth, WxccConfig, WxccSearchConfig, WxccSubscriptionsConfig};
 use fixtures::Sender;
@@ -16,8 +16,6 @@ use fixtures::time::T_MS;
 use fixtures::world::{Size, World};
 use fixtures::wxcc::{REFRESH, WebexDoor, WebexServer};
 use ontology::{Field, FieldReader as _, Millis, System};
-use support::standing::assert_same;
-use support::{MemoryLog, Story, context, serve};
 use tokio_util::sync::CancellationToken;
 
 const SECRET: &str = "webhook-secret";

@@ -2,12 +2,11 @@
 //! and the export that makes good for them.
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::support::{MemoryLog, Story, context, serve};
 use connectors::edge::credentials::Secret;
 use connectors::zendesk::export::{Login, Stream, ZendeskExportConfig, export};
 use connectors::zendesk::transport::{ZendeskConfig, router};
@@ -16,7 +15,6 @@ use fixtures::world::{Size, World};
 use fixtures::zendesk::{BEARER, LOGIN, ZendeskDoor, ZendeskEvent, ZendeskServer, sign};
 use fixtures::{Receipt, Sender};
 use ontology::{EntityKind, Fact, Op, Stamp, System, ValueRef};
-use support::{MemoryLog, Story, context, serve};
 use tokio_util::sync::CancellationToken;
 
 const SECRET: &str = "webhook-secret";

@@ -190,7 +190,7 @@ pub fn parse(text: &str) -> Result<Mapping, MappingError> {
     let reader = Reader { text, words: &file.words };
     let mapping = reader.mapping(file.version, &file.system, file.time_zone.as_ref(), file.object)?;
     let segments = reader.segments(file.segment)?;
-    Ok(Mapping { content_digest: content_digest(text), segments, ..mapping })
+    Ok(Mapping { content_digest: content_digest(text)?, segments, ..mapping })
 }
 
 /// Why a text is no mapping file at all; without a place of its own the error is about all of it.
@@ -202,10 +202,11 @@ fn unread(error: &toml::de::Error) -> MappingError {
 
 /// What a file says besides its version; tables are sorted by their keys, so that order and layout
 /// do not matter.
-fn content_digest(text: &str) -> String {
-    let mut table: toml::Table = toml::from_str(text).expect("it was read a moment ago");
+fn content_digest(text: &str) -> Result<String, MappingError> {
+    // A table holds no number beyond 64 bits with a sign, where a single key may.
+    let mut table: toml::Table = toml::from_str(text).map_err(|error| unread(&error))?;
     table.remove("version");
-    hex::encode(Sha256::digest(table.to_string()))
+    Ok(hex::encode(Sha256::digest(table.to_string())))
 }
 
 struct Reader<'a> {

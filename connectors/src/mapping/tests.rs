@@ -67,6 +67,7 @@ fn an_error_names_its_place() {
     check("{ from = \"A\", to = \"amount\", kind = \"money\" }", "unknown variant `money`");
     check("{ from = \"A\", to = \"subject\", kind = \"code\" }", "a field without a vocabulary `subject`");
     check("{ from = \"A\", to = \"status\", kind = \"code\", words = \"t\" }", "an unknown table of words `t`");
+    check("{ from = \"A\", to = \"subject\", separator = \",\", part = 9999999999999999999 }", "line ");
     assert!(Mapping::parse("version = 1\nsystem = \"orcale\"").unwrap_err().to_string().contains("line 2, column 10"));
     assert!(
         Mapping::parse("version = \"1\"\nsystem = \"oracle\"").unwrap_err().to_string().contains("line 1, column 11")

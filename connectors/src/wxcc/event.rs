@@ -100,8 +100,9 @@ pub fn rank(state: &str) -> u64 {
 /// Whether an end is the end: the system also ends what waits to be called back.
 #[must_use]
 pub fn is_final(body: &Json<'_>) -> bool {
-    let party = body.get("terminatingParty").and_then(Json::text).unwrap_or_default();
-    party.eq_ignore_ascii_case("agent") || party.eq_ignore_ascii_case("customer")
+    // Events and Search call it by different names.
+    let named = ["terminatingParty", "terminatingEnd"].into_iter().find_map(|name| body.get(name)?.text());
+    named.is_some_and(|party| party.eq_ignore_ascii_case("agent") || party.eq_ignore_ascii_case("customer"))
 }
 
 /// The customer's side of a contact: the origin, or the destination of an outbound one.

@@ -2,13 +2,14 @@
 //!
 //! Search has no time of change. The newest of the contact's own times and of its activities orders
 //! what it says: it beats every webhook that it already reflects, and loses to those that it does not
-//! know yet because reports lag.
+//! know yet because reports lag. Of answers with the same newest time the state orders: a contact may
+//! end in the millisecond of its last activity, and the answer from before that must not stand.
 
 use std::borrow::Cow;
 
 use ontology::Millis;
 
-use super::event::{Event, RANK_SEARCH};
+use super::event::{Event, LIFECYCLE, RANK_SEARCH, is_final, rank};
 use crate::json::Json;
 
 /// What Search is asked for of every contact.
@@ -42,7 +43,7 @@ impl<'a> Task<'a> {
     pub fn read(task: &'a Json<'a>) -> Result<Self, &'static str> {
         let id = task.get("id").and_then(Json::text).filter(|id| !id.is_empty()).ok_or("search: a task without id")?;
         let at = newest(task).ok_or("search: a task without time")?;
-        let mut event = Event::new(Cow::Owned(format!("search/{id}/{}", at.0)), task, at, RANK_SEARCH);
+        let mut event = Event::new(Cow::Owned(format!("search/{id}/{}", at.0)), task, at, rank_of(task));
         event.say("taskId", id);
         if let Some(created) = time(task, "createdTime") {
             event.count("@started", created);
@@ -65,13 +66,26 @@ impl<'a> Task<'a> {
     }
 }
 
+/// Whether the contact is over.
+fn is_over(task: &Json<'_>) -> bool {
+    task.get("isActive") == Some(&Json::Bool(false))
+}
+
+/// Place among answers with the same newest time: above every event, in the order of the lifecycle.
+fn rank_of(task: &Json<'_>) -> u64 {
+    let status = task.get("status").and_then(Json::text).unwrap_or_default();
+    RANK_SEARCH + if is_over(task) { LIFECYCLE.len() as u64 } else { rank(status) }
+}
+
 /// Status, end and duration.
 fn describe(task: &Json<'_>, event: &mut Event<'_>) {
-    let is_over = task.get("isActive") == Some(&Json::Bool(false));
-    if !is_over {
+    if !is_over(task) {
         // Search knows the contact as a whole: one that goes on has no end and no duration, whatever
-        // an earlier leg said.
-        event.clear("@ended");
+        // an earlier leg said. In wrap-up the agent goes on and the customer does not.
+        match time(task, "endedTime").filter(|_| is_final(task)) {
+            Some(ended) => event.count("@ended", ended),
+            None => event.clear("@ended"),
+        }
         event.clear("@connected_ms");
         if let Some(status) = task.get("status").and_then(Json::text).filter(|s| *s != "ended") {
             event.say("@status", status);
@@ -176,8 +190,25 @@ mod tests {
             ("@channel", Some("COURTESY_CALLBACK")),
         ];
         check(waiting, 10, &columns);
+        let wrapped = |end: &str| {
+            let raw = r#"{"id":"t","status":"wrapup","isActive":true,"createdTime":10,"endedTime":90,"terminatingEnd":"END"}"#;
+            raw.replace("END", end)
+        };
+        let ended = [("@status", Some("wrapup")), ("@ended", Some("90")), ("@connected_ms", Some("null"))];
+        check(&wrapped("Customer"), 90, &ended);
+        check(&wrapped("System"), 90, &[("@ended", Some("null"))]);
         let paused = r#"{"id":"t","status":"ended","isActive":true,"createdTime":10}"#;
         check(paused, 10, &[("@status", None)]);
+    }
+
+    #[test]
+    fn of_one_instant_the_state_orders() {
+        let rank = |status: &str, is_active: bool| {
+            rank_of(&Json::parse(format!(r#"{{"status":"{status}","isActive":{is_active}}}"#).as_bytes()).unwrap())
+        };
+        assert!(rank("created", true) < rank("connected", true) && rank("connected", true) < rank("wrapup", true));
+        assert!(rank("wrapup-done", true) < rank("ended", false), "the end stands");
+        assert!(rank("created", true) >= RANK_SEARCH);
     }
 
     #[test]

@@ -30,8 +30,6 @@ pub trait Source: Sized + Send + Sync + 'static {
     const PROOF_LAG_MS: i64 = 0;
     /// Whether its list reads everything again and again, to find what was deleted unheard.
     const READS_WHOLE: bool = false;
-    /// Places of the state that today differ after a lossy line, each a defect that is to be mended.
-    const NOT_YET_EQUAL: &'static [&'static str] = &[];
 
     /// Starts the simulator.
     fn start(switch: FaultSwitch) -> impl Future<Output = Self> + Send;
@@ -181,6 +179,16 @@ pub async fn a_while(ms: u64) {
     let mut ticks = tokio::time::interval(Duration::from_millis(ms.max(1)));
     ticks.tick().await;
     ticks.tick().await;
+}
+
+/// Looks again and again until `holds`.
+pub async fn holds_at_last(what: &str, holds: impl Fn() -> bool) {
+    let looking = async {
+        while !holds() {
+            a_while(5).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), looking).await.is_ok(), "waited in vain for {what}");
 }
 
 /// The same story told over a sound line to a connector that is never disturbed.

@@ -71,7 +71,8 @@ pub fn schemas() -> Vec<Vec<u8>> {
     schemas
 }
 
-/// Mapping files.
+/// Mapping files: those that are shipped, and what once went wrong.
 pub fn mappings() -> Vec<Vec<u8>> {
-    below(&root().join("mappings")).into_iter().map(|path| std::fs::read(path).unwrap()).collect()
+    let files = ["mappings", "tests/corpus/mapping"].into_iter().flat_map(|folder| below(&root().join(folder)));
+    files.map(|path| std::fs::read(path).unwrap()).collect()
 }

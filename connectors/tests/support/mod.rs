@@ -4,7 +4,7 @@
 pub mod standing;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,18 +20,23 @@ use tokio::sync::watch;
 pub struct MemoryLog {
     pub submissions: Arc<Mutex<Vec<Submission>>>,
     pub is_full: Arc<AtomicBool>,
+    /// Submissions that it was too full for.
+    pub refused: Arc<AtomicUsize>,
     count: Arc<watch::Sender<usize>>,
 }
 
 impl Default for MemoryLog {
     fn default() -> Self {
-        MemoryLog { submissions: Arc::default(), is_full: Arc::default(), count: Arc::new(watch::Sender::new(0)) }
+        let count = Arc::new(watch::Sender::new(0));
+        MemoryLog { submissions: Arc::default(), is_full: Arc::default(), refused: Arc::default(), count }
     }
 }
 
 impl Sink for MemoryLog {
     async fn submit(&self, submission: Submission) -> Result<Accepted, SinkError> {
         if self.is_full.load(Ordering::SeqCst) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            self.count.send_modify(|_| ());
             return Err(SinkError::Busy { retry_after_ms: 1 });
         }
         let mut submissions = self.submissions.lock().unwrap();

@@ -2,6 +2,9 @@
 //! again: one task exists, the dispatch moved once, and the hub tells what became of them.
 #![allow(clippy::unwrap_used)]
 
+#[path = "commands/onboarding.rs"]
+mod onboarding;
+
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;

@@ -176,18 +176,25 @@ fn keep_only(connectors: &mut ConnectorsConfig, system: System) -> bool {
 
 /// What the running connector shows: that it reaches its source, whose clock agrees, and one event.
 async fn watched(app: &App, args: &CheckArgs, unmonitored: bool, door: Option<String>) -> Vec<Trial> {
-    let is_told = |reports: &[SourceReport]| {
-        let has = |is: fn(&SourceReport) -> bool| reports.iter().any(is);
-        has(|report| report.received_count > 0) && (unmonitored || has(|report| report.watermark.is_some()))
-    };
+    // A source that tells its past first comes to its present in time.
     let waiting = async {
-        while !is_told(&app.figures.sources()) {
+        while !is_told(&app.figures.sources(), app.handle().now(), unmonitored) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
     // Whatever did not show by then is told as what it is.
     let _ = tokio::time::timeout(Duration::from_secs(args.wait), waiting).await;
     findings(&app.figures.sources(), app.handle().now(), args.wait, unmonitored, door)
+}
+
+/// Whether an event came, and the proof that nothing newer is missing, by about the same clock.
+fn is_told(reports: &[SourceReport], now: Millis, unmonitored: bool) -> bool {
+    let is_proven = |report: &SourceReport| report.watermark.is_some_and(|until| !is_apart(until, now));
+    reports.iter().any(|report| report.received_count > 0) && (unmonitored || reports.iter().any(is_proven))
+}
+
+fn is_apart(until: Millis, now: Millis) -> bool {
+    now.since(until).abs() > CLOCKS_APART_MAX_MS
 }
 
 fn findings(reports: &[SourceReport], now: Millis, wait_s: u64, unmonitored: bool, door: Option<String>) -> Vec<Trial> {
@@ -198,14 +205,13 @@ fn findings(reports: &[SourceReport], now: Millis, wait_s: u64, unmonitored: boo
         .fold((0, 0), |(facts, held), report| (facts + report.received_count, held + report.quarantined_count));
     let mut trials = Vec::new();
     trials.push(match (watermark, error) {
-        (Some(until), _) if (until.0 - now.0).abs() > CLOCKS_APART_MAX_MS => {
-            let apart_s = (now.0 - until.0) / 1_000;
-            Trial::bad(
-                "probe and clock",
-                format!(
-                    "its newest proof is {apart_s} s away from this machine's clock; compare both with a time server"
-                ),
-            )
+        (Some(until), _) if is_apart(until, now) => {
+            let apart_s = now.since(until) / 1_000;
+            let text = format!(
+                "its newest proof is {apart_s} s behind this machine's clock; if it does not catch up, compare both \
+                 with a time server"
+            );
+            Trial::bad("probe and clock", text)
         }
         (Some(_), _) => Trial::good("probe and clock", "it answers, and its clock agrees with this machine's"),
         (None, Some(error)) => Trial::bad("probe and clock", error.to_owned()),
@@ -251,6 +257,14 @@ mod tests {
     fn wrong(report: SourceReport, unmonitored: bool) -> Vec<String> {
         let trials = findings(&[report], Millis(1_000_000), 5, unmonitored, None);
         trials.into_iter().filter(|trial| trial.result.is_err()).map(|trial| trial.what).collect()
+    }
+
+    #[test]
+    fn a_past_that_is_told_first_is_waited_for() {
+        let told =
+            |watermark, facts, unmonitored| is_told(&[report(watermark, facts, 0, "")], Millis(1_000_000), unmonitored);
+        assert!(told(Some(880_000), 1, false) && !told(Some(879_999), 1, false));
+        assert!(!told(Some(1_000_000), 0, false) && !told(None, 1, false) && told(None, 1, true));
     }
 
     #[test]

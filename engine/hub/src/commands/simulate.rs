@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use connectors::Clock as _;
 use fixtures::faults::{FaultSwitch, Faults, FaultsError};
+use fixtures::oracle::kafka::KafkaCapture;
 use fixtures::oracle::{OracleDoor, OracleServer};
 use fixtures::player::{Doors, PlayError, Player, Vendors};
 use fixtures::salesforce::{SalesforceConfig, SalesforceError, SalesforceServer};
@@ -52,9 +53,29 @@ pub struct SimulateArgs {
     /// User that goes with SAP's password.
     #[arg(long, default_value = "opshub")]
     user: String,
+    /// Brokers into whose topics Oracle's changes are captured instead of being pushed, host:port with
+    /// commas between.
+    #[arg(long, value_name = "BROKERS", conflicts_with = "target")]
+    kafka: Option<String>,
+    /// What the names of the topics begin with.
+    #[arg(long, value_name = "PREFIX", default_value = "erp", requires = "kafka")]
+    prefix: String,
+    /// Tables of Oracle whose changes are enqueued instead of being pushed, with commas between.
+    #[arg(long, value_name = "TABLES", value_delimiter = ',', value_parser = table)]
+    queue: Vec<String>,
     /// Story seconds a second, after the history.
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
+    /// Push what happened before the present as well, before anything else; it waits for the door.
+    #[arg(long)]
+    push_history: bool,
+    /// Keep the story's own dates, whose present is 10 March 2026 at 15:00 UTC, instead of moving it to
+    /// now.
+    #[arg(long)]
+    story_clock: bool,
+    /// Send the payloads as well that the story plants to be refused.
+    #[arg(long)]
+    with_planted: bool,
     /// What goes wrong, such as drop=5%,repeat=5%,reorder=5%,throttle=1%; the same seed loses the same.
     #[arg(long, value_name = "FAULTS", value_parser = faults, default_value = "", long_help = faults_help())]
     faults: Faults,
@@ -77,6 +98,13 @@ enum Vendor {
     Sap,
     /// Tickets by webhook and incremental export.
     Zendesk,
+}
+
+/// A table of the simulated database.
+fn table(name: &str) -> Result<String, String> {
+    let known = fixtures::oracle::TABLES;
+    let name = name.trim().to_ascii_uppercase();
+    known.contains(&name.as_str()).then_some(name).ok_or_else(|| format!("expected some of {}", known.join(", ")))
 }
 
 /// Faults as they are written in one line.
@@ -112,6 +140,10 @@ pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
         let text = "simulate salesforce: it pushes nothing, a hub reads its event bus; leave out --target";
         return Err(Failure::with(USAGE, anyhow::anyhow!(text)));
     }
+    if args.system != Vendor::Oracle && (args.kafka.is_some() || !args.queue.is_empty()) {
+        let text = format!("simulate {}: --kafka and --queue are paths of oracle; leave them out", args.system.name());
+        return Err(Failure::with(USAGE, anyhow::anyhow!(text)));
+    }
     if !args.speed.is_finite() || args.speed <= 0.0 {
         return Err(Failure::with(USAGE, anyhow::anyhow!("simulate at speed {}: write a number above 0", args.speed)));
     }
@@ -129,24 +161,47 @@ pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
     ended
 }
 
-/// Plays the world's past at once, then goes on at its pace; stays up when the story ends.
+/// Lets the world's past have happened, then goes on at its pace; stays up when the story ends.
 async fn simulate(args: &SimulateArgs) -> Result<(), Failure> {
     let (seed, size) = (args.seed, Size::customers(args.customers));
-    let doors = doors(args)?;
+    let (doors, desk_door) = (doors(args)?, desk_door(args)?);
     let switch = FaultSwitch::new(args.faults.clone());
-    let world = tokio::task::spawn_blocking(move || Arc::new(World::generate(seed, size))).await?;
+    let now_ms = if args.story_clock { fixtures::time::T_MS } else { wall_ms() };
+    let with_planted = args.with_planted;
+    let generated = tokio::task::spawn_blocking(move || {
+        let world = World::generate(seed, size).moved_to(now_ms);
+        Arc::new(if with_planted { world } else { world.without_planted() })
+    });
+    let world = generated.await?;
     let vendors = Arc::new(start(args, &switch).await?);
     let desk = desk(args, &switch).await?;
-    println!("{}", addresses(args, &vendors, desk.as_deref()));
-    let mut player = Player::new(world, vendors, doors).map_err(failure)?.stamp_webhooks_by(wall_ms);
+    let ready = addresses(args, &vendors, desk.as_deref());
+    let mut player = Player::new(world, vendors, Doors::default()).map_err(failure)?.stamp_webhooks_by(wall_ms);
     if let Some(desk) = desk {
-        player = player.with_desk(desk, desk_door(args)?, switch.clone());
+        player = player.with_desk(desk, None, switch.clone());
     }
-    if let Some(system) = pushing(args.system) {
+    if let Some(brokers) = &args.kafka {
+        let capture = KafkaCapture::start(brokers, &args.prefix, switch.clone()).await.map_err(|error| {
+            let text = format!("reach the brokers {brokers}: {error}; is Kafka running there?");
+            Failure::with(UNREACHABLE, anyhow::anyhow!(text))
+        })?;
+        eprintln!("simulate: changes go into {}", capture.topics().join(", "));
+        player = player.captured_by(capture);
+    } else if let Some(system) = pushing(args.system) {
         player = player.over_a_line(system, switch.clone());
+    }
+    player = player.enqueuing(&args.queue);
+    // Whoever comes finds the present: what happened before is for lists to tell, unless it is pushed too.
+    if args.push_history {
+        println!("{ready}");
+        player = player.pushing_to(doors.clone(), desk_door.clone());
     }
     let history = player.history(|_, _| {}).await.map_err(failure)?;
     eprintln!("simulate: the history is played, {} payloads", sent(args.system, &history));
+    if !args.push_history {
+        println!("{ready}");
+        player = player.pushing_to(doors, desk_door);
+    }
     let mut live = player.live(args.speed, i64::MAX, |_, _| {}).await.map_err(failure)?;
     live.add(player.arrive().await.map_err(failure)?);
     if player.dropped() > 0 {
@@ -263,7 +318,7 @@ fn doors(args: &SimulateArgs) -> Result<Doors, Failure> {
 
 fn failure(error: PlayError) -> Failure {
     let code = match &error {
-        PlayError::Send(_) => UNREACHABLE,
+        PlayError::Send(_) | PlayError::Capture(_) => UNREACHABLE,
         PlayError::Publish(_) => FAILED,
     };
     Failure::with(code, anyhow::anyhow!("{error}; is a hub with an open door at --target?"))
@@ -309,6 +364,12 @@ mod tests {
         assert!(read(&["oracle", "--token", "literal"]).is_err(), "a secret is given by reference");
         let salesforce = read(&["salesforce", "--target", "http://hub:1", "--token", "env:PATH"]).unwrap();
         assert_eq!(super::run(&salesforce).unwrap_err().code, USAGE);
+        assert!(read(&["oracle", "--queue", "FND_USER"]).is_err(), "a table that there is not");
+        assert_eq!(
+            read(&["oracle", "--queue", "ar_payment,CREDIT_NOTE"]).unwrap().queue,
+            ["AR_PAYMENT", "CREDIT_NOTE"]
+        );
+        assert_eq!(super::run(&read(&["sap", "--kafka", "127.0.0.1:9"]).unwrap()).unwrap_err().code, USAGE);
         assert_eq!(super::run(&read(&["sap", "--speed", "0"]).unwrap()).unwrap_err().code, USAGE);
     }
 

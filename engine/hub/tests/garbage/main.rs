@@ -137,6 +137,25 @@ async fn nothing_but_garbage_from_one_vendor_delays_no_other() {
     stage.strike().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_but_garbage_from_the_other_desk_delays_no_one() {
+    let (stage, world) = (Stage::set().await, world(SEED));
+    let changes = good(&world, Vendor::Oracle, NEIGHBOURS);
+    let is_over = AtomicBool::new(false);
+    let neighbour = async {
+        let mut latencies = Vec::new();
+        for change in &changes {
+            latencies.push(stage.deliver(change).await);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        latencies
+    };
+    let (garbage, latencies) = tokio::join!(floods(&stage, Vendor::Zendesk, 0, &is_over), neighbour);
+    check_visible(Vendor::Oracle, &latencies);
+    check_found(&stage, Vendor::Zendesk, garbage);
+    stage.strike().await;
+}
+
 #[tokio::test]
 async fn garbage_within_a_payload_leaves_its_neighbours_alone() {
     let (stage, world) = (Stage::set().await, world(SEED));
@@ -172,7 +191,10 @@ async fn garbage_without_credentials_is_refused_and_not_kept() {
     assert_eq!(stranger.push_raw(&stage.sender, body()).await.unwrap(), Receipt::Refused(401));
     let stranger = fixtures::sap::SapDoor { password: "another".to_owned(), ..stage.sap.clone() };
     assert_eq!(stranger.push_raw(&stage.sender, body()).await.unwrap(), Receipt::Refused(401));
-    for vendor in Vendor::VENDORS {
+    let stranger = fixtures::zendesk::ZendeskDoor { secret: "another".to_owned(), ..stage.zendesk.clone() };
+    let receipt = stranger.push_raw(&stage.sender, body(), wall_ms(), "garbage").await.unwrap();
+    assert_eq!(receipt, Receipt::Refused(401));
+    for vendor in Vendor::VENDORS.into_iter().chain([Vendor::Zendesk]) {
         check_found(&stage, vendor, Vec::new());
     }
     assert_eq!(stage.facts(), 0);

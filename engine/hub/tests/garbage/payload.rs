@@ -71,9 +71,11 @@ pub fn nobody(vendor: Vendor, number: u64) -> String {
         Vendor::Sap => format!(
             "<IDOC BEGIN=\"1\"><EDI_DC40><DOCNUM>{number:016}</DOCNUM></EDI_DC40><Z1SRVORD><STTXT>TECO</STTXT></Z1SRVORD></IDOC>"
         ),
-        Vendor::Salesforce | Vendor::Desk | Vendor::Zendesk => {
-            panic!("no payload of this sender is read that names nobody")
-        }
+        Vendor::Zendesk => format!(
+            "{{\"id\":\"garbage-{number}\",\"type\":\"zen:event-type:ticket.created\",\"time\":\"2026-03-10T15:00:00Z\",\
+             \"detail\":{{\"id\":null,\"status\":\"OPEN\"}}}}"
+        ),
+        Vendor::Salesforce | Vendor::Desk => panic!("no payload of this sender is read that names nobody"),
     }
 }
 

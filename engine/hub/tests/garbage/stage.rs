@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use connectors::edge::credentials::Secret;
 use connectors::salesforce::rest::RestConfig;
-use connectors::{Clock as _, oracle, salesforce, sap, wxcc};
+use connectors::{Clock as _, oracle, salesforce, sap, wxcc, zendesk};
 use fixtures::oracle::{Framing, OracleDoor};
 use fixtures::player::Vendors;
 use fixtures::sap::SapDoor;
 use fixtures::story::{BadPayload, BadReason, Change, Happening, System as Vendor};
 use fixtures::wxcc::WebexDoor;
+use fixtures::zendesk::ZendeskDoor;
 use fixtures::{Receipt, Sender};
 use hub::actions::Receiver;
 use hub::app::{App, AppOptions};
@@ -35,6 +36,7 @@ const ATTEMPTS_MAX: u32 = 20;
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const ORACLE_TOKEN: &str = "push-token";
 const WXCC_SECRET: &str = "webhook-secret";
+const ZENDESK_SECRET: &str = "desk-secret";
 const TOPIC: &str = "/data/ChangeEvents";
 
 pub struct Stage {
@@ -44,6 +46,7 @@ pub struct Stage {
     pub oracle: OracleDoor,
     pub wxcc: WebexDoor,
     pub sap: SapDoor,
+    pub zendesk: ZendeskDoor,
     pub sender: Sender,
     _folder: TempDir,
 }
@@ -83,6 +86,7 @@ impl Stage {
                 user: fixtures::sap::USER.0.to_owned(),
                 password: fixtures::sap::USER.1.to_owned(),
             },
+            zendesk: ZendeskDoor { url: format!("http://{doors}/webhooks/zendesk"), secret: ZENDESK_SECRET.to_owned() },
             sender: Sender::new(ATTEMPTS_MAX).unwrap(),
             _folder: folder,
         }
@@ -120,7 +124,7 @@ impl Stage {
                 Vendor::Wxcc => self.wxcc.push_raw(&self.sender, body, wall_ms(), "task").await.unwrap(),
                 Vendor::Sap => self.sap.push_raw(&self.sender, body).await.unwrap(),
                 Vendor::Desk => panic!("a desk sends no bytes"),
-                Vendor::Zendesk => panic!("the world's cases are Salesforce's here"),
+                Vendor::Zendesk => self.zendesk.push_raw(&self.sender, body, wall_ms(), "garbage").await.unwrap(),
             };
             assert_eq!(receipt, Receipt::Taken);
         }
@@ -218,9 +222,15 @@ fn routers(app: &App) -> axum::Router {
         is_freshness_checked: true,
     };
     let sap_config = sap::SapConfig::new(fixtures::sap::USER.0, Secret::new(fixtures::sap::USER.1), "s4");
+    let zendesk_config = zendesk::transport::ZendeskConfig {
+        secrets: vec![Secret::new(ZENDESK_SECRET)],
+        partition: "desk".to_owned(),
+        is_freshness_checked: true,
+    };
     oracle::transport::router(app.context(System::Oracle, "erp"), oracle_config, oracle::Relist::none())
         .merge(wxcc::transport::router(app.context(System::Wxcc, "contact-centre"), wxcc_config))
         .merge(sap::transport::router(app.context(System::Sap, "s4"), sap_config, None))
+        .merge(zendesk::transport::router(app.context(System::Zendesk, "desk"), zendesk_config))
 }
 
 fn salesforce_config(vendors: &Vendors) -> salesforce::transport::SalesforceConfig {

@@ -131,7 +131,8 @@ struct Running {
 
 impl Running {
     async fn start(config: Config, history: Vec<System>) -> Result<Self, Failure> {
-        let Config { store_dir, api, doors, metrics, engine, model, batch_max, connectors, receiver, commands } = config;
+        let Config { store_dir, api, doors, metrics, engine, model, batch_max, connectors, receiver, commands } =
+            config;
         let recorder = figures::install()?;
         for (name, what) in edge::METRICS {
             ::metrics::describe_counter!(*name, *what);
@@ -155,12 +156,13 @@ impl Running {
             unmonitored: connectors.unmonitored(),
             connectors: connectors.connectors.clone(),
         };
-        let mut app =
-            App::start_with(store, options, targets, model).await.map_err(|error| match error.downcast::<serve::Error>() {
+        let mut app = App::start_with(store, options, targets, model).await.map_err(|error| {
+            match error.downcast::<serve::Error>() {
                 Ok(serve::Error::Bind { source, .. }) => taken("the API", api_address, "--api", &source),
                 Ok(other) => Failure::from(other),
                 Err(other) => Failure::from(other),
-            })?;
+            }
+        })?;
         let remapping = Remapping::plan(&app, &connectors.own_mappings, &history)?;
         app.add_doors(flows);
         sources::connect(&mut app, connectors, doors).await?;

@@ -90,7 +90,7 @@ async fn a_decision_in_a_hub_corrects_its_model() {
     assert!((bits - 2.5).abs() < 0.01, "{bits}");
     let decider = Decider { actor: "steward", reason: "two firms of one name", at: NOW, request_id: "" };
     let fact = judgement(decider, &key("1"), &key("2"), Verdict::Unlink);
-    let none = (Vec::new(), Bytes::new(), None);
+    let none = (Vec::new(), Default::default(), None);
     app.handle().append(vec![fact], none.0, none.1, none.2, storage::Priority::Decision).await.unwrap();
     app.stop().await.unwrap();
 

@@ -1,0 +1,107 @@
+//! What stewards decide in a hub corrects the model, and another model resolves all records anew.
+#![allow(clippy::unwrap_used)]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clap::Parser;
+use connectors::{Connectors, Framing};
+use hub::actions::Receiver;
+use hub::app::{App, AppOptions};
+use hub::clock::StoryClock;
+use hub::commands::Cli;
+use hub::targets::Targets;
+use ontology::status::Verdict;
+use ontology::{EntityKey, EntityKind, Millis, System};
+use pipeline::EngineSettings;
+use resolver::{LinkState, Model, Parameters};
+use serve::decide::{Decider, judgement};
+use storage::Embedded;
+
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const NOW: Millis = Millis(1_773_154_800_000);
+
+async fn hub(dir: &Path, parameters: &Parameters) -> App {
+    let store = Arc::new(Embedded::open(dir, storage::Options::default()).unwrap());
+    let options = AppOptions {
+        clock: Arc::new(StoryClock::standing(NOW)),
+        engine: EngineSettings::default(),
+        api: serve::server::Options { addr: LOOPBACK, ..serve::server::Options::local() },
+        doors: LOOPBACK,
+        receiver: Receiver::Journal,
+        batch_max: 100,
+        unmonitored: Vec::new(),
+        connectors: Connectors::shipped(),
+    };
+    let model = Model::from_parameters(parameters.clone()).unwrap();
+    App::start_with(store, options, Targets::default(), model).await.unwrap()
+}
+
+fn key(id: &str) -> EntityKey {
+    EntityKey::new(EntityKind::ArCustomer, id)
+}
+
+async fn customer(app: &App, id: &str) {
+    let body = format!(
+        "{{\"op\":\"c\",\"source\":{{\"connector\":\"oracle\",\"ts_ms\":1000,\"table\":\"AR_CUSTOMER\",\"scn\":\"7\"}},\
+         \"after\":{{\"AR_CUSTOMER_ID\":\"{id}\",\"NAME\":\"Acme Ltd\",\"EMAIL\":\"a@acme.example\",\
+         \"AR_BALANCE\":\"0\",\"CURRENCY\":\"USD\"}}}}"
+    );
+    let context = app.context(System::Oracle, "erp");
+    let decoding = context.decode(System::Oracle, "erp", &Bytes::from(body), Framing::Document);
+    context.submit_until_taken(decoding.submission).await.unwrap();
+}
+
+/// What became of the pair, its score in bits, and whether both are one customer.
+async fn pair(app: &App) -> (LinkState, f64, bool) {
+    let asked = app.handle().ask(|engine| engine.identity().resolver().explain(&key("1"), &key("2"))).await.unwrap();
+    let found = asked.expect("both records have arrived");
+    (found.state, f64::from(found.total_millibits) / 1e3, found.same_customer)
+}
+
+fn opshub(words: &[&str]) -> Result<(), u8> {
+    hub::commands::run(Cli::try_parse_from([&["opshub"], words].concat()).unwrap()).map_err(|failure| {
+        eprintln!("{:?}", failure.error);
+        failure.code
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_in_a_hub_corrects_its_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, path) = (dir.path().join("store"), |name: &str| dir.path().join(name).display().to_string());
+    let shipped = Parameters::shipped();
+    let app = hub(&store, &shipped).await;
+    customer(&app, "1").await;
+    customer(&app, "2").await;
+    let (state, bits, is_one) = pair(&app).await;
+    assert_eq!((state, is_one), (LinkState::Linked, true));
+    app.stop().await.unwrap();
+
+    // By a model that expects fewer matches the same pair is in doubt: nothing of the old links stays.
+    let mut doubtful = shipped.clone();
+    doubtful.prior.pair_bits += 2.5 - bits;
+    std::fs::write(path("doubtful.toml"), doubtful.to_toml()).unwrap();
+    let app = hub(&store, &doubtful).await;
+    let (state, bits, is_one) = pair(&app).await;
+    assert_eq!((state, is_one), (LinkState::Review, false));
+    assert!((bits - 2.5).abs() < 0.01, "{bits}");
+    let decider = Decider { actor: "steward", reason: "two firms of one name", at: NOW, request_id: "" };
+    let fact = judgement(decider, &key("1"), &key("2"), Verdict::Unlink);
+    let none = (Vec::new(), Default::default(), None);
+    app.handle().append(vec![fact], none.0, none.1, none.2, storage::Priority::Decision).await.unwrap();
+    app.stop().await.unwrap();
+
+    let store = store.display().to_string();
+    let of_store = ["resolve", "calibrate", "--store", &store, "--model", &path("doubtful.toml")];
+    opshub(&[&of_store[..], &["--out", &path("corrected.toml")]].concat()).unwrap();
+    let corrected = Model::parse(&std::fs::read_to_string(path("corrected.toml")).unwrap()).unwrap();
+    let before = Model::from_parameters(doubtful).unwrap();
+    assert!(corrected.confidence_of(2_500) < before.confidence_of(2_500), "one rejection weighs a little");
+    assert!(corrected.confidence_of(12_000) >= corrected.link_min, "sure pairs stay linked");
+    assert!(corrected.version.starts_with("corrected-"), "{}", corrected.version);
+    opshub(&["digest", "--store", &store, "--model", &path("corrected.toml")]).unwrap();
+    assert_eq!(opshub(&["digest", "--store", &store, "--model", &path("none.toml")]), Err(hub::commands::NOT_FOUND));
+}

@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn every_event_of_the_bench_is_understood() {
-        let world = World::generate(7, Size::customers(12));
+        let world = World::generate(7, Size::customers(30));
         let connectors = Connectors::shipped();
         for side in sides::all(&world).unwrap() {
             assert!(side.events > 20, "{} {}: {} events", side.system.name(), side.form, side.events);

@@ -98,7 +98,9 @@ async fn played(world: &World, faults: Faults) -> (MemoryLog, u64) {
     }
     search(refreshing(&server), &log, &story, END_MS).await;
     // Transcripts are asked for behind the contacts, within the same run.
-    assert!(log.facts().iter().any(|fact| fact.event_id.starts_with("transcript/")));
+    let facts = log.facts();
+    let said: Vec<_> = facts.iter().filter(|fact| fact.event_id.starts_with("transcript/")).collect();
+    assert!(!said.is_empty() && said.iter().all(|fact| fact.read_at.is_some()), "what was asked for was not told late");
     assert!(log.rejects().is_empty(), "{:?}", log.rejects());
     server.stop().await;
     (log, line.dropped())

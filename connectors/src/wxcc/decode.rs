@@ -181,7 +181,7 @@ impl WxccDecoder {
         Ok(())
     }
 
-    /// What the customer said in a whole conversation.
+    /// What the customer said in a whole conversation, which is read once the conversation is over.
     fn transcript(
         &self,
         task_id: &str,
@@ -189,8 +189,12 @@ impl WxccDecoder {
         observed_at: Millis,
         out: &mut Decoded,
     ) -> Result<(), Failure> {
+        let first = out.facts.len();
         for said in message::of_transcript(task_id, json).map_err(no_identity)? {
             self.said(&said, observed_at, out)?;
+        }
+        for fact in &mut out.facts[first..] {
+            fact.read_at = Some(observed_at);
         }
         Ok(())
     }

@@ -35,6 +35,9 @@ const LOOK_AT_RUNNER: Duration = Duration::from_millis(200);
 /// How often payloads and quarantined records past their retention are dropped.
 const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 
+/// Largest number of facts in one block, unless configured.
+pub const BATCH_MAX: usize = 65_536;
+
 /// How a hub is put together.
 pub struct AppOptions {
     /// The clock that everything is stamped with.
@@ -43,8 +46,6 @@ pub struct AppOptions {
     pub engine: EngineSettings,
     /// Where the API listens.
     pub api: ServeOptions,
-    /// Where sources push to.
-    pub doors: SocketAddr,
     /// Where actions go.
     pub receiver: Receiver,
     /// Largest number of facts in one block.
@@ -53,6 +54,23 @@ pub struct AppOptions {
     pub unmonitored: Vec<System>,
     /// The decoders, by the mappings in force.
     pub connectors: Connectors,
+}
+
+impl AppOptions {
+    /// A hub that serves on a free port of loopback, reads by the shipped mappings and keeps actions in
+    /// its own log.
+    #[must_use]
+    pub fn local(clock: SharedClock) -> Self {
+        AppOptions {
+            clock,
+            engine: EngineSettings::default(),
+            api: ServeOptions::local(),
+            receiver: Receiver::Journal,
+            batch_max: BATCH_MAX,
+            unmonitored: Vec::new(),
+            connectors: Connectors::shipped(),
+        }
+    }
 }
 
 /// A running hub.
@@ -95,7 +113,7 @@ impl App {
         targets: Targets,
         model: Model,
     ) -> anyhow::Result<App> {
-        let AppOptions { clock, engine, api, doors: _, receiver, batch_max, unmonitored, connectors } = options;
+        let AppOptions { clock, engine, api, receiver, batch_max, unmonitored, connectors } = options;
         let published = Arc::new(Published::new(LogPos(0)));
         let figures = Arc::new(Figures::default());
         let publish = publisher(published.clone(), figures.clone(), clock.clone());

@@ -2,37 +2,24 @@
 //! left unread is still known after a restart.
 #![allow(clippy::unwrap_used)]
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use connectors::{Connectors, Framing, Known as _, Mapping};
-use hub::actions::Receiver;
 use hub::app::{App, AppOptions};
 use hub::clock::StoryClock;
 use hub::known::EngineKnown;
 use hub::remapping::{RemapError, Remapped, Remapping, history, quarantine};
 use hub::runner::Payload;
 use ontology::{EntityKey, EntityKind, Field, Millis, System, ValueRef};
-use pipeline::EngineSettings;
 use storage::{Embedded, QuarantineFilter};
 
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const NOW: Millis = Millis(1_773_154_800_000);
 
 async fn hub(dir: &Path, connectors: Connectors) -> App {
     let store = Arc::new(Embedded::open(dir, storage::Options::default()).unwrap());
-    let options = AppOptions {
-        clock: Arc::new(StoryClock::standing(NOW)),
-        engine: EngineSettings::default(),
-        api: serve::server::Options { addr: LOOPBACK, ..serve::server::Options::local() },
-        doors: LOOPBACK,
-        receiver: Receiver::Journal,
-        batch_max: 100,
-        unmonitored: Vec::new(),
-        connectors,
-    };
+    let options = AppOptions { batch_max: 100, connectors, ..AppOptions::local(Arc::new(StoryClock::standing(NOW))) };
     App::start(store, options).await.unwrap()
 }
 

@@ -1,40 +1,27 @@
 //! What stewards decide in a hub corrects the model, and another model resolves all records anew.
 #![allow(clippy::unwrap_used)]
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Parser;
-use connectors::{Connectors, Framing};
-use hub::actions::Receiver;
+use connectors::Framing;
 use hub::app::{App, AppOptions};
 use hub::clock::StoryClock;
 use hub::commands::Cli;
 use hub::targets::Targets;
 use ontology::status::Verdict;
 use ontology::{EntityKey, EntityKind, Millis, System};
-use pipeline::EngineSettings;
 use resolver::{LinkState, Model, Parameters};
 use serve::decide::{Decider, judgement};
 use storage::Embedded;
 
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const NOW: Millis = Millis(1_773_154_800_000);
 
 async fn hub(dir: &Path, parameters: &Parameters) -> App {
     let store = Arc::new(Embedded::open(dir, storage::Options::default()).unwrap());
-    let options = AppOptions {
-        clock: Arc::new(StoryClock::standing(NOW)),
-        engine: EngineSettings::default(),
-        api: serve::server::Options { addr: LOOPBACK, ..serve::server::Options::local() },
-        doors: LOOPBACK,
-        receiver: Receiver::Journal,
-        batch_max: 100,
-        unmonitored: Vec::new(),
-        connectors: Connectors::shipped(),
-    };
+    let options = AppOptions { batch_max: 100, ..AppOptions::local(Arc::new(StoryClock::standing(NOW))) };
     let model = Model::from_parameters(parameters.clone()).unwrap();
     App::start_with(store, options, Targets::default(), model).await.unwrap()
 }

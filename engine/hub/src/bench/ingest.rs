@@ -16,7 +16,8 @@ use serve::views::Published;
 use state::Entity;
 use storage::{Embedded, Store};
 
-use super::{BATCH_MAX, begin_of, deliver};
+use super::{begin_of, deliver};
+use crate::app::BATCH_MAX;
 use crate::clock::StoryClock;
 use crate::figures::Figures;
 use crate::publish::publisher;

@@ -26,8 +26,6 @@ use crate::runner::{Handle, Payload};
 const DELIVERY_LINES: usize = 1_000;
 /// Deliveries on their way to the log at once.
 const DELIVERIES_WAITING_MAX: usize = 64;
-/// Largest number of facts in one block.
-const BATCH_MAX: usize = 65_536;
 
 /// How long the engine may take to come up with the log.
 const PATIENCE: Duration = Duration::from_secs(600);

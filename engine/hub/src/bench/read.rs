@@ -11,14 +11,12 @@ use benches::read::Load;
 use benches::report::Report;
 use benches::stream::Workload;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use pipeline::EngineSettings;
 use storage::Embedded;
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
 use super::echo::{self, ECHO, EchoMessage};
-use super::{BATCH_MAX, begin_of, deliver};
-use crate::actions::Receiver;
+use super::{begin_of, deliver};
 use crate::app::{App, AppOptions};
 use crate::clock::StoryClock;
 
@@ -70,14 +68,8 @@ async fn filled(workload: &Workload, dir: &std::path::Path) -> anyhow::Result<Ap
     let clock = Arc::new(StoryClock::standing(begin_of(workload)));
     clock.run(1.0);
     let options = AppOptions {
-        clock,
-        engine: EngineSettings::default(),
         api: serve::server::Options { beside: echo::beside(), ..serve::server::Options::local() },
-        doors: SocketAddr::from(([127, 0, 0, 1], 0)),
-        receiver: Receiver::Journal,
-        batch_max: BATCH_MAX,
-        unmonitored: Vec::new(),
-        connectors: connectors::Connectors::shipped(),
+        ..AppOptions::local(clock)
     };
     let app = App::start(Arc::new(Embedded::open(dir, storage::Options::default())?), options).await?;
     deliver(&app.handle(), &app.published, &workload.to_bytes()).await?;

@@ -17,7 +17,6 @@ use storage::Embedded;
 
 use super::serve::{environment, source, sources};
 use super::{CONFIG_INVALID, Failure, PROBLEMS_FOUND, runtime};
-use crate::actions::Receiver;
 use crate::app::{App, AppOptions};
 use crate::client::table;
 use crate::clock::WallClock;
@@ -117,14 +116,10 @@ async fn check(args: &CheckArgs, config: Config) -> Result<Vec<Trial>, Failure> 
     let folder = tempfile::Builder::new().prefix("opshub-check-").tempdir()?;
     let store = Arc::new(Embedded::open(folder.path(), storage::Options::default())?);
     let options = AppOptions {
-        clock: Arc::new(WallClock::default()),
-        engine: pipeline::EngineSettings::default(),
-        api: serve::server::Options { addr: SocketAddr::from(([127, 0, 0, 1], 0)), ..serve::server::Options::local() },
-        doors,
-        receiver: Receiver::Journal,
         batch_max: 1_000,
         unmonitored: connectors.unmonitored(),
         connectors: connectors.connectors.clone(),
+        ..AppOptions::local(Arc::new(WallClock::default()))
     };
     let mut app = App::start(store, options).await?;
     sources::connect(&mut app, connectors, doors).await?;

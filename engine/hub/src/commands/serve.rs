@@ -174,7 +174,6 @@ impl Running {
             clock,
             engine,
             api,
-            doors,
             receiver,
             batch_max,
             unmonitored: connectors.unmonitored(),

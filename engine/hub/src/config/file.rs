@@ -17,6 +17,7 @@ use super::oracle::OracleSection;
 use super::sap::SapSection;
 use super::wxcc::WxccSection;
 use super::zendesk::ZendeskSection;
+use crate::app::BATCH_MAX;
 use crate::scenario::time::duration;
 
 /// A whole file.
@@ -93,7 +94,7 @@ impl Default for EngineSection {
     fn default() -> Self {
         EngineSection {
             shards: 1,
-            batch_max: 65_536,
+            batch_max: BATCH_MAX,
             business_tz: None,
             grace: None,
             hold: None,

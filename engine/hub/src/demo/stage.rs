@@ -17,7 +17,6 @@ use pipeline::EngineSettings;
 use storage::{Embedded, Priority};
 
 use super::connect::{TOPIC, connect};
-use crate::actions::Receiver;
 use crate::app::{App, AppOptions};
 use crate::clock::StoryClock;
 
@@ -80,14 +79,9 @@ impl Stage {
         let store = Arc::new(Embedded::open(store_dir.path(), storage::Options::default())?);
         let shared: SharedClock = clock.clone();
         let app_options = AppOptions {
-            clock: shared,
             engine: EngineSettings { shards: options.shards.max(1), ..EngineSettings::default() },
             api: serve::server::Options { addr: options.api, ..serve::server::Options::local() },
-            doors: options.doors,
-            receiver: Receiver::Journal,
-            batch_max: 65_536,
-            unmonitored: Vec::new(),
-            connectors: connectors::Connectors::shipped(),
+            ..AppOptions::local(shared)
         };
         let mut app = App::start(store, app_options).await?;
         let doors = connect(&mut app, &vendors, options.doors).await?;

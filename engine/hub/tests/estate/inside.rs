@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::Clock as _;
-use hub::actions::Receiver;
 use hub::app::{App, AppOptions};
 use hub::clock::StoryClock;
 use hub::commands::connect_sources;
@@ -37,14 +36,11 @@ impl Inside {
         let mut named = config.connectors.unmonitored();
         named.extend(unmonitored);
         let options = AppOptions {
-            clock: clock.clone(),
             engine: config.engine,
-            api: serve::server::Options { addr: ANY, ..serve::server::Options::local() },
-            doors: ANY,
-            receiver: Receiver::Journal,
             batch_max: config.batch_max,
             unmonitored: named,
             connectors: config.connectors.connectors.clone(),
+            ..AppOptions::local(clock.clone())
         };
         let mut app = App::start(store, options).await.unwrap();
         if let Err(failure) = connect_sources(&mut app, config.connectors, ANY).await {

@@ -14,7 +14,6 @@ use fixtures::story::{BadPayload, BadReason, Change, Happening, System as Vendor
 use fixtures::wxcc::WebexDoor;
 use fixtures::zendesk::ZendeskDoor;
 use fixtures::{Receipt, Sender};
-use hub::actions::Receiver;
 use hub::app::{App, AppOptions};
 use hub::clock::WallClock;
 use ontology::codec::Cursor;
@@ -57,14 +56,9 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Embedded::open(folder.path(), storage::Options::default()).unwrap());
         let options = AppOptions {
-            clock: Arc::new(WallClock::default()),
             engine: EngineSettings { shards: 2, ..EngineSettings::default() },
-            api: serve::server::Options { addr: LOOPBACK, ..serve::server::Options::local() },
-            doors: LOOPBACK,
-            receiver: Receiver::Journal,
             batch_max: 1_000,
-            unmonitored: Vec::new(),
-            connectors: connectors::Connectors::shipped(),
+            ..AppOptions::local(Arc::new(WallClock::default()))
         };
         let mut app = App::start(store.clone(), options).await.unwrap();
         let doors = app.open_doors(LOOPBACK, routers(&app)).await.unwrap();

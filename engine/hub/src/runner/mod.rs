@@ -1,13 +1,14 @@
 //! The runner: log, engine and snapshots, each on a thread of its own, with bounded queues between.
 //!
 //! ```text
-//! connectors, API ──jobs──▶ log writer ──inputs──▶ engine ──changes──▶ snapshot writer
-//!                  ◀─ack──  (group commit,         │  step, publish
-//!                            ticks in order)       └──actions──▶ outer layer
+//! connectors, API ──jobs, asks──▶ log writer ──inputs──▶ engine ──changes──▶ snapshot writer
+//!                  ◀────ack─────  (group commit,         │  step, publish
+//!                                  ticks in order)       └──actions──▶ outer layer
 //! ```
 //!
 //! The log writer is the only one that looks at the clock: it stamps blocks and sends ticks down
 //! the same queue, so that a timer never overtakes a fact that was ingested before it was due.
+//! Questions take the same way: who was told that a fact is in the log finds it in every answer.
 
 mod core;
 mod recovery;
@@ -15,7 +16,6 @@ mod snapshots;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 
 use bytes::Bytes;
 use connectors::SharedClock;
@@ -28,8 +28,8 @@ pub use core::{Ask, Input};
 pub(crate) use recovery::{recover, replay};
 pub(crate) use snapshots::write as write_snapshot;
 
-/// Jobs that may wait for the log writer.
-const JOBS_WAITING_MAX: usize = 1_024;
+/// Jobs and questions that may wait for the log writer.
+const MESSAGES_WAITING_MAX: usize = 1_024;
 /// Group commits that may wait for the engine. Few: while it is busy the next one grows, and each
 /// customer that it touches is evaluated once for all of it.
 const INPUTS_WAITING_MAX: usize = 2;
@@ -55,10 +55,18 @@ pub struct Job {
     pub source: Option<(String, Vec<u8>)>,
     /// Who asks.
     pub priority: Priority,
-    /// Asks the log writer to end after what came before.
-    pub is_end: bool,
     /// Told the position of the last fact, or why not.
     pub reply: oneshot::Sender<Result<LogPos, storage::Error>>,
+}
+
+/// What the log writer is told.
+pub(crate) enum Message {
+    /// To be put into the log.
+    Append(Job),
+    /// To be asked once the engine has what came before.
+    Ask(Ask),
+    /// Nothing comes after this.
+    End,
 }
 
 /// What the outer layer does with what the engine says. Called on the engine's thread: it must not
@@ -89,8 +97,7 @@ pub struct Runner {
 /// What others hold of a running hub.
 #[derive(Clone)]
 pub struct Handle {
-    jobs: mpsc::Sender<Job>,
-    inputs: SyncSender<Input>,
+    messages: mpsc::Sender<Message>,
     store: Arc<dyn Store>,
     clock: SharedClock,
 }
@@ -104,23 +111,23 @@ impl Runner {
         let mut engine = Engine::new(options.engine, options.model);
         engine.set_unmonitored(&options.unmonitored);
         recovery::recover(&*store, &mut engine, &mut publish)?;
-        let (jobs, jobs_waiting) = mpsc::channel(JOBS_WAITING_MAX);
+        let (messages, messages_waiting) = mpsc::channel(MESSAGES_WAITING_MAX);
         let (inputs, inputs_waiting) = std::sync::mpsc::sync_channel(INPUTS_WAITING_MAX);
         let wake = Arc::new(core::Wake::new(engine.next_wake()));
         let snapshots = snapshots::start(store.clone())?;
         let engine_thread = core::Core { engine, publish, snapshots, wake: wake.clone() };
         let log_writer = writer::Writer {
             store: store.clone(),
-            inputs: inputs.clone(),
+            inputs,
             clock: options.clock.clone(),
             batch_max: options.batch_max,
             wake,
         };
         let threads = vec![
             named("opshub-engine", move || engine_thread.run(&inputs_waiting))?,
-            named("opshub-log", move || log_writer.run(jobs_waiting))?,
+            named("opshub-log", move || log_writer.run(messages_waiting))?,
         ];
-        Ok(Runner { handle: Handle { jobs, inputs, store, clock: options.clock }, threads })
+        Ok(Runner { handle: Handle { messages, store, clock: options.clock }, threads })
     }
 
     /// What others may hold.
@@ -141,17 +148,7 @@ impl Runner {
     /// The first error that any of the threads ended with.
     pub fn stop(self) -> anyhow::Result<()> {
         let Runner { handle, threads } = self;
-        let (reply, _) = oneshot::channel();
-        let stop = Job {
-            facts: Vec::new(),
-            quarantined: Vec::new(),
-            payload: Payload::default(),
-            source: None,
-            priority: Priority::Source,
-            is_end: true,
-            reply,
-        };
-        drop(handle.jobs.blocking_send(stop));
+        drop(handle.messages.blocking_send(Message::End));
         drop(handle);
         for thread in threads {
             thread.join().map_err(|_| anyhow::anyhow!("a hub thread panicked"))??;
@@ -175,12 +172,12 @@ impl Handle {
     ) -> Result<LogPos, storage::Error> {
         let stopping = || storage::Error::Stop { cause: "the hub is stopping".to_owned() };
         let (reply, answer) = oneshot::channel();
-        let job = Job { facts, quarantined, payload, source, priority, is_end: false, reply };
-        self.jobs.send(job).await.map_err(|_| stopping())?;
+        let job = Job { facts, quarantined, payload, source, priority, reply };
+        self.messages.send(Message::Append(job)).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }
 
-    /// Asks the engine something; it answers between two inputs.
+    /// Asks the engine something; it answers between two inputs, after all that was acknowledged before.
     ///
     /// # Errors
     /// When the hub has stopped.
@@ -190,11 +187,9 @@ impl Handle {
     ) -> anyhow::Result<T> {
         let (reply, answer) = oneshot::channel();
         let ask: Ask = Box::new(move |engine| drop(reply.send(question(engine))));
-        let inputs = self.inputs.clone();
-        tokio::task::spawn_blocking(move || inputs.send(Input::Ask(ask)))
-            .await?
-            .map_err(|_| anyhow::anyhow!("ask the engine: the hub has stopped"))?;
-        Ok(answer.await?)
+        let stopped = || anyhow::anyhow!("ask the engine: the hub has stopped");
+        self.messages.send(Message::Ask(ask)).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())
     }
 
     /// The store.
@@ -216,3 +211,7 @@ fn named(
 ) -> anyhow::Result<std::thread::JoinHandle<anyhow::Result<()>>> {
     Ok(std::thread::Builder::new().name(name.to_owned()).spawn(work)?)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -9,8 +9,8 @@ use ontology::{LogPos, Millis};
 use storage::{Intake, NewBlock, Priority, Store};
 use tokio::sync::mpsc;
 
-use super::Job;
 use super::core::{Input, Wake};
+use super::{Job, Message};
 
 /// How long the writer sleeps at the most before it looks at the clock again.
 const LOOK_AT_CLOCK: Duration = Duration::from_millis(10);
@@ -26,32 +26,38 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Runs until every job sender is gone or a job without content asks for the end.
-    pub(super) fn run(self, mut jobs: mpsc::Receiver<Job>) -> anyhow::Result<()> {
+    /// Runs until every sender is gone or one asks for the end.
+    pub(super) fn run(self, mut messages: mpsc::Receiver<Message>) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let mut waiting: Vec<Job> = Vec::new();
+        let mut waiting = Vec::new();
+        let (mut jobs, mut asks) = (Vec::new(), Vec::new());
         let mut ingested_at = Millis::MIN;
-        loop {
+        let mut is_end = false;
+        while !is_end {
             let received = runtime.block_on(async {
-                tokio::time::timeout(LOOK_AT_CLOCK, jobs.recv_many(&mut waiting, self.batch_max.max(1))).await
+                tokio::time::timeout(LOOK_AT_CLOCK, messages.recv_many(&mut waiting, self.batch_max.max(1))).await
             });
             ingested_at = ingested_at.max(self.clock.now());
-            if received == Ok(0) {
-                break;
+            is_end = received == Ok(0);
+            for message in waiting.drain(..) {
+                match message {
+                    Message::Append(job) => jobs.push(job),
+                    Message::Ask(ask) => asks.push(ask),
+                    Message::End => is_end = true,
+                }
             }
-            if !waiting.is_empty() {
+            if !jobs.is_empty() {
                 crate::crash::point("writer.received");
             }
-            let is_end = waiting.iter().any(|job| job.is_end);
-            let mut rest = waiting.drain(..).filter(|job| !job.is_end).peekable();
+            let mut rest = jobs.drain(..).peekable();
             while rest.peek().is_some() {
                 self.commit(&mut rest, ingested_at)?;
             }
             drop(rest);
-            if is_end {
-                break;
+            for ask in asks.drain(..) {
+                self.send(Input::Ask(ask))?;
             }
-            if self.wake.is_due(ingested_at) {
+            if !is_end && self.wake.is_due(ingested_at) {
                 self.send(Input::Tick { now: ingested_at })?;
             }
         }

@@ -5,6 +5,7 @@ pub mod actions;
 pub mod app;
 pub mod as_of;
 pub mod backend;
+mod backup;
 pub mod bench;
 pub mod client;
 pub mod clock;

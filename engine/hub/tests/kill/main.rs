@@ -11,6 +11,7 @@
 
 mod arena;
 mod author;
+mod backup;
 mod child;
 mod ledger;
 mod load;

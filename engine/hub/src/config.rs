@@ -9,6 +9,7 @@ mod connectors;
 mod env;
 mod file;
 mod oracle;
+mod outputs;
 mod sap;
 mod secret;
 mod suggest;
@@ -24,6 +25,7 @@ use resolver::Model;
 use serve::server::Options as ApiOptions;
 
 use crate::actions::Receiver;
+use crate::outputs::KafkaOutput;
 
 pub use api::{ApiSection, CallerSection, ProviderSection, TokenSection};
 pub use commands::CommandsConfig;
@@ -107,6 +109,8 @@ pub struct Config {
     pub connectors: ConnectorsConfig,
     /// Where actions go.
     pub receiver: Receiver,
+    /// Topics that events are written to.
+    pub kafka: Option<KafkaOutput>,
     /// The commands that systems carry out.
     pub commands: CommandsConfig,
 }
@@ -184,6 +188,7 @@ impl ConfigFile {
             model: engine.model.as_deref().map_or_else(|| Ok(Model::shipped()), read_model)?,
             commands: commands::resolve(commands, &connectors)?,
             connectors,
+            kafka: outputs.kafka.map(outputs::kafka).transpose()?,
             receiver: outputs.webhook.map_or(Receiver::Journal, |webhook| Receiver::Webhook(webhook.url)),
         })
     }

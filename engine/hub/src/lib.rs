@@ -16,6 +16,7 @@ pub mod demo;
 pub mod figures;
 pub mod known;
 pub mod outcomes;
+pub mod outputs;
 pub mod publish;
 pub mod remapping;
 pub mod runner;

@@ -23,6 +23,7 @@ use super::{CONFIG_INVALID, FAILED, Failure, runtime};
 use crate::app::{App, AppOptions};
 use crate::clock::WallClock;
 use crate::config::{self, Config};
+use crate::outputs;
 use crate::remapping::Remapping;
 use crate::targets::Targets;
 
@@ -154,13 +155,14 @@ struct Running {
 
 impl Running {
     async fn start(config: Config, history: Vec<System>) -> Result<Self, Failure> {
-        let Config { store_dir, api, doors, metrics, engine, model, batch_max, connectors, receiver, commands } =
+        let Config { store_dir, api, doors, metrics, engine, model, batch_max, connectors, receiver, kafka, commands } =
             config;
         let recorder = figures::install()?;
         storage::describe();
         for (name, what) in edge::METRICS {
             ::metrics::describe_counter!(*name, *what);
         }
+        outputs::describe();
         let page_listener = TcpListener::bind(metrics)
             .await
             .map_err(|error| taken("the metrics page", metrics, "--metrics", &error))?;
@@ -190,6 +192,10 @@ impl Running {
         app.add_doors(flows);
         sources::connect(&mut app, connectors, doors).await?;
         remapping.start(&mut app);
+        if let Some(kafka) = kafka {
+            let store = app.handle().store().clone();
+            app.spawn(outputs::run(kafka, app.published.clone(), store, app.stopping()));
+        }
         let (drain, draining) = Drain::new();
         let router = page_server::router(recorder, draining.clone()).merge(app.outcomes.page());
         let draining = async move { draining.draining().await };

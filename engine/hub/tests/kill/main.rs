@@ -15,6 +15,7 @@ mod backup;
 mod child;
 mod ledger;
 mod load;
+mod outputs;
 mod replay;
 
 use std::os::unix::process::ExitStatusExt as _;

@@ -131,7 +131,11 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     findings.extend(listeners.into_iter().filter_map(|(name, addr)| Some(local::port(name, addr?, is_in_use))));
     if !args.offline {
         let wait = Duration::from_secs(args.wait);
-        findings.extend(runtime()?.block_on(reach::systems(config.connectors, wait)));
+        findings.extend(runtime()?.block_on(async {
+            let mut findings = reach::systems(config.connectors, wait).await;
+            findings.extend(reach::outputs(config.kafka.as_ref(), wait).await);
+            findings
+        }));
     }
     Ok(findings)
 }

@@ -8,6 +8,7 @@ use ontology::{System, Vocabulary as _};
 use super::super::connect;
 use super::Finding;
 use crate::config::ConnectorsConfig;
+use crate::outputs::{KafkaOutput, examine};
 
 /// The systems that can be connected, in the order of the findings.
 const SYSTEMS: [System; 5] = [System::Salesforce, System::Oracle, System::Wxcc, System::Sap, System::Zendesk];
@@ -44,6 +45,17 @@ pub(super) async fn systems(mut connectors: ConnectorsConfig, wait: Duration) ->
         }
     }
     findings
+}
+
+/// Asks the brokers that events are written to, if there are any.
+pub(super) async fn outputs(kafka: Option<&KafkaOutput>, wait: Duration) -> Option<Finding> {
+    let part = "outputs to Kafka";
+    let next = "see whether this machine may reach the brokers; docs/outputs.md";
+    Some(match tokio::time::timeout(wait, examine(kafka?)).await {
+        Ok(Ok(found)) => Finding::good(part, found),
+        Ok(Err(wrong)) => Finding::wrong(part, wrong, next),
+        Err(_) => Finding::wrong(part, format!("no answer within {} s", wait.as_secs()), next),
+    })
 }
 
 /// How a system is tried.

@@ -5,14 +5,13 @@ use rayon::prelude::*;
 
 use crate::answer::{Cause, ClusterChange, LinkState};
 use crate::blocking::{BlockKey, BlockKinds, Proposals, keys_of};
-use crate::cluster::{Layer, component, partition};
 use crate::compare::{Subject, compare, compare_above};
-use crate::feature::{Feature, Level, Levels};
+use crate::feature::Levels;
 use crate::graph::{Edge, Graph, Pair, Party, automatic_veto, pair};
 use crate::index::Slot;
 use crate::model::{KEPT_MIN, Model};
 use crate::resolver::{Redo, RedoWork, Resolver, Scope};
-use crate::score::{Circumstances, score};
+use crate::score::{Circumstances, Standing, score};
 use crate::sketch::worth_at_most;
 
 /// Batches of fewer pairs are scored where they are: handing them out would cost more.
@@ -30,13 +29,13 @@ pub(crate) type Touched = HashMap<Slot, Cause>;
 
 /// What a drain has found out so far.
 #[derive(Debug)]
-struct Work {
+pub(crate) struct Work {
     /// Reasons of the records on the redo queue.
     causes: HashMap<Slot, Cause>,
     /// Records of which somebody could see a difference.
-    touched: Touched,
+    pub(crate) touched: Touched,
     /// Callers whose number has to be judged again.
-    callers: HashSet<Slot>,
+    pub(crate) callers: HashSet<Slot>,
 }
 
 impl Work {
@@ -198,9 +197,8 @@ impl Resolver {
         }
     }
 
-    /// Judges pairs as if no caller's number were known to be of one customer alone, except where it
-    /// was known before: `judge_callers` decides that anew. In parallel where it pays; results
-    /// come in the order of the pairs.
+    /// Judges pairs; of callers what was known before of where they stand, which `judge_callers` decides
+    /// anew. In parallel where it pays; results come in the order of the pairs.
     /// Pairs that are not worth keeping come without an edge.
     fn judge_pairs(&self, pairs: &[Pair]) -> Vec<(Pair, Option<Edge>)> {
         let judge = |pair: &Pair| (*pair, self.judge_pair(*pair));
@@ -234,12 +232,13 @@ impl Resolver {
         } else {
             compare_above(&self.model, left, right, self.model.kept_millibits)?
         };
-        let was_sole = has_caller && self.graph.edges.get(&pair).is_some_and(|edge| edge.is_sole_customer);
-        Some(edge_of(&self.graph, &self.model, pair, levels, was_sole))
+        let before = if has_caller { self.graph.edges.get(&pair) } else { None };
+        let standing = before.map(|edge| edge.standing).unwrap_or_default();
+        Some(edge_of(&self.graph, &self.model, pair, levels, standing))
     }
 
     /// Sets an edge and touches both records if anybody could see a difference.
-    fn apply(&mut self, pair: Pair, mut edge: Edge, work: &mut Work) {
+    pub(crate) fn apply(&mut self, pair: Pair, mut edge: Edge, work: &mut Work) {
         let before = self.graph.edges.get(&pair).copied();
         edge.is_refused = edge.is_accepted(&self.model) && before.is_some_and(|known| known.is_refused);
         self.note_callers(pair, work);
@@ -288,87 +287,22 @@ impl Resolver {
             self.review.remove(&pair);
         }
     }
-
-    /// Decides for callers whether their number or address belongs to one customer alone. It
-    /// depends on clusters of the other records, so it comes after their edges and before the
-    /// clusters of all.
-    fn judge_callers(&mut self, work: &mut Work) {
-        if !self.graph.has_callers {
-            return;
-        }
-        let mut callers = std::mem::take(&mut work.callers);
-        let seeds: Vec<Slot> = work.touched.keys().copied().collect();
-        for slot in component(&self.graph, &self.model, Layer::WithoutCallers, &seeds) {
-            let neighbours = self.graph.node(slot).neighbours.iter().copied();
-            callers.extend(neighbours.filter(|other| self.graph.node(*other).is_caller()));
-        }
-        let mut sorted: Vec<Slot> = callers.into_iter().collect();
-        sorted.sort_unstable();
-        for caller in sorted {
-            let sole = self.sole_contacts(caller);
-            for other in self.graph.node(caller).neighbours.clone() {
-                let pair = pair(caller, other);
-                let Some(known) = self.graph.edges.get(&pair) else { continue };
-                let is_sole = [(Feature::Phone, sole.phone), (Feature::Email, sole.email)]
-                    .iter()
-                    .any(|(feature, is_sole)| *is_sole && known.levels.of(*feature) == Level::Exact);
-                let is_sole = is_sole && !self.graph.node(other).is_caller();
-                if let Some(edge) = judged(&self.graph, &self.model, pair, is_sole) {
-                    self.apply(pair, edge, work);
-                }
-            }
-        }
-    }
-
-    /// Which contacts of a caller belong to members of exactly one customer.
-    fn sole_contacts(&self, caller: Slot) -> SoleContacts {
-        if self.model.sole_customer.is_none() || self.graph.party(caller).is_none() {
-            return SoleContacts::default();
-        }
-        let sharing = |feature: Feature| -> Vec<Slot> {
-            let shares = |other: &&Slot| {
-                let agrees = |edge: &Edge| edge.levels.of(feature) == Level::Exact;
-                !self.graph.node(**other).is_caller() && self.graph.edge(caller, **other).is_some_and(agrees)
-            };
-            self.graph.node(caller).neighbours.iter().filter(shares).copied().collect()
-        };
-        SoleContacts {
-            phone: self.are_one_customer(&sharing(Feature::Phone)),
-            email: self.are_one_customer(&sharing(Feature::Email)),
-        }
-    }
-
-    /// Whether records other than callers form one customer without the help of callers.
-    fn are_one_customer(&self, slots: &[Slot]) -> bool {
-        if slots.len() < 2 {
-            return slots.len() == 1;
-        }
-        let members = component(&self.graph, &self.model, Layer::WithoutCallers, slots);
-        let clusters = partition(&self.graph, &self.model, &members).clusters;
-        clusters.iter().any(|cluster| slots.iter().all(|slot| cluster.contains(slot)))
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct SoleContacts {
-    phone: bool,
-    email: bool,
 }
 
 /// The edge of a pair by its current records; none if one of them is gone.
-pub(crate) fn judged(graph: &Graph, model: &Model, pair: Pair, is_sole_customer: bool) -> Option<Edge> {
+pub(crate) fn judged(graph: &Graph, model: &Model, pair: Pair, standing: Standing) -> Option<Edge> {
     let (left, right) = (&graph.party(pair.0)?.subject, &graph.party(pair.1)?.subject);
-    Some(edge_of(graph, model, pair, compare(left, right), is_sole_customer))
+    Some(edge_of(graph, model, pair, compare(left, right), standing))
 }
 
 /// The edge of two living records by their levels.
-fn edge_of(graph: &Graph, model: &Model, (a, b): Pair, levels: Levels, is_sole_customer: bool) -> Edge {
+fn edge_of(graph: &Graph, model: &Model, (a, b): Pair, levels: Levels, standing: Standing) -> Edge {
     let subject = |slot: Slot| &graph.party(slot).expect("the caller looked at both records").subject;
     let (left, right) = (subject(a), subject(b));
-    let scored = score(model, levels, Circumstances::of(left, right), is_sole_customer);
+    let scored = score(model, levels, Circumstances::of(left, right), standing);
     Edge {
         levels,
-        is_sole_customer,
+        standing,
         confidence: scored.confidence,
         total_millibits: scored.total_millibits,
         veto: automatic_veto(left, right),

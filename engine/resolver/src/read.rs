@@ -124,13 +124,13 @@ impl Resolver {
         let (a, b) = self.graph.by_key(pair(x, y));
         let (left, right) = (self.graph.party(a)?, self.graph.party(b)?);
         let known = self.graph.edge(a, b);
-        let is_sole = known.is_some_and(|edge| edge.is_sole_customer);
+        let standing = known.map(|edge| edge.standing).unwrap_or_default();
         let edge: Edge = match known {
             Some(edge) => *edge,
-            None => judged(&self.graph, &self.model, pair(a, b), is_sole)?,
+            None => judged(&self.graph, &self.model, pair(a, b), standing)?,
         };
         let circumstances = Circumstances::of(&left.subject, &right.subject);
-        let scored = score(&self.model, edge.levels, circumstances, is_sole);
+        let scored = score(&self.model, edge.levels, circumstances, standing);
         let was_candidate = known.is_some() || self.are_proposed(a, b);
         let state = if was_candidate { edge.state(&self.model) } else { LinkState::Below };
         Some(Explanation {

@@ -11,6 +11,7 @@ mod organisation;
 mod part;
 mod person;
 mod text;
+mod umlauts;
 
 use compact_str::CompactString;
 use ontology::status::PartyType;

@@ -3,6 +3,8 @@
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
+use super::umlauts::plain;
+
 /// The words of a value; most values have few.
 pub(crate) type Words = SmallVec<[CompactString; 6]>;
 
@@ -10,7 +12,8 @@ pub(crate) type Words = SmallVec<[CompactString; 6]>;
 const WORDS_MAX: usize = 32;
 
 /// The words of `text` in lower-case ASCII letters and digits. Full stops and apostrophes join
-/// (`S.A.`, `O'Neill`), everything else that is neither letter nor digit parts.
+/// (`S.A.`, `O'Neill`), everything else that is neither letter nor digit parts. Umlauts lose their dots,
+/// also where they are written as two letters.
 pub(crate) fn fold(text: &str) -> Words {
     let mut words = Words::new();
     if text.is_ascii() {
@@ -30,11 +33,11 @@ fn split(ascii: &str, words: &mut Words) {
             b'.' | b'\'' | b'`' => {}
             _ if word.is_empty() => {}
             _ if words.len() == WORDS_MAX => return,
-            _ => words.push(std::mem::take(&mut word)),
+            _ => words.push(plain(std::mem::take(&mut word))),
         }
     }
     if !word.is_empty() && words.len() < WORDS_MAX {
-        words.push(word);
+        words.push(plain(word));
     }
 }
 

@@ -25,7 +25,7 @@ struct Known {
 impl Resolver {
     /// Decides where callers stand. It depends on clusters of the other records, so it comes after
     /// their edges and before the clusters of all.
-    pub(crate) fn judge_callers(&mut self, work: &mut Work) {
+    pub(crate) fn judge_callers(&mut self, work: &mut Work<'_>) {
         if !self.graph.has_callers {
             return;
         }

@@ -2,6 +2,7 @@
 
 use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use crate::answer::{Cause, ClusterChange, LinkState};
 use crate::blocking::{BlockKey, BlockKinds, Proposals, keys_of};
@@ -14,12 +15,9 @@ use crate::resolver::{Redo, RedoWork, Resolver, Scope};
 use crate::score::{Circumstances, Standing, score};
 use crate::sketch::worth_at_most;
 
-/// Batches of fewer pairs are scored where they are: handing them out would cost more.
+/// Batches of fewer pairs are scored where they are: handing them out would cost more. What is fetched
+/// ahead for so few does not push each other out again.
 const PARALLEL_PAIRS_MIN: usize = 512;
-
-/// Pairs whose sketches are fetched together before the first is looked at: more would push each
-/// other out again.
-const TOUCHED_MAX: usize = 1024;
 
 /// Records whose pairs are proposed and judged together: what is held at a time has a bound.
 const BATCH_RECORDS: usize = 4096;
@@ -29,33 +27,34 @@ pub(crate) type Touched = HashMap<Slot, Cause>;
 
 /// What a drain has found out so far.
 #[derive(Debug)]
-pub(crate) struct Work {
-    /// Reasons of the records on the redo queue.
-    causes: HashMap<Slot, Cause>,
+pub(crate) struct Work<'a> {
+    /// The redo queue, by slot.
+    queue: &'a [(Slot, Redo)],
     /// Records of which somebody could see a difference.
     pub(crate) touched: Touched,
     /// Callers whose number has to be judged again.
     pub(crate) callers: HashSet<Slot>,
 }
 
-impl Work {
-    fn of(dirty: &[(Slot, Redo)]) -> Self {
+impl<'a> Work<'a> {
+    fn of(queue: &'a [(Slot, Redo)]) -> Self {
         let cause = |(slot, redo): &(Slot, Redo)| (*slot, redo.cause.clone());
         let is_judged = |(_, redo): &&(Slot, Redo)| redo.work == RedoWork::Judge;
-        Work {
-            causes: dirty.iter().map(cause).collect(),
-            touched: dirty.iter().filter(is_judged).map(cause).collect(),
-            callers: HashSet::new(),
-        }
+        Work { queue, touched: queue.iter().filter(is_judged).map(cause).collect(), callers: HashSet::new() }
+    }
+
+    /// Why a record is on the redo queue.
+    fn cause(&self, slot: Slot) -> Option<&Cause> {
+        let place = self.queue.binary_search_by_key(&slot, |(queued, _)| *queued).ok()?;
+        Some(&self.queue[place].1.cause)
     }
 
     /// Touches the records of a pair for the first cause that either has. Only a caller that is
     /// judged again for the sake of others has none of its own: then the first cause of all.
     fn touch_both(&mut self, (a, b): Pair) {
-        let own = [self.causes.get(&a), self.causes.get(&b), self.touched.get(&a), self.touched.get(&b)];
-        let Some(cause) = own.into_iter().flatten().min().or_else(|| self.causes.values().min()).cloned() else {
-            return;
-        };
+        let own = [self.cause(a), self.cause(b), self.touched.get(&a), self.touched.get(&b)];
+        let all = || self.queue.iter().map(|(_, redo)| &redo.cause).min();
+        let Some(cause) = own.into_iter().flatten().min().or_else(all).cloned() else { return };
         for slot in [a, b] {
             let kept = self.touched.entry(slot).or_insert_with(|| cause.clone());
             if cause < *kept {
@@ -91,7 +90,7 @@ impl Resolver {
     }
 
     /// Candidate pairs of the dirty records, sorted; ends pairs that are no candidates any more.
-    fn propose(&mut self, dirty: &[(Slot, Redo)], work: &mut Work) -> Vec<Pair> {
+    fn propose(&mut self, dirty: &[(Slot, Redo)], work: &mut Work<'_>) -> Vec<Pair> {
         let mut pairs = Vec::new();
         let mut candidates = Vec::new();
         for (slot, redo) in dirty {
@@ -115,7 +114,7 @@ impl Resolver {
     }
 
     /// Ends pairs of a record that no block proposes any more.
-    fn end_parted(&mut self, slot: Slot, work: &mut Work) {
+    fn end_parted(&mut self, slot: Slot, work: &mut Work<'_>) {
         let neighbours = self.graph.node(slot).neighbours.clone();
         for other in neighbours {
             if !self.are_proposed(slot, other) {
@@ -168,13 +167,14 @@ impl Resolver {
         let Some(party) = self.graph.party(slot) else { return };
         let anew;
         let proposals = match &self.latest {
+            // Its blocks were written just before, and are near.
             Some((latest, proposals)) if *latest == slot => proposals,
             Some(_) | None => {
                 anew = keys_of(&party.subject.standard);
+                self.index.touch(anew.blocks().iter().map(|block| block.key));
                 &anew
             }
         };
-        self.index.touch(proposals.blocks().iter().map(|block| block.key));
         for block in proposals.blocks() {
             if !self.index.for_each_if_live(block.key, |other| candidates.push(other)) {
                 for refinement in proposals.refinements(block) {
@@ -201,13 +201,9 @@ impl Resolver {
     /// anew. In parallel where it pays; results come in the order of the pairs.
     /// Pairs that are not worth keeping come without an edge.
     fn judge_pairs(&self, pairs: &[Pair]) -> Vec<(Pair, Option<Edge>)> {
-        let judge = |pair: &Pair| (*pair, self.judge_pair(*pair));
-        if pairs.len() < TOUCHED_MAX {
-            let sketch = |slot: Slot| self.graph.sketches[slot as usize].touch();
-            std::hint::black_box(pairs.iter().fold(0, |all, (a, b)| all ^ sketch(*a) ^ sketch(*b)));
-        }
+        let judge = |pair: &Pair| (*pair, self.may_be_kept(*pair).then(|| self.judge_pair(*pair)).flatten());
         if pairs.len() < PARALLEL_PAIRS_MIN {
-            return pairs.iter().map(judge).collect();
+            return self.judge_ahead(pairs);
         }
         match self.pool.get_or_init(|| rayon::ThreadPoolBuilder::new().build().ok()) {
             Some(pool) => pool.install(|| pairs.par_iter().map(judge).collect()),
@@ -215,17 +211,36 @@ impl Resolver {
         }
     }
 
+    /// Judges few pairs, each step for all of them: so what one step reads is fetched together.
+    fn judge_ahead(&self, pairs: &[Pair]) -> Vec<(Pair, Option<Edge>)> {
+        let sketch = |slot: Slot| self.graph.sketches[slot as usize].touch();
+        std::hint::black_box(pairs.iter().fold(0, |all, (a, b)| all ^ sketch(*a) ^ sketch(*b)));
+        let mut judged: Vec<(Pair, Option<Edge>)> = pairs.iter().map(|pair| (*pair, None)).collect();
+        let mut may_be: SmallVec<[usize; 16]> = SmallVec::new();
+        may_be.extend((0..pairs.len()).filter(|at| self.may_be_kept(pairs[*at])));
+        let ends = || may_be.iter().flat_map(|at| [pairs[*at].0, pairs[*at].1]);
+        let present = |slot: Slot| self.graph.party(slot).map_or(0, |party| party.subject.standard.present());
+        std::hint::black_box(ends().fold(0, |all, slot| all ^ present(slot)));
+        let parts = |slot: Slot| self.graph.party(slot).map_or(0, |party| party.subject.standard.touch());
+        std::hint::black_box(ends().fold(0, |all, slot| all ^ parts(slot)));
+        for at in may_be {
+            judged[at].1 = self.judge_pair(pairs[at]);
+        }
+        judged
+    }
+
+    /// Whether a pair may be worth keeping by what shows at a glance.
+    fn may_be_kept(&self, (a, b): Pair) -> bool {
+        let (left, right) = (&self.graph.sketches[a as usize], &self.graph.sketches[b as usize]);
+        worth_at_most(&self.model, left, right).is_none_or(|most| most >= self.model.kept_millibits)
+            || self.graph.verdict(a, b).is_some()
+    }
+
     /// The edge of a pair; none if it scores too low to be kept, which is told as soon as it shows.
     fn judge_pair(&self, pair: Pair) -> Option<Edge> {
         let (a, b) = pair;
-        let has_verdict = self.graph.verdict(a, b).is_some();
-        let (left, right) = (&self.graph.sketches[a as usize], &self.graph.sketches[b as usize]);
-        if !has_verdict && worth_at_most(&self.model, left, right).is_some_and(|most| most < self.model.kept_millibits)
-        {
-            return None;
-        }
         let has_caller = self.graph.node(a).is_caller() || self.graph.node(b).is_caller();
-        let is_told_whole = has_caller || has_verdict;
+        let is_told_whole = has_caller || self.graph.verdict(a, b).is_some();
         let (left, right) = (&self.graph.party(a)?.subject, &self.graph.party(b)?.subject);
         let levels = if is_told_whole {
             compare(left, right)
@@ -238,7 +253,7 @@ impl Resolver {
     }
 
     /// Sets an edge and touches both records if anybody could see a difference.
-    pub(crate) fn apply(&mut self, pair: Pair, mut edge: Edge, work: &mut Work) {
+    pub(crate) fn apply(&mut self, pair: Pair, mut edge: Edge, work: &mut Work<'_>) {
         let before = self.graph.edges.get(&pair).copied();
         edge.is_refused = edge.is_accepted(&self.model) && before.is_some_and(|known| known.is_refused);
         self.note_callers(pair, work);
@@ -264,7 +279,7 @@ impl Resolver {
         edge.confidence >= KEPT_MIN || edge.verdict.is_some() || has_caller()
     }
 
-    fn end(&mut self, pair: Pair, work: &mut Work) {
+    fn end(&mut self, pair: Pair, work: &mut Work<'_>) {
         self.note_callers(pair, work);
         self.review.remove(&pair);
         let ended = self.graph.take_edge(pair);
@@ -273,7 +288,7 @@ impl Resolver {
         }
     }
 
-    fn note_callers(&self, (a, b): Pair, work: &mut Work) {
+    fn note_callers(&self, (a, b): Pair, work: &mut Work<'_>) {
         if !self.graph.has_callers {
             return;
         }

@@ -7,6 +7,7 @@
 //! Most keys are carried by one record or two: those lie in the table itself, sixteen bytes a key.
 
 use hashbrown::HashSet;
+use smallvec::SmallVec;
 
 use crate::blocking::BlockKey;
 use crate::postings::{Entry, NONE, Posting, Postings};
@@ -91,9 +92,18 @@ impl Index {
         }
     }
 
-    /// Fetches what is kept of the keys, all at once: reading them one by one afterwards waits less.
-    pub(crate) fn touch(&self, keys: impl Iterator<Item = BlockKey>) {
-        self.postings.touch(keys);
+    /// Fetches what is kept of the keys, all at once: reading them one by one afterwards waits less. First
+    /// where the keys are, then what those point to, then the last members.
+    pub(crate) fn touch(&self, keys: impl Iterator<Item = BlockKey> + Clone) {
+        self.postings.touch(keys.clone());
+        let mut elsewhere: SmallVec<[u32; 64]> = SmallVec::new();
+        elsewhere.extend(keys.filter_map(|key| match self.postings.get(key) {
+            Some(Posting { first: ELSEWHERE, second, .. }) => Some(second),
+            Some(_) | None => None,
+        }));
+        let many = |place: &u32| &self.many[*place as usize];
+        let counts = elsewhere.iter().fold(0, |all, place| all ^ many(place).counts[0] ^ many(place).members.count());
+        std::hint::black_box(elsewhere.iter().fold(counts, |all, place| all ^ many(place).members.last()));
     }
 
     pub(crate) fn is_live(&self, key: BlockKey) -> bool {
@@ -226,6 +236,22 @@ impl Many {
 }
 
 impl Members {
+    /// How many there are, below the number of slots.
+    fn count(&self) -> u32 {
+        match self {
+            Members::Listed(list) => list.len() as u32,
+            Members::Set(set) => set.len() as u32,
+        }
+    }
+
+    /// The last of a list; 0 of a set, which has none.
+    fn last(&self) -> Slot {
+        match self {
+            Members::Listed(list) => list.last().copied().unwrap_or_default(),
+            Members::Set(_) => 0,
+        }
+    }
+
     fn insert(&mut self, slot: Slot) {
         match self {
             // Most records are new, and so come last.

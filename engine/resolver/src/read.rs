@@ -5,7 +5,7 @@ use ontology::{CustomerId, EntityKey, Finding, FindingKind, FindingSeverity};
 use crate::answer::{Candidate, Cluster, Explanation, FeatureExplanation, LinkState, ReviewItem, WhyNotAutomatic};
 use crate::drain::judged;
 use crate::feature::{Feature, Level};
-use crate::graph::{Edge, Party, automatic_veto, pair};
+use crate::graph::{Edge, Node, Party, automatic_veto, pair};
 use crate::index::Slot;
 use crate::judgement::Judgements;
 use crate::resolver::{Resolver, half_of};
@@ -37,7 +37,12 @@ impl Resolver {
 
     /// The record that an id was made from.
     fn owner(&self, id: &CustomerId) -> Option<Slot> {
-        let slot = *self.owners.get(&half_of(id))?;
+        let owners = self.owners.get_or_init(|| {
+            let half = |node: &Node| half_of(&CustomerId::of_member(&node.key));
+            let slots = (0..).zip(&self.graph.nodes);
+            slots.map(|(slot, node)| (half(node), slot)).collect()
+        });
+        let slot = *owners.get(&half_of(id))?;
         (CustomerId::of_member(&self.graph.node(slot).key) == *id).then_some(slot)
     }
 

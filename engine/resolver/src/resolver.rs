@@ -59,8 +59,8 @@ pub struct Resolver {
     pub(crate) graph: Graph,
     /// Members of customers of more than one, by their smallest.
     pub(crate) groups: HashMap<Slot, Box<[Slot]>>,
-    /// Which record an id was made from, by the first half of the id.
-    pub(crate) owners: HashMap<u64, Slot>,
+    /// Which record an id was made from, by the first half of the id; made when it is first asked.
+    pub(crate) owners: OnceLock<HashMap<u64, Slot>>,
     /// Pairs that wait for a person.
     pub(crate) review: HashSet<Pair>,
     /// The redo queue: records whose edges are to be judged again, with the reason.
@@ -89,7 +89,7 @@ impl Resolver {
             scope,
             graph: Graph::default(),
             groups: HashMap::new(),
-            owners: HashMap::new(),
+            owners: OnceLock::new(),
             review: HashSet::new(),
             dirty: HashMap::new(),
             latest: None,
@@ -189,8 +189,8 @@ impl Resolver {
 
     fn intern(&mut self, key: &EntityKey) -> Slot {
         let (slot, is_new) = self.graph.intern(key);
-        if is_new {
-            self.owners.insert(half_of(&CustomerId::of_member(key)), slot);
+        if is_new && let Some(owners) = self.owners.get_mut() {
+            owners.insert(half_of(&CustomerId::of_member(key)), slot);
         }
         slot
     }

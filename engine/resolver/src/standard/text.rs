@@ -24,19 +24,23 @@ pub(crate) fn fold(text: &str) -> Words {
     words
 }
 
+/// What joins the letters around it.
+const JOINING: [char; 3] = ['.', '\'', '`'];
+
 fn split(ascii: &str, words: &mut Words) {
-    let mut word = CompactString::default();
-    for byte in ascii.bytes() {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' => word.push(char::from(byte)),
-            b'A'..=b'Z' => word.push(char::from(byte.to_ascii_lowercase())),
-            b'.' | b'\'' | b'`' => {}
-            _ if word.is_empty() => {}
-            _ if words.len() == WORDS_MAX => return,
-            _ => words.push(plain(std::mem::take(&mut word))),
+    let parts = |letter: char| !letter.is_ascii_alphanumeric() && !JOINING.contains(&letter);
+    for piece in ascii.split(parts) {
+        let mut word = CompactString::new(piece);
+        if piece.contains(JOINING) {
+            word.retain(|letter| !JOINING.contains(&letter));
         }
-    }
-    if !word.is_empty() && words.len() < WORDS_MAX {
+        if word.is_empty() {
+            continue;
+        }
+        if words.len() == WORDS_MAX {
+            return;
+        }
+        word.make_ascii_lowercase();
         words.push(plain(word));
     }
 }

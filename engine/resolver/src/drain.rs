@@ -165,22 +165,10 @@ impl Resolver {
     pub(crate) fn candidates_into(&self, slot: Slot, candidates: &mut Vec<Slot>) {
         candidates.clear();
         let Some(party) = self.graph.party(slot) else { return };
-        let anew;
-        let proposals = match &self.latest {
-            // Its blocks were written just before, and are near.
-            Some((latest, proposals)) if *latest == slot => proposals,
-            Some(_) | None => {
-                anew = keys_of(&party.subject.standard);
-                self.index.touch(anew.blocks().iter().map(|block| block.key));
-                &anew
-            }
-        };
-        for block in proposals.blocks() {
-            if !self.index.for_each_if_live(block.key, |other| candidates.push(other)) {
-                for refinement in proposals.refinements(block) {
-                    self.index.for_each_if_live(*refinement, |other| candidates.push(other));
-                }
-            }
+        if self.latest == Some(slot) {
+            candidates.extend_from_slice(&self.met);
+        } else {
+            self.meet(&keys_of(&party.subject.standard), candidates);
         }
         candidates.sort_unstable();
         candidates.dedup();
@@ -194,6 +182,18 @@ impl Resolver {
             candidates.extend(judged.iter().filter(|other| self.graph.party(**other).is_some()));
             candidates.sort_unstable();
             candidates.dedup();
+        }
+    }
+
+    /// Adds the members of the live blocks of a record, some several times.
+    fn meet(&self, proposals: &Proposals, candidates: &mut Vec<Slot>) {
+        self.index.touch(proposals.blocks().iter().map(|block| block.key));
+        for block in proposals.blocks() {
+            if !self.index.for_each_if_live(block.key, |other| candidates.push(other)) {
+                for refinement in proposals.refinements(block) {
+                    self.index.for_each_if_live(*refinement, |other| candidates.push(other));
+                }
+            }
         }
     }
 

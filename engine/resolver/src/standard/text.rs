@@ -45,6 +45,12 @@ fn split(ascii: &str, words: &mut Words) {
     }
 }
 
+/// Whether a word stands in a sorted list.
+pub(super) fn is_listed(sorted: &[&str], word: &str) -> bool {
+    debug_assert!(sorted.is_sorted(), "lists are searched by halves");
+    sorted.binary_search(&word).is_ok()
+}
+
 /// Words joined by blanks.
 pub(crate) fn joined<'a>(words: impl IntoIterator<Item = &'a CompactString>) -> CompactString {
     let mut text = CompactString::default();

@@ -11,7 +11,7 @@ use crate::feature::{Feature, Level, Levels};
 use crate::graph::{Graph, Pair, pair};
 use crate::index::Slot;
 use crate::model::Model;
-use crate::score::{Circumstances, score};
+use crate::score::{Circumstances, Standing, score};
 
 /// Evidence below this says by more than 250 to one that two rows are two parties.
 const CONTRADICTION_MILLIBITS: i32 = -8_000;
@@ -183,7 +183,7 @@ fn contradict(graph: &Graph, model: &Model, a: Slot, b: Slot) -> bool {
 fn evidence(graph: &Graph, model: &Model, a: Slot, b: Slot) -> Option<(i32, i32)> {
     let levels = levels_of_rows(graph, a, b)?;
     let (left, right) = (&graph.party(a)?.subject, &graph.party(b)?.subject);
-    let scored = score(model, levels, Circumstances::of(left, right), false);
+    let scored = score(model, levels, Circumstances::of(left, right), Standing::default());
     Some((scored.total_millibits, scored.prior_millibits))
 }
 

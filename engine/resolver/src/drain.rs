@@ -2,25 +2,22 @@
 
 use hashbrown::{HashMap, HashSet};
 use rayon::prelude::*;
+use smallvec::SmallVec;
 
 use crate::answer::{Cause, ClusterChange, LinkState};
 use crate::blocking::{BlockKey, BlockKinds, Proposals, keys_of};
-use crate::cluster::{Layer, component, partition};
 use crate::compare::{Subject, compare, compare_above};
-use crate::feature::{Feature, Level, Levels};
+use crate::feature::Levels;
 use crate::graph::{Edge, Graph, Pair, Party, automatic_veto, pair};
 use crate::index::Slot;
 use crate::model::{KEPT_MIN, Model};
 use crate::resolver::{Redo, RedoWork, Resolver, Scope};
-use crate::score::{Circumstances, score};
+use crate::score::{Circumstances, Standing, score};
 use crate::sketch::worth_at_most;
 
-/// Batches of fewer pairs are scored where they are: handing them out would cost more.
+/// Batches of fewer pairs are scored where they are: handing them out would cost more. What is fetched
+/// ahead for so few does not push each other out again.
 const PARALLEL_PAIRS_MIN: usize = 512;
-
-/// Pairs whose sketches are fetched together before the first is looked at: more would push each
-/// other out again.
-const TOUCHED_MAX: usize = 1024;
 
 /// Records whose pairs are proposed and judged together: what is held at a time has a bound.
 const BATCH_RECORDS: usize = 4096;
@@ -30,33 +27,34 @@ pub(crate) type Touched = HashMap<Slot, Cause>;
 
 /// What a drain has found out so far.
 #[derive(Debug)]
-struct Work {
-    /// Reasons of the records on the redo queue.
-    causes: HashMap<Slot, Cause>,
+pub(crate) struct Work<'a> {
+    /// The redo queue, by slot.
+    queue: &'a [(Slot, Redo)],
     /// Records of which somebody could see a difference.
-    touched: Touched,
+    pub(crate) touched: Touched,
     /// Callers whose number has to be judged again.
-    callers: HashSet<Slot>,
+    pub(crate) callers: HashSet<Slot>,
 }
 
-impl Work {
-    fn of(dirty: &[(Slot, Redo)]) -> Self {
+impl<'a> Work<'a> {
+    fn of(queue: &'a [(Slot, Redo)]) -> Self {
         let cause = |(slot, redo): &(Slot, Redo)| (*slot, redo.cause.clone());
         let is_judged = |(_, redo): &&(Slot, Redo)| redo.work == RedoWork::Judge;
-        Work {
-            causes: dirty.iter().map(cause).collect(),
-            touched: dirty.iter().filter(is_judged).map(cause).collect(),
-            callers: HashSet::new(),
-        }
+        Work { queue, touched: queue.iter().filter(is_judged).map(cause).collect(), callers: HashSet::new() }
+    }
+
+    /// Why a record is on the redo queue.
+    fn cause(&self, slot: Slot) -> Option<&Cause> {
+        let place = self.queue.binary_search_by_key(&slot, |(queued, _)| *queued).ok()?;
+        Some(&self.queue[place].1.cause)
     }
 
     /// Touches the records of a pair for the first cause that either has. Only a caller that is
     /// judged again for the sake of others has none of its own: then the first cause of all.
     fn touch_both(&mut self, (a, b): Pair) {
-        let own = [self.causes.get(&a), self.causes.get(&b), self.touched.get(&a), self.touched.get(&b)];
-        let Some(cause) = own.into_iter().flatten().min().or_else(|| self.causes.values().min()).cloned() else {
-            return;
-        };
+        let own = [self.cause(a), self.cause(b), self.touched.get(&a), self.touched.get(&b)];
+        let all = || self.queue.iter().map(|(_, redo)| &redo.cause).min();
+        let Some(cause) = own.into_iter().flatten().min().or_else(all).cloned() else { return };
         for slot in [a, b] {
             let kept = self.touched.entry(slot).or_insert_with(|| cause.clone());
             if cause < *kept {
@@ -92,7 +90,7 @@ impl Resolver {
     }
 
     /// Candidate pairs of the dirty records, sorted; ends pairs that are no candidates any more.
-    fn propose(&mut self, dirty: &[(Slot, Redo)], work: &mut Work) -> Vec<Pair> {
+    fn propose(&mut self, dirty: &[(Slot, Redo)], work: &mut Work<'_>) -> Vec<Pair> {
         let mut pairs = Vec::new();
         let mut candidates = Vec::new();
         for (slot, redo) in dirty {
@@ -116,7 +114,7 @@ impl Resolver {
     }
 
     /// Ends pairs of a record that no block proposes any more.
-    fn end_parted(&mut self, slot: Slot, work: &mut Work) {
+    fn end_parted(&mut self, slot: Slot, work: &mut Work<'_>) {
         let neighbours = self.graph.node(slot).neighbours.clone();
         for other in neighbours {
             if !self.are_proposed(slot, other) {
@@ -167,21 +165,10 @@ impl Resolver {
     pub(crate) fn candidates_into(&self, slot: Slot, candidates: &mut Vec<Slot>) {
         candidates.clear();
         let Some(party) = self.graph.party(slot) else { return };
-        let anew;
-        let proposals = match &self.latest {
-            Some((latest, proposals)) if *latest == slot => proposals,
-            Some(_) | None => {
-                anew = keys_of(&party.subject.standard);
-                &anew
-            }
-        };
-        self.index.touch(proposals.blocks().iter().map(|block| block.key));
-        for block in proposals.blocks() {
-            if !self.index.for_each_if_live(block.key, |other| candidates.push(other)) {
-                for refinement in proposals.refinements(block) {
-                    self.index.for_each_if_live(*refinement, |other| candidates.push(other));
-                }
-            }
+        if self.latest == Some(slot) {
+            candidates.extend_from_slice(&self.met);
+        } else {
+            self.meet(&keys_of(&party.subject.standard), candidates);
         }
         candidates.sort_unstable();
         candidates.dedup();
@@ -198,18 +185,25 @@ impl Resolver {
         }
     }
 
-    /// Judges pairs as if no caller's number were known to be of one customer alone, except where it
-    /// was known before: `judge_callers` decides that anew. In parallel where it pays; results
-    /// come in the order of the pairs.
+    /// Adds the members of the live blocks of a record, some several times.
+    fn meet(&self, proposals: &Proposals, candidates: &mut Vec<Slot>) {
+        self.index.touch(proposals.blocks().iter().map(|block| block.key));
+        for block in proposals.blocks() {
+            if !self.index.for_each_if_live(block.key, |other| candidates.push(other)) {
+                for refinement in proposals.refinements(block) {
+                    self.index.for_each_if_live(*refinement, |other| candidates.push(other));
+                }
+            }
+        }
+    }
+
+    /// Judges pairs; of callers what was known before of where they stand, which `judge_callers` decides
+    /// anew. In parallel where it pays; results come in the order of the pairs.
     /// Pairs that are not worth keeping come without an edge.
     fn judge_pairs(&self, pairs: &[Pair]) -> Vec<(Pair, Option<Edge>)> {
-        let judge = |pair: &Pair| (*pair, self.judge_pair(*pair));
-        if pairs.len() < TOUCHED_MAX {
-            let sketch = |slot: Slot| self.graph.sketches[slot as usize].touch();
-            std::hint::black_box(pairs.iter().fold(0, |all, (a, b)| all ^ sketch(*a) ^ sketch(*b)));
-        }
+        let judge = |pair: &Pair| (*pair, self.may_be_kept(*pair).then(|| self.judge_pair(*pair)).flatten());
         if pairs.len() < PARALLEL_PAIRS_MIN {
-            return pairs.iter().map(judge).collect();
+            return self.judge_ahead(pairs);
         }
         match self.pool.get_or_init(|| rayon::ThreadPoolBuilder::new().build().ok()) {
             Some(pool) => pool.install(|| pairs.par_iter().map(judge).collect()),
@@ -217,29 +211,49 @@ impl Resolver {
         }
     }
 
+    /// Judges few pairs, each step for all of them: so what one step reads is fetched together.
+    fn judge_ahead(&self, pairs: &[Pair]) -> Vec<(Pair, Option<Edge>)> {
+        let sketch = |slot: Slot| self.graph.sketches[slot as usize].touch();
+        std::hint::black_box(pairs.iter().fold(0, |all, (a, b)| all ^ sketch(*a) ^ sketch(*b)));
+        let mut judged: Vec<(Pair, Option<Edge>)> = pairs.iter().map(|pair| (*pair, None)).collect();
+        let mut may_be: SmallVec<[usize; 16]> = SmallVec::new();
+        may_be.extend((0..pairs.len()).filter(|at| self.may_be_kept(pairs[*at])));
+        let ends = || may_be.iter().flat_map(|at| [pairs[*at].0, pairs[*at].1]);
+        let present = |slot: Slot| self.graph.party(slot).map_or(0, |party| party.subject.standard.present());
+        std::hint::black_box(ends().fold(0, |all, slot| all ^ present(slot)));
+        let parts = |slot: Slot| self.graph.party(slot).map_or(0, |party| party.subject.standard.touch());
+        std::hint::black_box(ends().fold(0, |all, slot| all ^ parts(slot)));
+        for at in may_be {
+            judged[at].1 = self.judge_pair(pairs[at]);
+        }
+        judged
+    }
+
+    /// Whether a pair may be worth keeping by what shows at a glance.
+    fn may_be_kept(&self, (a, b): Pair) -> bool {
+        let (left, right) = (&self.graph.sketches[a as usize], &self.graph.sketches[b as usize]);
+        worth_at_most(&self.model, left, right).is_none_or(|most| most >= self.model.kept_millibits)
+            || self.graph.verdict(a, b).is_some()
+    }
+
     /// The edge of a pair; none if it scores too low to be kept, which is told as soon as it shows.
     fn judge_pair(&self, pair: Pair) -> Option<Edge> {
         let (a, b) = pair;
-        let has_verdict = self.graph.verdict(a, b).is_some();
-        let (left, right) = (&self.graph.sketches[a as usize], &self.graph.sketches[b as usize]);
-        if !has_verdict && worth_at_most(&self.model, left, right).is_some_and(|most| most < self.model.kept_millibits)
-        {
-            return None;
-        }
         let has_caller = self.graph.node(a).is_caller() || self.graph.node(b).is_caller();
-        let is_told_whole = has_caller || has_verdict;
+        let is_told_whole = has_caller || self.graph.verdict(a, b).is_some();
         let (left, right) = (&self.graph.party(a)?.subject, &self.graph.party(b)?.subject);
         let levels = if is_told_whole {
             compare(left, right)
         } else {
             compare_above(&self.model, left, right, self.model.kept_millibits)?
         };
-        let was_sole = has_caller && self.graph.edges.get(&pair).is_some_and(|edge| edge.is_sole_customer);
-        Some(edge_of(&self.graph, &self.model, pair, levels, was_sole))
+        let before = if has_caller { self.graph.edges.get(&pair) } else { None };
+        let standing = before.map(|edge| edge.standing).unwrap_or_default();
+        Some(edge_of(&self.graph, &self.model, pair, levels, standing))
     }
 
     /// Sets an edge and touches both records if anybody could see a difference.
-    fn apply(&mut self, pair: Pair, mut edge: Edge, work: &mut Work) {
+    pub(crate) fn apply(&mut self, pair: Pair, mut edge: Edge, work: &mut Work<'_>) {
         let before = self.graph.edges.get(&pair).copied();
         edge.is_refused = edge.is_accepted(&self.model) && before.is_some_and(|known| known.is_refused);
         self.note_callers(pair, work);
@@ -265,7 +279,7 @@ impl Resolver {
         edge.confidence >= KEPT_MIN || edge.verdict.is_some() || has_caller()
     }
 
-    fn end(&mut self, pair: Pair, work: &mut Work) {
+    fn end(&mut self, pair: Pair, work: &mut Work<'_>) {
         self.note_callers(pair, work);
         self.review.remove(&pair);
         let ended = self.graph.take_edge(pair);
@@ -274,7 +288,7 @@ impl Resolver {
         }
     }
 
-    fn note_callers(&self, (a, b): Pair, work: &mut Work) {
+    fn note_callers(&self, (a, b): Pair, work: &mut Work<'_>) {
         if !self.graph.has_callers {
             return;
         }
@@ -288,87 +302,22 @@ impl Resolver {
             self.review.remove(&pair);
         }
     }
-
-    /// Decides for callers whether their number or address belongs to one customer alone. It
-    /// depends on clusters of the other records, so it comes after their edges and before the
-    /// clusters of all.
-    fn judge_callers(&mut self, work: &mut Work) {
-        if !self.graph.has_callers {
-            return;
-        }
-        let mut callers = std::mem::take(&mut work.callers);
-        let seeds: Vec<Slot> = work.touched.keys().copied().collect();
-        for slot in component(&self.graph, &self.model, Layer::WithoutCallers, &seeds) {
-            let neighbours = self.graph.node(slot).neighbours.iter().copied();
-            callers.extend(neighbours.filter(|other| self.graph.node(*other).is_caller()));
-        }
-        let mut sorted: Vec<Slot> = callers.into_iter().collect();
-        sorted.sort_unstable();
-        for caller in sorted {
-            let sole = self.sole_contacts(caller);
-            for other in self.graph.node(caller).neighbours.clone() {
-                let pair = pair(caller, other);
-                let Some(known) = self.graph.edges.get(&pair) else { continue };
-                let is_sole = [(Feature::Phone, sole.phone), (Feature::Email, sole.email)]
-                    .iter()
-                    .any(|(feature, is_sole)| *is_sole && known.levels.of(*feature) == Level::Exact);
-                let is_sole = is_sole && !self.graph.node(other).is_caller();
-                if let Some(edge) = judged(&self.graph, &self.model, pair, is_sole) {
-                    self.apply(pair, edge, work);
-                }
-            }
-        }
-    }
-
-    /// Which contacts of a caller belong to members of exactly one customer.
-    fn sole_contacts(&self, caller: Slot) -> SoleContacts {
-        if self.model.sole_customer.is_none() || self.graph.party(caller).is_none() {
-            return SoleContacts::default();
-        }
-        let sharing = |feature: Feature| -> Vec<Slot> {
-            let shares = |other: &&Slot| {
-                let agrees = |edge: &Edge| edge.levels.of(feature) == Level::Exact;
-                !self.graph.node(**other).is_caller() && self.graph.edge(caller, **other).is_some_and(agrees)
-            };
-            self.graph.node(caller).neighbours.iter().filter(shares).copied().collect()
-        };
-        SoleContacts {
-            phone: self.are_one_customer(&sharing(Feature::Phone)),
-            email: self.are_one_customer(&sharing(Feature::Email)),
-        }
-    }
-
-    /// Whether records other than callers form one customer without the help of callers.
-    fn are_one_customer(&self, slots: &[Slot]) -> bool {
-        if slots.len() < 2 {
-            return slots.len() == 1;
-        }
-        let members = component(&self.graph, &self.model, Layer::WithoutCallers, slots);
-        let clusters = partition(&self.graph, &self.model, &members).clusters;
-        clusters.iter().any(|cluster| slots.iter().all(|slot| cluster.contains(slot)))
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct SoleContacts {
-    phone: bool,
-    email: bool,
 }
 
 /// The edge of a pair by its current records; none if one of them is gone.
-pub(crate) fn judged(graph: &Graph, model: &Model, pair: Pair, is_sole_customer: bool) -> Option<Edge> {
+pub(crate) fn judged(graph: &Graph, model: &Model, pair: Pair, standing: Standing) -> Option<Edge> {
     let (left, right) = (&graph.party(pair.0)?.subject, &graph.party(pair.1)?.subject);
-    Some(edge_of(graph, model, pair, compare(left, right), is_sole_customer))
+    Some(edge_of(graph, model, pair, compare(left, right), standing))
 }
 
 /// The edge of two living records by their levels.
-fn edge_of(graph: &Graph, model: &Model, (a, b): Pair, levels: Levels, is_sole_customer: bool) -> Edge {
+fn edge_of(graph: &Graph, model: &Model, (a, b): Pair, levels: Levels, standing: Standing) -> Edge {
     let subject = |slot: Slot| &graph.party(slot).expect("the caller looked at both records").subject;
     let (left, right) = (subject(a), subject(b));
-    let scored = score(model, levels, Circumstances::of(left, right), is_sole_customer);
+    let scored = score(model, levels, Circumstances::of(left, right), standing);
     Edge {
         levels,
-        is_sole_customer,
+        standing,
         confidence: scored.confidence,
         total_millibits: scored.total_millibits,
         veto: automatic_veto(left, right),

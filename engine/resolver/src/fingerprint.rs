@@ -1,7 +1,8 @@
 //! Fingerprints of records as they came: an equal one is the same record, and no work.
 
 use ontology::{PartyRecord, Vocabulary};
-use xxhash_rust::xxh3::Xxh3;
+use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::row::Row;
 
@@ -45,37 +46,40 @@ pub(crate) fn of_record(record: &PartyRecord) -> [u64; 2] {
         country,
         web_domain,
     ];
-    let mut hasher = Xxh3::new();
-    hasher.update(party_type.map_or("", Vocabulary::name).as_bytes());
-    texts.into_iter().for_each(|text| add(&mut hasher, text));
+    let mut said = Said::new();
+    said.extend_from_slice(party_type.map_or("", Vocabulary::name).as_bytes());
+    texts.into_iter().for_each(|text| add(&mut said, text));
     for (scheme, value) in xrefs {
-        add(&mut hasher, scheme);
-        add(&mut hasher, value);
+        add(&mut said, scheme);
+        add(&mut said, value);
     }
-    blocked.iter().for_each(|field| add(&mut hasher, field.name()));
-    digest(&hasher)
+    blocked.iter().for_each(|field| add(&mut said, field.name()));
+    digest(&said)
 }
 
 /// The same over a row of a table.
 pub(crate) fn of_row(row: &Row) -> [u64; 2] {
-    let mut hasher = Xxh3::new();
-    hasher.update(&[row.source]);
-    add(&mut hasher, &row.country);
+    let mut said = Said::new();
+    said.push(row.source);
+    add(&mut said, &row.country);
     for (kind, part, value) in &row.values {
-        hasher.update(&[*kind as u8, *part as u8]);
-        add(&mut hasher, value);
+        said.extend_from_slice(&[*kind as u8, *part as u8]);
+        add(&mut said, value);
     }
-    digest(&hasher)
+    digest(&said)
 }
+
+/// All that a record says, one thing after the other; most records say less than is held in place.
+type Said = SmallVec<[u8; 512]>;
 
 /// Adds a text with its length, so that none runs into the next.
-fn add(hasher: &mut Xxh3, text: &str) {
-    hasher.update(&text.len().to_le_bytes());
-    hasher.update(text.as_bytes());
+fn add(said: &mut Said, text: &str) {
+    said.extend_from_slice(&text.len().to_le_bytes());
+    said.extend_from_slice(text.as_bytes());
 }
 
-fn digest(hasher: &Xxh3) -> [u64; 2] {
-    let all = hasher.digest128();
+fn digest(said: &Said) -> [u64; 2] {
+    let all = xxh3_128(said);
     // The lower half, and the upper one moved down.
     [all as u64, (all >> 64) as u64]
 }

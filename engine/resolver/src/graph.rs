@@ -15,6 +15,7 @@ use crate::feature::Levels;
 use crate::index::Slot;
 use crate::judgement::Judgements;
 use crate::model::Model;
+use crate::score::Standing;
 use crate::sketch::Sketch;
 
 /// Two slots, the smaller first.
@@ -56,7 +57,7 @@ pub(crate) struct Party {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Edge {
     pub(crate) levels: Levels,
-    pub(crate) is_sole_customer: bool,
+    pub(crate) standing: Standing,
     pub(crate) confidence: Confidence,
     pub(crate) total_millibits: i32,
     pub(crate) veto: Option<WhyNotAutomatic>,

@@ -7,6 +7,7 @@
 //! Most keys are carried by one record or two: those lie in the table itself, sixteen bytes a key.
 
 use hashbrown::HashSet;
+use smallvec::SmallVec;
 
 use crate::blocking::BlockKey;
 use crate::postings::{Entry, NONE, Posting, Postings};
@@ -91,9 +92,18 @@ impl Index {
         }
     }
 
-    /// Fetches what is kept of the keys, all at once: reading them one by one afterwards waits less.
-    pub(crate) fn touch(&self, keys: impl Iterator<Item = BlockKey>) {
-        self.postings.touch(keys);
+    /// Fetches what is kept of the keys, all at once: reading them one by one afterwards waits less. First
+    /// where the keys are, then what those point to, then the last members.
+    pub(crate) fn touch(&self, keys: impl Iterator<Item = BlockKey> + Clone) {
+        self.postings.touch(keys.clone());
+        let mut elsewhere: SmallVec<[u32; 64]> = SmallVec::new();
+        elsewhere.extend(keys.filter_map(|key| match self.postings.get(key) {
+            Some(Posting { first: ELSEWHERE, second, .. }) => Some(second),
+            Some(_) | None => None,
+        }));
+        let many = |place: &u32| &self.many[*place as usize];
+        let counts = elsewhere.iter().fold(0, |all, place| all ^ many(place).counts[0] ^ many(place).members.count());
+        std::hint::black_box(elsewhere.iter().fold(counts, |all, place| all ^ many(place).members.last()));
     }
 
     pub(crate) fn is_live(&self, key: BlockKey) -> bool {
@@ -103,12 +113,14 @@ impl Index {
         }
     }
 
-    pub(crate) fn add(&mut self, key: BlockKey, slot: Slot, system: usize) -> Flip {
+    /// Adds a record to a key. `met` gets those that it meets there if the key is live then.
+    pub(crate) fn add(&mut self, key: BlockKey, slot: Slot, system: usize, met: &mut Vec<Slot>) -> Flip {
         let limit = self.limit(key);
         let entry = entry_of(slot, system);
         let Some(posting) = self.postings.get_or_insert(key, entry) else { return Flip::No };
         if posting.first != ELSEWHERE && posting.second == NONE {
             posting.second = entry;
+            met.push(posting.first >> SYSTEM_BITS);
             return Flip::No;
         }
         if posting.first != ELSEWHERE {
@@ -128,6 +140,9 @@ impl Index {
         let was_live = many.is_within(limit);
         many.insert(entry);
         let is_live = many.is_within(limit);
+        if is_live {
+            many.members.for_each(&mut |member| met.push(member));
+        }
         self.flip(was_live, is_live)
     }
 
@@ -176,10 +191,7 @@ impl Index {
 
     fn each_of(&self, posting: Posting, each: &mut impl FnMut(Slot)) {
         match posting {
-            Posting { first: ELSEWHERE, second, .. } => match &self.many[second as usize].members {
-                Members::Listed(list) => list.iter().for_each(|slot| each(*slot)),
-                Members::Set(set) => set.iter().for_each(|slot| each(*slot)),
-            },
+            Posting { first: ELSEWHERE, second, .. } => self.many[second as usize].members.for_each(each),
             Posting { first, second, .. } => {
                 let filled = [first, second].into_iter().filter(|entry| *entry != NONE);
                 filled.for_each(|entry| each(entry >> SYSTEM_BITS));
@@ -226,6 +238,29 @@ impl Many {
 }
 
 impl Members {
+    /// How many there are, below the number of slots.
+    fn count(&self) -> u32 {
+        match self {
+            Members::Listed(list) => list.len() as u32,
+            Members::Set(set) => set.len() as u32,
+        }
+    }
+
+    /// The last of a list; 0 of a set, which has none.
+    fn last(&self) -> Slot {
+        match self {
+            Members::Listed(list) => list.last().copied().unwrap_or_default(),
+            Members::Set(_) => 0,
+        }
+    }
+
+    fn for_each(&self, each: &mut impl FnMut(Slot)) {
+        match self {
+            Members::Listed(list) => list.iter().for_each(|slot| each(*slot)),
+            Members::Set(set) => set.iter().for_each(|slot| each(*slot)),
+        }
+    }
+
     fn insert(&mut self, slot: Slot) {
         match self {
             // Most records are new, and so come last.
@@ -289,10 +324,17 @@ mod tests {
         let (value, shared) = (BlockKey(BlockKind::Phone as u64), BlockKey(BlockKind::Word as u64 | 64));
         for (key, limit) in [(value, 3), (shared, 5)] {
             for slot in 0..limit {
-                assert_eq!(index.add(key, slot, 0), Flip::No);
+                let mut met = Vec::new();
+                assert_eq!(index.add(key, slot, 0, &mut met), Flip::No);
+                met.retain(|other| *other != slot);
+                assert_eq!(met, (0..slot).collect::<Vec<_>>());
             }
-            assert_eq!(index.add(key, 77, 1), Flip::No, "another system counts for itself");
-            assert_eq!(index.add(key, 99, 0), Flip::ToRetired);
+            let mut met = Vec::new();
+            assert_eq!(index.add(key, 77, 1, &mut met), Flip::No, "another system counts for itself");
+            assert_eq!(met.len() as u32, limit + 1);
+            met.clear();
+            assert_eq!(index.add(key, 99, 0, &mut met), Flip::ToRetired);
+            assert!(met.is_empty(), "a retired key proposes nobody");
             assert!(!index.is_live(key) && index.retired() == 1);
             assert_eq!(index.take(key, 0, 0), Flip::ToLive);
             assert_eq!(index.retired(), 0);
@@ -304,9 +346,10 @@ mod tests {
     fn what_goes_in_comes_out_however_many() {
         let mut index = Index::new(3, 5);
         let key = BlockKey(9);
+        let mut met = Vec::new();
         let last = LISTED_MAX as Slot * 2 - 1;
         for slot in 0..=last {
-            index.add(key, slot, (slot % 4) as usize);
+            index.add(key, slot, (slot % 4) as usize, &mut met);
         }
         assert_eq!(members(&index, key), (0..=last).collect::<Vec<_>>());
         for slot in 0..last {
@@ -316,8 +359,8 @@ mod tests {
         assert_eq!(members(&index, key), [last]);
         index.take(key, last, 3);
         assert!(members(&index, key).is_empty() && index.postings.is_empty());
-        index.add(key, 1, 0);
-        index.add(key, 2, 0);
+        index.add(key, 1, 0, &mut met);
+        index.add(key, 2, 0, &mut met);
         index.take(key, 1, 0);
         assert_eq!(members(&index, key), [2]);
     }

@@ -24,6 +24,7 @@
 
 mod answer;
 mod blocking;
+mod callers;
 mod cluster;
 mod compare;
 mod confidence;

@@ -84,7 +84,8 @@ pub struct Model {
     best: [i32; Feature::COUNT],
     /// Below this total a pair is forgotten, thousandths.
     pub(crate) kept_millibits: i32,
-    terms: HashMap<Feature, Rarities>,
+    /// In the order of the features with terms.
+    terms: [Option<Rarities>; TERM_FEATURES.len()],
     /// Total millibits and the probability observed there.
     calibration: Vec<(i32, f64)>,
     parameters: Parameters,
@@ -130,9 +131,9 @@ impl Model {
             }
         }
         let best = weights.map(|levels| levels.into_iter().max().unwrap_or(0).max(0));
-        let terms = |(feature, terms): (&Feature, &Terms)| {
-            let usual = parameters.features[*feature as usize][Level::Exact as usize].u;
-            (*feature, Rarities::of(terms, usual))
+        let terms = |feature: Feature| {
+            let usual = parameters.features[feature as usize][Level::Exact as usize].u;
+            parameters.terms.get(&feature).map(|terms| Rarities::of(terms, usual))
         };
         let mut free_mail = parameters.free_mail.clone();
         free_mail.sort_unstable();
@@ -158,7 +159,7 @@ impl Model {
             home_weights,
             best,
             kept_millibits: 0,
-            terms: parameters.terms.iter().map(terms).collect(),
+            terms: TERM_FEATURES.map(terms),
             calibration: points
                 .map(|[bits, p]| Ok((millibits("calibration", *bits)?, *p)))
                 .collect::<Result<_, Error>>()?,
@@ -197,7 +198,8 @@ impl Model {
 
     /// How much rarer than usual a value is, in quarters of a bit; negative if it is common.
     pub(crate) fn rarity_of(&self, feature: Feature, term: &str) -> i8 {
-        let Some(rarities) = self.terms.get(&feature) else { return 0 };
+        let known = feature.term_place().and_then(|place| self.terms[place].as_ref());
+        let Some(rarities) = known else { return 0 };
         rarities.values.get(term).copied().unwrap_or(rarities.rest)
     }
 

@@ -5,7 +5,7 @@ use ontology::{CustomerId, EntityKey, Finding, FindingKind, FindingSeverity};
 use crate::answer::{Candidate, Cluster, Explanation, FeatureExplanation, LinkState, ReviewItem, WhyNotAutomatic};
 use crate::drain::judged;
 use crate::feature::{Feature, Level};
-use crate::graph::{Edge, Party, automatic_veto, pair};
+use crate::graph::{Edge, Node, Party, automatic_veto, pair};
 use crate::index::Slot;
 use crate::judgement::Judgements;
 use crate::resolver::{Resolver, half_of};
@@ -37,7 +37,12 @@ impl Resolver {
 
     /// The record that an id was made from.
     fn owner(&self, id: &CustomerId) -> Option<Slot> {
-        let slot = *self.owners.get(&half_of(id))?;
+        let owners = self.owners.get_or_init(|| {
+            let half = |node: &Node| half_of(&CustomerId::of_member(&node.key));
+            let slots = (0..).zip(&self.graph.nodes);
+            slots.map(|(slot, node)| (half(node), slot)).collect()
+        });
+        let slot = *owners.get(&half_of(id))?;
         (CustomerId::of_member(&self.graph.node(slot).key) == *id).then_some(slot)
     }
 
@@ -124,13 +129,13 @@ impl Resolver {
         let (a, b) = self.graph.by_key(pair(x, y));
         let (left, right) = (self.graph.party(a)?, self.graph.party(b)?);
         let known = self.graph.edge(a, b);
-        let is_sole = known.is_some_and(|edge| edge.is_sole_customer);
+        let standing = known.map(|edge| edge.standing).unwrap_or_default();
         let edge: Edge = match known {
             Some(edge) => *edge,
-            None => judged(&self.graph, &self.model, pair(a, b), is_sole)?,
+            None => judged(&self.graph, &self.model, pair(a, b), standing)?,
         };
         let circumstances = Circumstances::of(&left.subject, &right.subject);
-        let scored = score(&self.model, edge.levels, circumstances, is_sole);
+        let scored = score(&self.model, edge.levels, circumstances, standing);
         let was_candidate = known.is_some() || self.are_proposed(a, b);
         let state = if was_candidate { edge.state(&self.model) } else { LinkState::Below };
         Some(Explanation {

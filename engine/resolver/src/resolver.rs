@@ -59,14 +59,16 @@ pub struct Resolver {
     pub(crate) graph: Graph,
     /// Members of customers of more than one, by their smallest.
     pub(crate) groups: HashMap<Slot, Box<[Slot]>>,
-    /// Which record an id was made from, by the first half of the id.
-    pub(crate) owners: HashMap<u64, Slot>,
+    /// Which record an id was made from, by the first half of the id; made when it is first asked.
+    pub(crate) owners: OnceLock<HashMap<u64, Slot>>,
     /// Pairs that wait for a person.
     pub(crate) review: HashSet<Pair>,
     /// The redo queue: records whose edges are to be judged again, with the reason.
     pub(crate) dirty: HashMap<Slot, Redo>,
-    /// Blocking keys of the record that came last: its pairs are looked for next.
-    pub(crate) latest: Option<(Slot, Proposals)>,
+    /// The record that came last, if it was new: its pairs are looked for next.
+    pub(crate) latest: Option<Slot>,
+    /// Members of the live blocks that it came to, some several times.
+    pub(crate) met: Vec<Slot>,
     /// Pairs compared since the beginning.
     pub(crate) compared: u64,
     /// Made when the first large batch comes; none if the machine gives no threads.
@@ -89,10 +91,11 @@ impl Resolver {
             scope,
             graph: Graph::default(),
             groups: HashMap::new(),
-            owners: HashMap::new(),
+            owners: OnceLock::new(),
             review: HashSet::new(),
             dirty: HashMap::new(),
             latest: None,
+            met: Vec::new(),
             compared: 0,
             pool: OnceLock::new(),
         }
@@ -138,7 +141,7 @@ impl Resolver {
         let Some(slot) = self.graph.slot(key) else { return };
         let Some(party) = self.graph.node_mut(slot).party.take() else { return };
         self.latest = None;
-        self.reindex(slot, &keys_of(&party.subject.standard), &Proposals::default());
+        self.reindex(slot, &keys_of(&party.subject.standard), &Proposals::default(), &mut Vec::new());
         self.mark(slot, Cause::Removed(key.clone()));
     }
 
@@ -180,25 +183,28 @@ impl Resolver {
         let old = old.map(|party| keys_of(&party.subject.standard)).unwrap_or_default();
         // The record is in place before blocks flip, because a flip reads its members.
         self.graph.node_mut(slot).party = Some(Party { fingerprint, subject: Subject::of(standard) });
-        self.reindex(slot, &old, &new);
+        let mut met = std::mem::take(&mut self.met);
+        met.clear();
+        self.reindex(slot, &old, &new, &mut met);
+        self.met = met;
+        self.latest = old.blocks().is_empty().then_some(slot);
         self.note_generic(slot, &new);
-        self.latest = Some((slot, new));
         let cause = Cause::Changed(self.graph.node(slot).key.clone());
         self.mark(slot, cause);
     }
 
     fn intern(&mut self, key: &EntityKey) -> Slot {
         let (slot, is_new) = self.graph.intern(key);
-        if is_new {
-            self.owners.insert(half_of(&CustomerId::of_member(key)), slot);
+        if is_new && let Some(owners) = self.owners.get_mut() {
+            owners.insert(half_of(&CustomerId::of_member(key)), slot);
         }
         slot
     }
 
     /// Moves a record between blocks and marks the records of every block that flipped. Refinements
     /// are in the index exactly while what they refine is past its cap: so they go before it, and
-    /// come after it.
-    fn reindex(&mut self, slot: Slot, old: &Proposals, new: &Proposals) {
+    /// come after it. `met` gets the members of live blocks to which the record comes.
+    fn reindex(&mut self, slot: Slot, old: &Proposals, new: &Proposals, met: &mut Vec<Slot>) {
         let system = system_of(self.graph.node(slot).key.kind);
         let goes =
             |block: &Block, key: &BlockKey| new.find(block.key).is_none_or(|kept| !new.refinements(kept).contains(key));
@@ -218,7 +224,7 @@ impl Resolver {
         }
         self.index.touch(new.blocks().iter().map(|block| block.key));
         for block in new.blocks().iter().filter(|block| old.find(block.key).is_none()) {
-            let flip = self.index.add(block.key, slot, system);
+            let flip = self.index.add(block.key, slot, system, met);
             self.flip(block.key, flip, slot);
         }
         let comes =
@@ -233,7 +239,7 @@ impl Resolver {
         }
         self.index.touch(coming.iter().copied());
         for key in coming {
-            let flip = self.index.add(key, slot, system);
+            let flip = self.index.add(key, slot, system, met);
             self.flip(key, flip, slot);
         }
     }
@@ -245,6 +251,7 @@ impl Resolver {
             return;
         }
         let members = self.mark_members(key, flip);
+        let mut unmet = Vec::new();
         if key.kind().is_value() {
             for member in members.into_iter().filter(|member| *member != mover) {
                 let proposals = self.graph.party(member).map(|party| keys_of(&party.subject.standard));
@@ -259,7 +266,7 @@ impl Resolver {
             let Some(block) = proposals.find(key) else { continue };
             for refinement in proposals.refinements(block) {
                 let inner = match flip {
-                    Flip::ToRetired => self.index.add(*refinement, member, system),
+                    Flip::ToRetired => self.index.add(*refinement, member, system, &mut unmet),
                     Flip::ToLive => self.index.take(*refinement, member, system),
                     Flip::No => Flip::No,
                 };

@@ -4,6 +4,7 @@
 //! have the last word: where a promise to link and a reason for care meet, a person decides.
 
 use crate::feature::{Feature, Level, Levels};
+use crate::score::Standing;
 
 /// What a rule does to the confidence of a pair to which it applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +27,8 @@ pub(crate) struct Evidence {
     pub(crate) are_people: bool,
     /// Both are rows of a table: a trained model weighs their places and words.
     pub(crate) are_rows: bool,
-    /// The caller's number or address agrees and belongs to members of exactly one customer.
-    pub(crate) is_sole_customer: bool,
+    /// Where a caller stands among the customers.
+    pub(crate) standing: Standing,
     /// The model has seen enough to know how often one person's given names differ.
     pub(crate) weighs_given_names: bool,
 }
@@ -45,6 +46,7 @@ pub(crate) const ALL: &[Rule] = &[
     Rule { name: "key_alone", effect: Effect::Floor(950_000), applies: key_alone },
     Rule { name: "tax_id_and_name", effect: Effect::Floor(970_000), applies: tax_id_and_name },
     Rule { name: "sole_customer", effect: Effect::SoleCustomerFloor, applies: sole_customer },
+    Rule { name: "keys_of_several", effect: Effect::Ceiling, applies: keys_of_several },
     Rule { name: "key_but_unlike", effect: Effect::Ceiling, applies: key_but_unlike },
     Rule { name: "name_or_place_only", effect: Effect::Ceiling, applies: name_or_place_only },
     Rule { name: "contact_only", effect: Effect::Ceiling, applies: contact_only },
@@ -146,7 +148,13 @@ fn tax_id_and_name(e: &Evidence) -> bool {
 
 /// A caller's number or address that one customer alone shows.
 fn sole_customer(e: &Evidence) -> bool {
-    e.has_caller && e.is_sole_customer
+    e.has_caller && e.standing.is_sole_customer
+}
+
+/// A caller entered numbers that belong to several customers: one of them is mistyped, or the caller acts
+/// for both.
+fn keys_of_several(e: &Evidence) -> bool {
+    e.has_caller && e.standing.names_several
 }
 
 /// A key agrees, but name and address are both clearly different: perhaps a mistyped key.
@@ -248,7 +256,7 @@ mod tests {
             has_caller: false,
             are_people: false,
             are_rows: false,
-            is_sole_customer: false,
+            standing: Standing::default(),
             weighs_given_names: false,
         }
     }
@@ -336,8 +344,22 @@ mod tests {
 
     #[test]
     fn a_callers_number_links_where_one_customer_alone_shows_it() {
-        let caller = |is_sole_customer| Evidence { has_caller: true, is_sole_customer, ..evidence(&[(Phone, Exact)]) };
+        let caller = |is_sole_customer| {
+            let standing = Standing { is_sole_customer, ..Standing::default() };
+            Evidence { has_caller: true, standing, ..evidence(&[(Phone, Exact)]) }
+        };
         check(&caller(true), &["sole_customer"]);
         check(&caller(false), &["contact_only", "not_individuating"]);
+    }
+
+    #[test]
+    fn numbers_of_several_customers_wait_for_a_person() {
+        let caller = |names_several| {
+            let standing = Standing { names_several, ..Standing::default() };
+            Evidence { has_caller: true, standing, ..evidence(&[(Key, Exact), (Phone, Exact)]) }
+        };
+        check(&caller(true), &["key_and_feature", "keys_of_several"]);
+        check(&caller(false), &["key_and_feature"]);
+        check(&Evidence { has_caller: false, ..caller(true) }, &["key_and_feature"]);
     }
 }

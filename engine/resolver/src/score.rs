@@ -58,14 +58,24 @@ impl Circumstances {
     }
 }
 
-/// Scores a pair. `is_sole_customer` is known for callers only.
-pub(crate) fn score(model: &Model, levels: Levels, given: Circumstances, is_sole_customer: bool) -> Score {
-    let mut all = unguarded(model, levels, given, is_sole_customer);
+/// Where a pair with a caller stands among the customers that there are without callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Standing {
+    /// The number or address that agrees belongs to members of exactly one customer.
+    pub(crate) is_sole_customer: bool,
+    /// A key agrees, and the caller's keys belong to members of several customers.
+    pub(crate) names_several: bool,
+}
+
+/// Scores a pair; one without a caller has no standing.
+pub(crate) fn score(model: &Model, levels: Levels, given: Circumstances, standing: Standing) -> Score {
+    let mut all = unguarded(model, levels, given, standing);
     if !given.blocked.is_empty() && all.confidence >= model.link_min {
         let sound = without(levels, given.blocked);
         let contact_agrees = |f: Feature| sound.of(f) == Level::Exact;
-        let still_sole = is_sole_customer && (contact_agrees(Feature::Phone) || contact_agrees(Feature::Email));
-        if unguarded(model, sound, given, still_sole).confidence < model.link_min {
+        let has_contact = contact_agrees(Feature::Phone) || contact_agrees(Feature::Email);
+        let still = Standing { is_sole_customer: standing.is_sole_customer && has_contact, ..standing };
+        if unguarded(model, sound, given, still).confidence < model.link_min {
             all.rules.push(BLOCKED_EVIDENCE);
             all.confidence = model.link_min.just_below();
         }
@@ -84,7 +94,7 @@ fn without(levels: Levels, blocked: FeatureSet) -> Levels {
     sound
 }
 
-fn unguarded(model: &Model, levels: Levels, given: Circumstances, is_sole_customer: bool) -> Score {
+fn unguarded(model: &Model, levels: Levels, given: Circumstances, standing: Standing) -> Score {
     let contributions_millibits = contributions(model, levels, &given.rarities);
     let prior_millibits = if given.has_caller { model.caller_prior_millibits } else { model.prior_millibits };
     let total_millibits = prior_millibits + contributions_millibits.iter().sum::<i32>();
@@ -94,7 +104,7 @@ fn unguarded(model: &Model, levels: Levels, given: Circumstances, is_sole_custom
         has_caller: given.has_caller,
         are_people: given.are_people,
         are_rows: given.are_rows,
-        is_sole_customer,
+        standing,
         weighs_given_names: model.weighs_given_names,
     };
     let mut applied = SmallVec::new();
@@ -184,7 +194,7 @@ mod tests {
     }
 
     fn check(given: &[(Feature, Level)], expected: u32) {
-        let scored = score(&Model::shipped(), levels(given), PLAIN(), false);
+        let scored = score(&Model::shipped(), levels(given), PLAIN(), Standing::default());
         assert_eq!(scored.confidence, Confidence(expected), "{scored:?}");
     }
 
@@ -203,30 +213,31 @@ mod tests {
         let people = Circumstances { are_people: true, ..PLAIN() };
         let model = Model::shipped();
         let shared = [(FamilyName, Exact), (Address, Exact), (Place, Exact), (Phone, Exact)];
-        let home = score(&model, levels(&shared), people, false);
+        let home = score(&model, levels(&shared), people, Standing::default());
         let apart: i32 = shared.iter().map(|(feature, level)| model.weight_millibits(*feature, *level)).sum();
         let together: i32 = home.contributions_millibits.iter().sum();
         assert!(together < 14_000 && apart > 26_000, "{together} {apart}");
         assert!(home.confidence < model.review_min, "{home:?}");
         let mut sisters = shared.to_vec();
         sisters.push((GivenName, Different));
-        assert!(score(&model, levels(&sisters), people, false).confidence < Confidence(10_000));
+        assert!(score(&model, levels(&sisters), people, Standing::default()).confidence < Confidence(10_000));
         let mut one = shared.to_vec();
         one.extend([(GivenName, Exact), (BirthDate, Exact)]);
-        assert_eq!(score(&model, levels(&one), people, false).confidence, model.confidence_max);
+        assert_eq!(score(&model, levels(&one), people, Standing::default()).confidence, model.confidence_max);
     }
 
     #[test]
     fn what_is_told_adds_up() {
         let all = levels(&[(Name, Exact), (Address, Exact), (Place, Exact), (Phone, Exact)]);
-        let scored = score(&Model::shipped(), all, PLAIN(), false);
+        let scored = score(&Model::shipped(), all, PLAIN(), Standing::default());
         let sum: i32 = scored.contributions_millibits.iter().sum();
         assert_eq!(scored.total_millibits, scored.prior_millibits + sum);
     }
 
     #[test]
     fn a_move_costs_once() {
-        let moved = score(&Model::shipped(), levels(&[(Address, Different), (Place, Different)]), PLAIN(), false);
+        let moved =
+            score(&Model::shipped(), levels(&[(Address, Different), (Place, Different)]), PLAIN(), Standing::default());
         assert_eq!(
             moved.contributions_millibits[Address as usize] + moved.contributions_millibits[Place as usize],
             -3_000
@@ -238,8 +249,8 @@ mod tests {
         let mut rare = PLAIN();
         rare.rarities[Feature::GivenName.term_place().unwrap_or_default()] = 8;
         let model = Model::shipped();
-        let usual = score(&model, levels(&[(GivenName, Exact)]), PLAIN(), false);
-        let told = score(&model, levels(&[(GivenName, Exact)]), rare, false);
+        let usual = score(&model, levels(&[(GivenName, Exact)]), PLAIN(), Standing::default());
+        let told = score(&model, levels(&[(GivenName, Exact)]), rare, Standing::default());
         assert_eq!(told.total_millibits - usual.total_millibits, 2_000);
     }
 
@@ -249,9 +260,10 @@ mod tests {
         blocked.insert(Email);
         let given = Circumstances { blocked, ..PLAIN() };
         let model = Model::shipped();
-        let rests_on_it = score(&model, levels(&[(Email, Exact), (Name, Exact)]), given, false);
+        let rests_on_it = score(&model, levels(&[(Email, Exact), (Name, Exact)]), given, Standing::default());
         assert_eq!(rests_on_it.confidence, Confidence(949_999));
-        let stands_without = score(&model, levels(&[(Email, Exact), (Name, Exact), (Key, Exact)]), given, false);
+        let stands_without =
+            score(&model, levels(&[(Email, Exact), (Name, Exact), (Key, Exact)]), given, Standing::default());
         assert_eq!(stands_without.confidence, Confidence(990_000));
     }
 }

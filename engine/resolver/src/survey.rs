@@ -11,7 +11,7 @@ use crate::feature::{Feature, Levels};
 use crate::index::Slot;
 use crate::model::Model;
 use crate::resolver::Resolver;
-use crate::score::{Circumstances, score};
+use crate::score::{Circumstances, Standing, score};
 
 impl Resolver {
     /// Places of the living records, in the order in which they were first named.
@@ -53,7 +53,7 @@ impl Resolver {
     #[must_use]
     pub fn score_by(&self, model: &Model, a: Slot, b: Slot, levels: Levels) -> Option<(i32, Confidence)> {
         let (left, right) = (self.graph.party(a)?, self.graph.party(b)?);
-        let scored = score(model, levels, Circumstances::of(&left.subject, &right.subject), false);
+        let scored = score(model, levels, Circumstances::of(&left.subject, &right.subject), Standing::default());
         Some((scored.total_millibits, scored.confidence))
     }
 

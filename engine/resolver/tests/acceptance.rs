@@ -4,7 +4,7 @@
 mod support;
 
 use ontology::status::Verdict;
-use ontology::{CustomerId, Field, FindingKind};
+use ontology::{CustomerId, EntityKind, Field, FindingKind};
 use resolver::{Cause, Confidence, Feature, Level, LinkState, Model, Resolver, WhyNotAutomatic};
 use support::{account, ar, caller, judgement, partner, record, resolved};
 
@@ -167,6 +167,42 @@ fn an_entered_account_number_is_a_key_and_parts_from_others() {
     ]);
     assert_eq!(resolver.customer_of(&caller("+12125550123")), resolver.customer_of(&account("A2")));
     assert_eq!(resolver.candidates_of(&caller("+12125550123"))[0].confidence, Confidence(990_000));
+}
+
+#[test]
+fn entered_numbers_of_two_customers_wait_for_a_person() {
+    let (phone, who) = (("phone", "+12125550123"), caller("+12125550123"));
+    let entered = [phone, ("account", "N-1"), ("account", "N-2")];
+    let mut resolver = resolved(&[
+        record(&who, &entered),
+        record(&caller("+12125550124"), &[("account", "N-1")]),
+        record(&account("A1"), &[("name", "Acme"), phone, ("account", "N-1")]),
+        record(&account("A2"), &[("name", "Zenith"), ("account", "N-2")]),
+    ]);
+    let states = |resolver: &Resolver| -> Vec<LinkState> {
+        let known = resolver.candidates_of(&who).into_iter();
+        known.filter(|candidate| candidate.other.kind == EntityKind::Account).map(|candidate| candidate.state).collect()
+    };
+    assert_eq!(states(&resolver), [LinkState::Review; 2]);
+    assert_eq!(resolver.review_items().count(), 3, "and not joined with who entered one of them alone");
+    let explanation = resolver.explain(&who, &account("A2")).unwrap();
+    assert_eq!(
+        (explanation.rules, explanation.confidence),
+        (vec!["key_alone", "keys_of_several"], Confidence(949_999))
+    );
+    assert_eq!(resolver.customer_of(&caller("+12125550124")), resolver.customer_of(&account("A1")));
+    assert_ne!(resolver.customer_of(&account("A2")), resolver.customer_of(&account("A1")));
+
+    resolver.judge(account("A1"), account("A2"), judgement(Verdict::Link, 1));
+    resolver.drain();
+    assert_eq!(states(&resolver), [LinkState::Linked; 2], "both numbers are of one customer now");
+
+    resolver.judge(account("A1"), account("A2"), judgement(Verdict::Unlink, 2));
+    resolver.drain();
+    assert_eq!(states(&resolver), [LinkState::Review; 2]);
+    resolver.upsert(record(&who, &entered[..2]));
+    resolver.drain();
+    assert_eq!(resolver.customer_of(&who), resolver.customer_of(&account("A1")));
 }
 
 #[test]

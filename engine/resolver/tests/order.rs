@@ -5,7 +5,7 @@
 mod support;
 
 use ontology::status::Verdict;
-use ontology::{EntityKey, PartyRecord};
+use ontology::{EntityKey, EntityKind, PartyRecord};
 use proptest::prelude::*;
 use resolver::{Judgement, Model, Resolver};
 use support::{account, ar, caller, judgement, partner, picture, record};
@@ -37,9 +37,10 @@ fn party() -> impl Strategy<Value = PartyRecord> {
         maybe(&["a@acme.example", "b@zenith.example", "c@acme.example"]),
         maybe(&["+12125550101", "+12125550102", "+12125550103"]),
         maybe(&["N-1", "N-2", "A1"]),
+        maybe(&["N-1", "N-2"]),
         maybe(&["12 Mill Lane", "9 Abbey Road"]),
     )
-        .prop_map(|(key, name, tax_id, email, phone, number, street)| {
+        .prop_map(|(key, name, tax_id, email, phone, number, entered, street)| {
             let named = [
                 ("name", name),
                 ("tax_id", tax_id),
@@ -51,6 +52,9 @@ fn party() -> impl Strategy<Value = PartyRecord> {
             let mut fields: Vec<(&str, &str)> =
                 named.into_iter().filter_map(|(field, value)| value.map(|value| (field, value))).collect();
             fields.push(("city", "Leeds"));
+            if key.kind == EntityKind::CallerProfile {
+                fields.extend(entered.map(|entered| ("account", entered)));
+            }
             record(&key, &fields)
         })
 }

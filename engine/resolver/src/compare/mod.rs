@@ -196,7 +196,7 @@ mod tests {
     use super::testing::subject;
     use super::*;
     use crate::kind::Kind;
-    use crate::score::{Circumstances, score};
+    use crate::score::{Circumstances, Standing, score};
 
     fn value() -> impl Strategy<Value = [&'static str; 6]> {
         let given = prop::sample::select(vec!["Anna", "Ana", "Tobias", ""]);
@@ -217,7 +217,7 @@ mod tests {
             let of = |values: [&'static str; 6]| subject(&KINDS.into_iter().zip(values).collect::<Vec<_>>());
             let (left, right, model) = (of(a), of(b), Model::shipped());
             let whole = compare(&left, &right);
-            let total = score(&model, whole, Circumstances::of(&left, &right), false).total_millibits;
+            let total = score(&model, whole, Circumstances::of(&left, &right), Standing::default()).total_millibits;
             for floor in [-20_000, -4_000, 0, 5_000] {
                 match compare_above(&model, &left, &right, floor) {
                     Some(levels) => prop_assert_eq!(levels, whole),

@@ -29,12 +29,9 @@ pub(crate) fn jaro_winkler_from(left: &[u8], right: &[u8], cutoff: f64) -> Optio
         return if b.is_empty() { Some(1.0) } else { (cutoff <= 0.0).then_some(0.0) };
     }
     let common = a.iter().zip(b).take(4).take_while(|(x, y)| x == y).count();
-    // If every byte of the shorter matched in place.
-    let best = (2.0 + length(a) / length(b)) / 3.0;
-    if boosted(best, common) < cutoff {
-        return None;
-    }
-    let (of_a, of_b) = if b.len() <= LANES { matches_in_lanes(a, b) } else { matches_by_table(a, b) };
+    let misses_max = misses_up_to(cutoff, a.len(), b.len(), common)?;
+    let (of_a, of_b) =
+        if b.len() <= LANES { matches_in_lanes(a, b, misses_max)? } else { matches_by_table(a, b, misses_max)? };
     let found = of_a.count_ones();
     if found == 0 {
         return (cutoff <= 0.0).then_some(0.0);
@@ -43,6 +40,16 @@ pub(crate) fn jaro_winkler_from(left: &[u8], right: &[u8], cutoff: f64) -> Optio
     let m = f64::from(found);
     let jaro = (m / length(a) + m / length(b) + (m - f64::from(halves / 2)) / m) / 3.0;
     Some(boosted(jaro, common)).filter(|similarity| *similarity >= cutoff)
+}
+
+/// Bytes of the shorter value that may go unmatched if all others match in place; none if even without
+/// such a byte the similarity stays below the cutoff.
+fn misses_up_to(cutoff: f64, shorter: usize, longer: usize, common: usize) -> Option<usize> {
+    // Lengths are at most 64, so the conversions are exact.
+    let per_match = 1.0 / shorter as f64 + 1.0 / longer as f64;
+    // A little more than it can be, so that rounding does not matter.
+    let reaches = |matched: usize| boosted((matched as f64 * per_match + 1.0) / 3.0, common) + 1e-9 >= cutoff;
+    (0..=shorter).take_while(|misses| reaches(shorter - misses)).last()
 }
 
 fn boosted(jaro: f64, common: usize) -> f64 {
@@ -64,15 +71,16 @@ fn reach(longer: usize) -> usize {
     (longer / 2).saturating_sub(1)
 }
 
-/// Matched places of both values as bits, for values of at most sixteen bytes.
-fn matches_in_lanes(a: &[u8], b: &[u8]) -> (u64, u64) {
+/// Matched places of both values as bits, for values of at most sixteen bytes; none if more bytes of the
+/// first than `misses_max` match nothing.
+fn matches_in_lanes(a: &[u8], b: &[u8], misses_max: usize) -> Option<(u64, u64)> {
     let mut lanes = [0u8; LANES];
     lanes[..b.len()].copy_from_slice(b);
     let text = u128::from_le_bytes(lanes);
     // The highest bit of each lane that holds a byte of `b` not matched yet.
     let mut free = if b.len() == LANES { ONES << 7 } else { (ONES << 7) & ((1 << (b.len() * 8)) - 1) };
     let reach = reach(b.len());
-    let mut of_a = 0u64;
+    let (mut of_a, mut misses) = (0u64, 0);
     let mut taken = 0u128;
     for (at, byte) in a.iter().enumerate() {
         let differing = text ^ (ONES * u128::from(*byte));
@@ -85,6 +93,11 @@ fn matches_in_lanes(a: &[u8], b: &[u8]) -> (u64, u64) {
             free ^= first;
             taken |= first;
             of_a |= 1 << at;
+            continue;
+        }
+        misses += 1;
+        if misses > misses_max {
+            return None;
         }
     }
     let mut of_b = 0u64;
@@ -92,7 +105,7 @@ fn matches_in_lanes(a: &[u8], b: &[u8]) -> (u64, u64) {
         of_b |= 1 << (taken.trailing_zeros() / 8);
         taken &= taken - 1;
     }
-    (of_a, of_b)
+    Some((of_a, of_b))
 }
 
 /// All bits of the lanes from `start` up to but not including `end`.
@@ -102,8 +115,9 @@ fn window_of_lanes(start: usize, end: usize) -> u128 {
 }
 
 /// Matched places of both values as bits, for values of at most 64 bytes. Bytes that are not ASCII
-/// share a place of the table with one that is and are told apart when they are met.
-fn matches_by_table(a: &[u8], b: &[u8]) -> (u64, u64) {
+/// share a place of the table with one that is and are told apart when they are met. None if more bytes
+/// of the first than `misses_max` match nothing.
+fn matches_by_table(a: &[u8], b: &[u8], misses_max: usize) -> Option<(u64, u64)> {
     let mut places = [0u64; 128];
     for (at, byte) in b.iter().enumerate() {
         places[usize::from(byte & 127)] |= 1 << at;
@@ -123,8 +137,11 @@ fn matches_by_table(a: &[u8], b: &[u8]) -> (u64, u64) {
             }
             hits ^= first;
         }
+        if at + 1 - of_a.count_ones() as usize > misses_max {
+            return None;
+        }
     }
-    (of_a, of_b)
+    Some((of_a, of_b))
 }
 
 /// Matched bytes that stand in another order.

@@ -423,7 +423,7 @@ mod tests {
     use crate::compare::testing::subject;
     use crate::compare::{Subject, compare};
     use crate::kind::Kind;
-    use crate::score::{Circumstances, score};
+    use crate::score::{Circumstances, Standing, score};
 
     const KINDS: [Kind; 12] = [
         Kind::GivenName,
@@ -486,7 +486,7 @@ mod tests {
                 left.generic.insert(*feature);
             }
             let whole = compare(&left, &right);
-            let total = score(&model, whole, Circumstances::of(&left, &right), false).total_millibits;
+            let total = score(&model, whole, Circumstances::of(&left, &right), Standing::default()).total_millibits;
             let sketches = [&left, &right].map(|of| Sketch::of(&of.standard, of.generic));
             for (x, y) in [(0, 1), (1, 0)] {
                 let most = worth_at_most(&model, &sketches[x], &sketches[y]).unwrap();

@@ -3,24 +3,24 @@
 use compact_str::CompactString;
 
 use super::lexicon::lexicon;
-use super::text::{Words, fold, joined};
+use super::text::{Words, fold, is_listed, joined};
 
-/// Words after which only the part of a building follows.
+/// Words after which only the part of a building follows; sorted.
 const UNIT_WORDS: &[&str] = &[
     "apartment",
-    "apt",
     "appt",
+    "apt",
+    "etage",
+    "fl",
     "flat",
     "floor",
-    "fl",
-    "room",
-    "suite",
-    "ste",
-    "unit",
     "level",
-    "stiege",
-    "etage",
     "piso",
+    "room",
+    "ste",
+    "stiege",
+    "suite",
+    "unit",
 ];
 
 /// Digits that a postal code in a line of text may have.
@@ -43,10 +43,10 @@ impl Address {
     /// Takes in a street, which may hold the number.
     pub(crate) fn add_street(&mut self, raw: &str) {
         let mut words = fold(raw);
-        if let Some(at) = words.iter().position(|word| UNIT_WORDS.contains(&word.as_str())).filter(|at| *at > 0) {
+        if let Some(at) = words.iter().position(|word| is_listed(UNIT_WORDS, word)).filter(|at| *at > 0) {
             // `Suite 9` goes, but what stands before a number may be a unit: `Unit 3 12 Mill Lane`.
             words.truncate(at);
-        } else if words.len() > 3 && UNIT_WORDS.contains(&words[0].as_str()) {
+        } else if words.len() > 3 && is_listed(UNIT_WORDS, &words[0]) {
             words.drain(..2);
         }
         if let Some(at) = words.iter().position(|word| is_house(word)).filter(|_| words.len() > 1) {

@@ -147,10 +147,9 @@ struct Shell {
 impl Shell {
     fn fill(self, parts: Parts, model: &Model) -> Standard {
         let Shell { blocked, is_caller, vetoes, source, party_type, own_scheme } = self;
-        let (present, packed) = parts.pack();
         let rarities = [0; TERM_FEATURES.len()];
         let mut standard =
-            Standard { present, packed, rarities, blocked, is_caller, vetoes, source, party_type, own_scheme };
+            Standard { packed: parts.pack(), rarities, blocked, is_caller, vetoes, source, party_type, own_scheme };
         for (at, feature) in TERM_FEATURES.iter().enumerate() {
             if let Some(term) = standard.term(*feature) {
                 standard.rarities[at] = model.rarity_of(*feature, term);

@@ -18,6 +18,8 @@ pub(crate) struct Lexicon {
     nicknames: HashMap<&'static str, SmallVec<[u16; 4]>>,
     /// The largest group that a name stands in.
     chief_groups: HashMap<&'static str, u16>,
+    /// Sorted, none the beginning of another.
+    umlaut_stems: Vec<&'static str>,
 }
 
 /// The lists, parsed when first asked for.
@@ -40,6 +42,7 @@ impl Lexicon {
             business_words: lines(include_str!("../../data/business_words.txt")).flat_map(|l| l.split(' ')).collect(),
             street_words: kept_forms(include_str!("../../data/street_words.txt")),
             chief_groups: chief_groups(&nicknames),
+            umlaut_stems: lines(include_str!("../../data/umlauts.txt")).collect(),
             nicknames,
         }
     }
@@ -79,6 +82,12 @@ impl Lexicon {
             (Some(a), Some(b)) => a.iter().any(|group| b.contains(group)),
             (Some(_) | None, None) | (None, Some(_)) => false,
         }
+    }
+
+    /// The beginning of a word within which two letters stand for an umlaut.
+    pub(crate) fn umlaut_stem(&self, word: &str) -> Option<&'static str> {
+        let at = self.umlaut_stems.partition_point(|stem| *stem <= word).checked_sub(1)?;
+        Some(self.umlaut_stems[at]).filter(|stem| word.starts_with(stem))
     }
 
     /// The largest group that a name stands in: one for `bob` and `robert`.
@@ -131,6 +140,7 @@ pub(crate) fn hyphened(words: &[CompactString]) -> CompactString {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::standard::text::{fold, joined};
 
     #[test]
     fn lists_are_folded_and_fit() {
@@ -143,7 +153,10 @@ mod tests {
         for line in lists.into_iter().flat_map(lines) {
             let is_folded = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b" -".contains(&byte);
             assert!(line.bytes().all(is_folded), "{line}");
+            assert_eq!(joined(&fold(line)), line.replace('-', " "), "a word that is never asked for");
         }
+        let stems: Vec<&str> = lines(include_str!("../../data/umlauts.txt")).collect();
+        assert!(stems.windows(2).all(|two| two[0] < two[1] && !two[1].starts_with(two[0])));
         assert!(lines(lists[0]).count() < usize::from(u16::MAX));
     }
 

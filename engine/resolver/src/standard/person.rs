@@ -1,49 +1,49 @@
 //! Names of people: titles go, particles join the family name, both orders are read.
 
-use super::text::{Words, fold};
+use super::text::{Words, fold, is_listed};
 
-/// Titles, degrees and generations that come and go between systems.
+/// Titles, degrees and generations that come and go between systems; sorted.
 const TITLES: &[&str] = &[
+    "dipl",
+    "don",
+    "dona",
     "dr",
+    "esq",
     "frau",
     "herr",
+    "hon",
     "ii",
     "iii",
+    "ing",
     "iv",
     "jr",
     "junior",
+    "madame",
     "mag",
+    "md",
     "miss",
     "mlle",
     "mme",
+    "monsieur",
     "mr",
     "mrs",
     "ms",
     "mx",
+    "phd",
     "prof",
     "professor",
     "rev",
     "senior",
+    "senor",
+    "senora",
+    "sig",
     "sir",
     "sr",
     "sra",
     "srta",
-    "senor",
-    "senora",
-    "don",
-    "dona",
-    "sig",
-    "ing",
-    "phd",
-    "md",
-    "esq",
-    "hon",
-    "monsieur",
-    "madame",
-    "dipl",
 ];
 
-/// Words that begin a family name and do not stand alone.
+/// Words that begin a family name and do not stand alone; sorted.
 const PARTICLES: &[&str] = &[
     "af", "al", "ap", "av", "bar", "bat", "ben", "bin", "bint", "da", "das", "de", "degli", "dei", "del", "della",
     "den", "der", "des", "di", "do", "dos", "du", "el", "ibn", "la", "las", "le", "lo", "los", "mac", "mc", "o", "st",
@@ -79,7 +79,7 @@ impl Person {
         if let Some((family, given)) = name.split_once(',') {
             let given_words = without_titles(fold(given));
             let family_words = fold(family);
-            let is_suffix = fold(given).iter().all(|word| TITLES.contains(&word.as_str()));
+            let is_suffix = fold(given).iter().all(|word| is_listed(TITLES, word));
             // `Smith, Ann Mary`, but not `Ann Smith, 1st Baron of Somewhere`.
             let is_ordinal = given_words.iter().any(|word| word.as_bytes()[0].is_ascii_digit());
             if !is_suffix && !is_ordinal && !family_words.is_empty() && given_words.len() <= 4 {
@@ -114,7 +114,7 @@ fn generation_of(words: &Words) -> Option<u8> {
 
 fn without_titles(mut words: Words) -> Words {
     if words.len() > 1 {
-        let is_name = |word: &str| !TITLES.contains(&word);
+        let is_name = |word: &str| !is_listed(TITLES, word);
         if words.iter().any(|word| is_name(word)) {
             words.retain(|word| is_name(word));
         }
@@ -129,7 +129,7 @@ fn with_particles(words: Words) -> Words {
     let count = words.len();
     for (at, word) in words.into_iter().enumerate() {
         waiting.push_str(&word);
-        if at + 1 == count || !PARTICLES.contains(&word.as_str()) {
+        if at + 1 == count || !is_listed(PARTICLES, &word) {
             joined.push(std::mem::take(&mut waiting));
         }
     }

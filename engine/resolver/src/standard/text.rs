@@ -3,6 +3,8 @@
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
+use super::umlauts::plain;
+
 /// The words of a value; most values have few.
 pub(crate) type Words = SmallVec<[CompactString; 6]>;
 
@@ -10,7 +12,8 @@ pub(crate) type Words = SmallVec<[CompactString; 6]>;
 const WORDS_MAX: usize = 32;
 
 /// The words of `text` in lower-case ASCII letters and digits. Full stops and apostrophes join
-/// (`S.A.`, `O'Neill`), everything else that is neither letter nor digit parts.
+/// (`S.A.`, `O'Neill`), everything else that is neither letter nor digit parts. Umlauts lose their dots,
+/// also where they are written as two letters.
 pub(crate) fn fold(text: &str) -> Words {
     let mut words = Words::new();
     if text.is_ascii() {
@@ -21,21 +24,31 @@ pub(crate) fn fold(text: &str) -> Words {
     words
 }
 
+/// What joins the letters around it.
+const JOINING: [char; 3] = ['.', '\'', '`'];
+
 fn split(ascii: &str, words: &mut Words) {
-    let mut word = CompactString::default();
-    for byte in ascii.bytes() {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' => word.push(char::from(byte)),
-            b'A'..=b'Z' => word.push(char::from(byte.to_ascii_lowercase())),
-            b'.' | b'\'' | b'`' => {}
-            _ if word.is_empty() => {}
-            _ if words.len() == WORDS_MAX => return,
-            _ => words.push(std::mem::take(&mut word)),
+    let parts = |letter: char| !letter.is_ascii_alphanumeric() && !JOINING.contains(&letter);
+    for piece in ascii.split(parts) {
+        let mut word = CompactString::new(piece);
+        if piece.contains(JOINING) {
+            word.retain(|letter| !JOINING.contains(&letter));
         }
+        if word.is_empty() {
+            continue;
+        }
+        if words.len() == WORDS_MAX {
+            return;
+        }
+        word.make_ascii_lowercase();
+        words.push(plain(word));
     }
-    if !word.is_empty() && words.len() < WORDS_MAX {
-        words.push(word);
-    }
+}
+
+/// Whether a word stands in a sorted list.
+pub(super) fn is_listed(sorted: &[&str], word: &str) -> bool {
+    debug_assert!(sorted.is_sorted(), "lists are searched by halves");
+    sorted.binary_search(&word).is_ok()
 }
 
 /// Words joined by blanks.

@@ -118,7 +118,7 @@ async fn until(holds: impl Fn() -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(20), waiting).await.is_ok(), "waited in vain");
+    assert!(tokio::time::timeout(Duration::from_secs(60), waiting).await.is_ok(), "waited in vain");
 }
 
 fn images(log: &MemoryLog) -> BTreeSet<String> {

@@ -87,7 +87,7 @@ impl Stage {
                 tokio::task::yield_now().await;
             }
         };
-        assert!(tokio::time::timeout(Duration::from_secs(30), waiting).await.is_ok(), "{} left", self.server.waiting());
+        assert!(tokio::time::timeout(Duration::from_secs(60), waiting).await.is_ok(), "{} left", self.server.waiting());
         let changes = self.log.facts().into_iter().filter(|fact| fact.op != Op::Heartbeat);
         changes.map(|fact| fact.event_id.to_string()).collect()
     }

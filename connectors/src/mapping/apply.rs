@@ -1,9 +1,11 @@
 //! Fills fields from native values by a mapping.
 
+use std::borrow::Cow;
+
 use ontology::{Currency, EntityKind, Field, Fields, FieldsBuilder, ListBuilder, Millis, ValueRef, Vocabulary};
 use smallvec::SmallVec;
 
-use super::{FieldMap, Kind, Mapping, ObjectMap};
+use super::{FieldMap, Form, Kind, Mapping, ObjectMap};
 use crate::value::{
     Columns, Decimal, Native, NoDate, TimeUnit, day_of, parse_instant, parse_sap_date, parse_sap_instant,
 };
@@ -41,15 +43,15 @@ pub struct Breach {
 type Values<'a> = SmallVec<[Native<'a>; 2]>;
 
 /// What one native value became.
-enum Outcome {
+enum Outcome<'a> {
     Null,
-    Text(String),
+    Text(Cow<'a, str>),
     Int(i64),
     Bool(bool),
     Time(Millis),
     Decimal(Decimal),
     Code(u8),
-    Unknown(String),
+    Unknown(Cow<'a, str>),
     List(Vec<Fields>),
     /// Of a wrong type or out of range, with what was expected.
     Bad(&'static str),
@@ -67,6 +69,7 @@ impl Mapping {
         out: &mut FieldsBuilder,
     ) -> Result<Applied, Breach> {
         let mut applied = Applied::default();
+        out.reserve(object.fields.len());
         for map in &object.fields {
             let Some(values) = self.values(map, columns, mode, &mut applied) else { continue };
             let is_meant = map.when.as_ref().is_none_or(|when| when.holds(columns));
@@ -108,7 +111,7 @@ impl Mapping {
         Some(values)
     }
 
-    fn read(&self, map: &FieldMap, values: &[Native<'_>]) -> Outcome {
+    fn read<'v>(&self, map: &FieldMap, values: &'v [Native<'_>]) -> Outcome<'v> {
         if values.iter().all(Native::is_empty) {
             // Where a flag is a word that means yes, a blank means no.
             let is_flag = matches!(&map.kind, Kind::Bool { yes } if !yes.is_empty());
@@ -135,7 +138,7 @@ impl Mapping {
             Kind::Date { unit, is_sap } => self.read_date(first, *unit, *is_sap),
             Kind::Code { words, fallback } => read_code(first, words, *fallback),
             Kind::Currency => match first.scalar().and_then(Currency::parse) {
-                Some(currency) => Outcome::Text(currency.code().to_owned()),
+                Some(currency) => Outcome::Text(Cow::Owned(currency.code().to_owned())),
                 None => Outcome::Breach("an ISO 4217 code was expected"),
             },
             Kind::List { separator } => Outcome::List(words(separator, values)),
@@ -154,7 +157,7 @@ impl Mapping {
         }
     }
 
-    fn read_date(&self, value: &Native<'_>, unit: TimeUnit, is_sap: bool) -> Outcome {
+    fn read_date(&self, value: &Native<'_>, unit: TimeUnit, is_sap: bool) -> Outcome<'static> {
         let day = if is_sap {
             match value.scalar().map(parse_sap_date) {
                 Some(Ok(Some(day))) => Some(day.to_string()),
@@ -168,7 +171,7 @@ impl Mapping {
                 Some(_) | None => self.instant(value, unit).and_then(day_of),
             }
         };
-        day.map_or(Outcome::Bad("a date was expected"), Outcome::Text)
+        day.map_or(Outcome::Bad("a date was expected"), |day| Outcome::Text(Cow::Owned(day)))
     }
 }
 
@@ -177,7 +180,7 @@ fn set(
     object: &ObjectMap,
     map: &FieldMap,
     values: &[Native<'_>],
-    outcome: Outcome,
+    outcome: Outcome<'_>,
 ) -> Result<(), Breach> {
     let breach = |what| Breach { object: object.name.clone(), column: map.from.join("+"), what };
     match outcome {
@@ -217,27 +220,35 @@ fn shortened(raw: &str) -> &str {
     &raw[..end]
 }
 
-fn read_text(values: &[Native<'_>], form: super::Form, part: Option<&(String, usize)>) -> Outcome {
-    let mut joined = String::new();
+fn read_text<'v>(values: &'v [Native<'_>], form: Form, part: Option<&(String, usize)>) -> Outcome<'v> {
+    let mut joined = Cow::Borrowed("");
     for value in values {
         let text = match value {
             Native::Text(_) | Native::Number(_) => value.scalar().unwrap_or_default(),
             Native::Null => continue,
             Native::Bool(_) | Native::Decimal(_) | Native::Other(_) => return Outcome::Bad("text was expected"),
         };
-        if !joined.is_empty() && !text.is_empty() {
-            joined.push(' ');
+        if joined.is_empty() {
+            joined = Cow::Borrowed(text);
+        } else if !text.is_empty() {
+            joined.to_mut().extend([" ", text]);
         }
-        joined.push_str(text);
     }
-    let taken = match part {
-        None => joined,
-        Some((separator, place)) => joined.split(separator.as_str()).nth(*place).unwrap_or_default().trim().to_owned(),
-    };
-    Outcome::Text(form.apply(&taken))
+    Outcome::Text(match joined {
+        Cow::Borrowed(text) => form.apply(part_of(text, part)),
+        Cow::Owned(text) => Cow::Owned(form.apply(part_of(&text, part)).into_owned()),
+    })
 }
 
-fn read_int(value: &Native<'_>, divisor: i64, bounds: Option<(i64, i64)>) -> Outcome {
+/// What stands at the place that is asked for, between two separators.
+fn part_of<'t>(text: &'t str, part: Option<&(String, usize)>) -> &'t str {
+    match part {
+        None => text,
+        Some((separator, place)) => text.split(separator.as_str()).nth(*place).unwrap_or_default(),
+    }
+}
+
+fn read_int(value: &Native<'_>, divisor: i64, bounds: Option<(i64, i64)>) -> Outcome<'static> {
     match value.scalar().and_then(whole).map(|int| int / divisor) {
         Some(int) if bounds.is_none_or(|(min, max)| (min..=max).contains(&int)) => Outcome::Int(int),
         Some(_) => Outcome::Bad("a number within bounds was expected"),
@@ -255,7 +266,7 @@ fn whole(digits: &str) -> Option<i64> {
     (decimal.mantissa % unit == 0).then(|| decimal.mantissa / unit)
 }
 
-fn read_bool(value: &Native<'_>, yes: &[String]) -> Outcome {
+fn read_bool(value: &Native<'_>, yes: &[String]) -> Outcome<'static> {
     match value {
         Native::Bool(b) => Outcome::Bool(*b),
         Native::Text(_) | Native::Number(_) => {
@@ -273,7 +284,7 @@ fn read_bool(value: &Native<'_>, yes: &[String]) -> Outcome {
     }
 }
 
-fn read_decimal(value: &Native<'_>, base64_scale: Option<i32>, bounds: Option<(i64, i64)>) -> Outcome {
+fn read_decimal(value: &Native<'_>, base64_scale: Option<i32>, bounds: Option<(i64, i64)>) -> Outcome<'static> {
     let decimal = match (value, base64_scale) {
         (Native::Decimal(decimal), _) => Some(*decimal),
         (Native::Text(text), Some(scale)) => Decimal::from_base64(text, scale),
@@ -289,21 +300,23 @@ fn read_decimal(value: &Native<'_>, base64_scale: Option<i32>, bounds: Option<(i
     }
 }
 
-fn read_code(value: &Native<'_>, words: &[(String, u8)], fallback: Option<u8>) -> Outcome {
+fn read_code<'v>(value: &'v Native<'_>, words: &[(String, u8)], fallback: Option<u8>) -> Outcome<'v> {
     if matches!(value, Native::Other(_)) {
         return Outcome::Bad("a word was expected");
     }
-    let raw = value.verbatim();
-    let raw = raw.trim();
+    let raw = match value.verbatim() {
+        Cow::Borrowed(raw) => Cow::Borrowed(raw.trim()),
+        Cow::Owned(raw) => Cow::Owned(raw.trim().to_owned()),
+    };
     let found = if raw.is_ascii() {
-        words.iter().find(|(word, _)| word.eq_ignore_ascii_case(raw))
+        words.iter().find(|(word, _)| word.eq_ignore_ascii_case(&raw))
     } else {
         let lower = raw.to_lowercase();
         words.iter().find(|(word, _)| *word == lower)
     };
     match found.map(|(_, code)| *code).or(fallback) {
         Some(code) => Outcome::Code(code),
-        None => Outcome::Unknown(raw.to_owned()),
+        None => Outcome::Unknown(raw),
     }
 }
 

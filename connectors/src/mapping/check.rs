@@ -12,7 +12,7 @@ use super::{ObjectMap, words};
 use crate::Connectors;
 use crate::contract::{Delivery, Reject};
 use crate::json::Json;
-use crate::xml::Element;
+use crate::xml::{Element, Text};
 
 /// What a payload becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,8 +99,7 @@ fn checked(connectors: &Connectors, system: System, fact: &Fact, rows: &[Row]) -
 
 /// Whether the row holds the record that the fact is about.
 fn is_row_of(object: &ObjectMap, fact: &Fact, row: &Row) -> bool {
-    let id = native(row, &object.record).map(|id| object.id_form.apply(&id));
-    id.is_some_and(|id| id == fact.record_id.as_str())
+    native(row, &object.record).is_some_and(|id| object.id_form.apply(&id) == fact.record_id.as_str())
 }
 
 /// The value of a column, whatever the case of its letters where none is written so.
@@ -165,8 +164,10 @@ fn rows(raw: &[u8]) -> Vec<Row> {
     let mut rows = Vec::new();
     if let Ok(entries) = Json::entries(raw) {
         entries.iter().for_each(|(_, json)| json_rows(json, &mut rows));
-    } else if let Ok(element) = Element::parse(raw) {
-        xml_rows(&element, &mut rows);
+    } else if let Ok(text) = Text::of(raw)
+        && let Ok(tree) = text.read()
+    {
+        tree.roots().for_each(|root| xml_rows(root, &mut rows));
     } else {
         for line in raw.split(|byte| *byte == b'\n') {
             if let Ok(json) = Json::parse(line) {
@@ -208,21 +209,21 @@ fn leaves(json: &Json<'_>, path: &str, row: &mut Row) {
     row.insert(path.to_owned(), value);
 }
 
-fn xml_rows(element: &Element, rows: &mut Vec<Row>) {
-    if element.children.is_empty() {
+fn xml_rows(element: Element<'_>, rows: &mut Vec<Row>) {
+    if element.is_leaf() {
         return;
     }
     let mut row = Row::new();
-    for child in &element.children {
-        if child.children.is_empty() {
-            row.insert(child.name.to_string(), child.text.to_string());
+    for child in element.children() {
+        if child.is_leaf() {
+            row.insert(child.name().to_owned(), child.text().to_owned());
         }
-        for field in child.children.iter().filter(|field| field.children.is_empty()) {
-            row.insert(format!("{}.{}", child.name, field.name), field.text.to_string());
+        for field in child.children().filter(|field| field.is_leaf()) {
+            row.insert(format!("{}.{}", child.name(), field.name()), field.text().to_owned());
         }
     }
     rows.push(row);
-    element.children.iter().for_each(|child| xml_rows(child, rows));
+    element.children().for_each(|child| xml_rows(child, rows));
 }
 
 impl Checked {

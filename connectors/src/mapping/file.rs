@@ -255,7 +255,11 @@ impl Reader<'_> {
 
     fn object(&self, entry: ObjectEntry) -> Result<ObjectMap, MappingError> {
         let entity = self.entity(&entry.entity)?;
-        let fields = entry.fields.into_iter().map(|field| self.field(entity, field)).collect::<Result<Vec<_>, _>>()?;
+        let fields = entry.fields.into_iter().map(|field| self.field(entity, field));
+        let mut fields = fields.collect::<Result<Vec<_>, _>>()?;
+        // As facts hold them, so that they need not be put in order for each; those of one field stay
+        // as they are written.
+        fields.sort_by_key(|map| map.to);
         Ok(ObjectMap {
             name: entry.name.into_inner(),
             row: entry.row,

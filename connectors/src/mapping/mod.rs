@@ -10,6 +10,9 @@ pub mod check;
 mod file;
 mod words;
 
+use std::borrow::Cow;
+
+use compact_str::CompactString;
 use ontology::{EntityKind, Field, System};
 
 pub use apply::{Applied, Breach, Mode};
@@ -59,7 +62,7 @@ pub struct ObjectMap {
     pub delete_when: Vec<Condition>,
     /// Conditions of which any one means that the row names only what changed.
     pub patch_when: Vec<Condition>,
-    /// The fields.
+    /// The fields, in the order in which facts hold them.
     pub fields: Vec<FieldMap>,
 }
 
@@ -161,17 +164,17 @@ pub enum Form {
 impl Form {
     /// Brings `text` to the form.
     #[must_use]
-    pub fn apply(self, text: &str) -> String {
+    pub fn apply(self, text: &str) -> Cow<'_, str> {
         let text = text.trim();
         match self {
-            Form::Plain => text.to_owned(),
+            Form::Plain => Cow::Borrowed(text),
             Form::TrimZeros if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() => {
                 let trimmed = text.trim_start_matches('0');
-                if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() }
+                Cow::Borrowed(if trimmed.is_empty() { "0" } else { trimmed })
             }
-            Form::TrimZeros => text.to_owned(),
-            Form::SalesforceId => crate::salesforce::long_id(text),
-            Form::Lower => text.to_lowercase(),
+            Form::TrimZeros => Cow::Borrowed(text),
+            Form::SalesforceId => Cow::Owned(crate::salesforce::long_id(text)),
+            Form::Lower => Cow::Owned(text.to_lowercase()),
         }
     }
 }
@@ -224,11 +227,11 @@ impl Mapping {
 
 impl ObjectMap {
     /// Record id and entity id of a row; none without them.
-    pub fn ids(&self, columns: &impl Columns) -> Option<(String, String)> {
+    pub fn ids(&self, columns: &impl Columns) -> Option<(CompactString, CompactString)> {
         let read = |column: &str| {
             let value = columns.column(column)?;
             let id = self.id_form.apply(value.scalar()?);
-            Some(id).filter(|id| id.len() <= ID_BYTES_MAX)
+            (id.len() <= ID_BYTES_MAX).then(|| CompactString::from(id))
         };
         let record = read(&self.record)?;
         let entity = match &self.id {

@@ -146,9 +146,9 @@ fn several_columns_make_one_field() {
 fn ids_come_to_one_form_or_not_at_all() {
     let mapping = mapping("").unwrap();
     let ids = |id| mapping.objects[0].ids(&row(&[("ID", id)])).map(|(record, _)| record);
-    assert_eq!(ids(text("000000700123")), Some("700123".to_owned()));
-    assert_eq!(ids(text("0000")), Some("0".to_owned()));
-    assert_eq!(ids(text("SO-0077")), Some("SO-0077".to_owned()));
+    assert_eq!(ids(text("000000700123")), Some("700123".into()));
+    assert_eq!(ids(text("0000")), Some("0".into()));
+    assert_eq!(ids(text("SO-0077")), Some("SO-0077".into()));
     assert_eq!(ids(text(" ")), None);
     assert_eq!(ids(Native::Null), None);
     assert_eq!(ids(text("x".repeat(ID_BYTES_MAX).leak())).map(|id| id.len()), Some(ID_BYTES_MAX));

@@ -224,7 +224,7 @@ impl<S: Sink> Lister<S> {
         let mut nameless = 0_usize;
         self.pages(object, 0, |id| match id {
             Some(id) => {
-                found.insert(object.id_form.apply(id));
+                found.insert(object.id_form.apply(id).into_owned());
             }
             None => nameless += 1,
         })

@@ -115,6 +115,12 @@ impl Relist {
         let now = context.clock.now();
         let lacks = self.transactions.lock().unwrap_or_else(PoisonError::into_inner).take(marks, now);
         for Lack { transaction, object, told, arrived } in lacks {
+            let Some(arrived) = arrived else {
+                metrics::counter!("opshub_connector_transactions_uncounted_total", "system" => "oracle").increment(1);
+                // Nothing is known to be missing: where nobody reads tables again, nobody is told.
+                self.ask(context, &object, Cause::Doubt).await?;
+                continue;
+            };
             metrics::counter!("opshub_connector_lacking_total", "system" => "oracle").increment(told - arrived);
             let next = match self.ask(context, &object, Cause::Doubt).await? {
                 true => "the list job reads it whole",

@@ -3,10 +3,10 @@
 //! With transaction metadata on, the capture tells when a transaction begins and ends, how many
 //! changes of which table it made, and of each change which one of its table it is. A table of which
 //! fewer arrived is read whole. The end may overtake changes, since it stands in a topic of its own:
-//! so it is judged only after a while. What began before this process did is not judged: nobody
-//! counted its changes.
+//! so it is judged only after a while. Where an end comes of which no beginning was heard, as after a
+//! restart of the hub, nobody counted the changes: then its tables are read whole too.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use compact_str::CompactString;
 use ontology::Millis;
@@ -18,6 +18,9 @@ pub const LATE_MS_MAX: i64 = Millis::MINUTE_MS;
 
 /// Transactions that are counted at once; the oldest are given up first.
 const OPEN_MAX: usize = 10_000;
+
+/// Transactions that are remembered after they were judged, so that a repeated end is no news.
+const CLOSED_MAX: usize = 10_000;
 
 /// Changes of one table that are remembered out of their order.
 const BEYOND_MAX: usize = 10_000;
@@ -31,8 +34,8 @@ pub struct Lack {
     pub object: CompactString,
     /// How many changes were told.
     pub told: u64,
-    /// How many of them arrived.
-    pub arrived: u64,
+    /// How many of them arrived; none where nobody counted them from the beginning.
+    pub arrived: Option<u64>,
 }
 
 /// Transactions whose changes are being counted.
@@ -41,6 +44,30 @@ pub struct Transactions {
     open: BTreeMap<CompactString, Open>,
     /// The ids of `open` in order of their beginning, with those that were closed since.
     begun: VecDeque<CompactString>,
+    closed: Closed,
+}
+
+/// Transactions that were judged or given up, the latest ones.
+#[derive(Debug, Default)]
+struct Closed {
+    ids: HashSet<CompactString>,
+    order: VecDeque<CompactString>,
+}
+
+impl Closed {
+    /// Whether it is new.
+    fn add(&mut self, transaction: CompactString) -> bool {
+        if !self.ids.insert(transaction.clone()) {
+            return false;
+        }
+        self.order.push_back(transaction);
+        if self.order.len() > CLOSED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        true
+    }
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +103,7 @@ impl Transactions {
     /// Counts what a delivery of `now` says, and gives what is lacking of transactions that ended long
     /// enough ago.
     pub fn take(&mut self, marks: Vec<Mark>, now: Millis) -> Vec<Lack> {
+        let mut lacks = Vec::new();
         for mark in marks {
             match mark {
                 Mark::Begin { transaction } => self.begin(transaction),
@@ -87,11 +115,17 @@ impl Transactions {
                 Mark::End { transaction, counts } => {
                     if let Some(open) = self.open.get_mut(&transaction) {
                         open.end.get_or_insert((now, counts));
+                    } else if self.closed.add(transaction.clone()) {
+                        let told = counts.into_iter().filter(|(_, told)| *told > 0);
+                        let uncounted =
+                            |(object, told)| Lack { transaction: transaction.clone(), object, told, arrived: None };
+                        lacks.extend(told.map(uncounted));
                     }
                 }
             }
         }
-        self.judge(now)
+        self.judge(now, &mut lacks);
+        lacks
     }
 
     fn begin(&mut self, transaction: CompactString) {
@@ -103,6 +137,7 @@ impl Transactions {
                 if self.open.remove(&oldest).is_some() {
                     metrics::counter!("opshub_connector_transactions_uncounted_total", "system" => "oracle")
                         .increment(1);
+                    self.closed.add(oldest);
                     break;
                 }
             }
@@ -111,8 +146,7 @@ impl Transactions {
         self.open.insert(transaction, Open::default());
     }
 
-    fn judge(&mut self, now: Millis) -> Vec<Lack> {
-        let mut lacks = Vec::new();
+    fn judge(&mut self, now: Millis, lacks: &mut Vec<Lack>) {
         self.open.retain(|transaction, open| {
             let Some((ended_at, counts)) = &open.end else { return true };
             let arrived = |object| open.arrived.get(object).map_or(0, Arrived::count);
@@ -124,14 +158,14 @@ impl Transactions {
                 transaction: transaction.clone(),
                 object: object.clone(),
                 told: *told,
-                arrived: arrived(object),
+                arrived: Some(arrived(object)),
             }));
+            self.closed.add(transaction.clone());
             false
         });
         while self.begun.front().is_some_and(|oldest| !self.open.contains_key(oldest)) {
             self.begun.pop_front();
         }
-        lacks
     }
 }
 
@@ -162,6 +196,8 @@ mod tests {
         assert_eq!(lacks, [], "too early");
         let lacks = transactions.take(Vec::new(), Millis(LATE_MS_MAX));
         let found: Vec<_> = lacks.iter().map(|lack| (lack.object.as_str(), lack.told, lack.arrived)).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(object, told, arrived)| (*object, *told, Some(*arrived))).collect();
         assert_eq!(found, expected);
         assert!(transactions.take(Vec::new(), Millis(i64::MAX)).is_empty(), "told once");
     }
@@ -191,8 +227,21 @@ mod tests {
     }
 
     #[test]
-    fn what_began_before_us_is_not_judged() {
-        check(vec![change("t", "A", 2), end("t", &[("A", 2)])], &[]);
+    fn what_began_before_us_was_counted_by_nobody() {
+        let mut transactions = Transactions::default();
+        let marks = || vec![change("t", "A", 2), end("t", &[("A", 2), ("B", 0)])];
+        let lacks = transactions.take(marks(), Millis(0));
+        let lack = Lack { transaction: "t".into(), object: "A".into(), told: 2, arrived: None };
+        assert_eq!(lacks, [lack]);
+        assert_eq!(transactions.take(marks(), Millis(1)), [], "told once");
+    }
+
+    #[test]
+    fn an_end_that_comes_again_is_no_news() {
+        let mut transactions = Transactions::default();
+        let marks = || vec![begin("t"), change("t", "A", 1), end("t", &[("A", 1)])];
+        assert_eq!(transactions.take(marks(), Millis(0)), []);
+        assert_eq!(transactions.take(vec![end("t", &[("A", 1)])], Millis(LATE_MS_MAX)), []);
     }
 
     #[test]

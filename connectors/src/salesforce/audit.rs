@@ -62,6 +62,12 @@ pub fn position_name(topic: &str) -> String {
     format!("{topic}#audit")
 }
 
+/// Up to when the list was compared with what came, by what is stored under [`position_name`].
+#[must_use]
+pub fn compared_until(position: &[u8]) -> Option<Millis> {
+    Place::decode(position).map(|place| place.since)
+}
+
 /// Where an audit goes on: from when, and a position of the stream before that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
@@ -130,17 +136,22 @@ struct Audit<S> {
     read_twice_until: Option<Millis>,
 }
 
-/// Runs the audit until `stop`. `position` is what was stored under [`position_name`].
-pub(super) async fn run<S: Sink>(
-    records: Records<S>,
-    resyncs: Resyncs,
-    config: AuditConfig,
-    position: Option<Vec<u8>>,
-    stop: CancellationToken,
-) {
+/// Where an audit that has no position yet begins, and what else it was given.
+pub(super) struct Begin {
+    /// When it runs.
+    pub config: AuditConfig,
+    /// What was stored under [`position_name`].
+    pub position: Option<Vec<u8>>,
+    /// When the connector began: what changed since, it answers for.
+    pub at: Millis,
+}
+
+/// Runs the audit until `stop`.
+pub(super) async fn run<S: Sink>(records: Records<S>, resyncs: Resyncs, begin: Begin, stop: CancellationToken) {
+    let Begin { config, position, at } = begin;
     let settle_ms = i64::try_from(config.settle.as_millis()).unwrap_or(i64::MAX);
     let place = position.as_deref().and_then(Place::decode);
-    let since = place.as_ref().map_or(Millis(records.now().0 - settle_ms), |place| place.since);
+    let since = place.as_ref().map_or(Millis(at.0 - settle_ms), |place| place.since);
     let runs_max = PATIENCE.as_millis() / config.interval.as_millis().max(1);
     let mut audit = Audit {
         records,
@@ -317,6 +328,7 @@ mod tests {
     #[test]
     fn a_place_is_read_back() {
         let place = Place { since: Millis(-5), position: vec![1, 2] };
+        assert_eq!(compared_until(&place.encode()), Some(Millis(-5)));
         assert_eq!(Place::decode(&place.encode()), Some(place));
         assert_eq!(Place::decode(b"short"), None);
     }

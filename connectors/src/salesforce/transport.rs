@@ -170,6 +170,7 @@ pub async fn run<S: Sink>(
     positions: Positions,
     stop: CancellationToken,
 ) {
+    let began_at = context.clock.now();
     let (refetches, queue) = refetch::queue();
     let (resyncs, lately) = (Resyncs::default(), Lately::default());
     let rest = Rest::new(config.rest.clone(), context.clock.clone());
@@ -194,7 +195,8 @@ pub async fn run<S: Sink>(
     beside.spawn(refetch::run(records.clone(), queue, stop.clone()));
     beside.spawn(resync::run(records.clone(), resyncs.clone(), stop.clone()));
     if let Some(config) = connector.config.audit {
-        beside.spawn(audit::run(records.clone(), resyncs, config, positions.audit, stop.clone()));
+        let begin = audit::Begin { config, position: positions.audit, at: began_at };
+        beside.spawn(audit::run(records.clone(), resyncs, begin, stop.clone()));
     }
     if let Some(config) = connector.config.allowance {
         beside.spawn(allowance::watch(records, config, stop.clone()));

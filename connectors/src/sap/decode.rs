@@ -8,19 +8,25 @@ use compact_str::CompactString;
 use ontology::{EntityKey, Fact, Fields, FieldsBuilder, LogPos, Millis, Op, System, Version};
 
 use super::event::{self, Event};
-use super::{flat, idoc};
+use super::flat::{self, ControlField};
+use super::idoc;
 use crate::contract::{Decoded, Delivery, Reject, RejectCode};
 use crate::json::Json;
 use crate::mapping::{Mapping, Mode, ObjectMap};
 use crate::value::Columns;
-use crate::xml::Element;
+use crate::xml::{Text, XmlError};
 
 /// Decodes deliveries of the SAP connector.
 #[derive(Debug, Clone)]
 pub struct SapDecoder {
     mapping: Mapping,
-    /// Whether some object is mapped for one message type only.
-    has_messages: bool,
+    /// Whether some object has a slash in its name: it is mapped for one message type only, or its
+    /// segment is of a name space, which XML spells otherwise.
+    has_slashes: bool,
+    /// The fields of a flat control record that are read.
+    control: Vec<ControlField>,
+    /// Which lengths the names of the objects have, a bit for each.
+    lengths: u64,
 }
 
 pub(super) type Failure = (RejectCode, String);
@@ -38,8 +44,10 @@ impl SapDecoder {
     /// A decoder by `mapping`.
     #[must_use]
     pub fn new(mapping: Mapping) -> Self {
-        let has_messages = mapping.objects.iter().any(|object| object.name.trim_start_matches('/').contains('/'));
-        SapDecoder { mapping, has_messages }
+        let has_slashes = mapping.objects.iter().any(|object| object.name.contains('/'));
+        let lengths = mapping.objects.iter().fold(0, |lengths, object| lengths | length_bit(&object.name));
+        let control = flat::CONTROL_FIELDS.iter().filter(|field| is_read(&mapping, field.0)).copied().collect();
+        SapDecoder { mapping, has_slashes, control, lengths }
     }
 
     /// The mapping that it decodes by.
@@ -48,8 +56,14 @@ impl SapDecoder {
         &self.mapping
     }
 
-    pub(super) fn has_messages(&self) -> bool {
-        self.has_messages
+    /// The object that a segment is mapped to, by its name alone.
+    pub(super) fn object_named(&self, segment: &str) -> Option<&ObjectMap> {
+        // Most names are those of fields, and every one is asked for.
+        if self.lengths & length_bit(segment) == 0 { None } else { self.mapping.object(segment) }
+    }
+
+    pub(super) fn has_slashes(&self) -> bool {
+        self.has_slashes
     }
 
     /// Turns one delivery into facts.
@@ -73,12 +87,17 @@ impl SapDecoder {
     }
 
     fn xml(&self, delivery: &Delivery<'_>, part: std::ops::Range<usize>) -> Decoded {
-        let roots = match Element::parse_all(&delivery.raw[part.clone()]) {
-            Ok(roots) => roots,
-            Err(error) => return Decoded::rejected(RejectCode::Malformed, error.to_string(), delivery.raw),
+        let malformed = |error: XmlError| Decoded::rejected(RejectCode::Malformed, error.to_string(), delivery.raw);
+        let text = match Text::of(&delivery.raw[part.clone()]) {
+            Ok(text) => text,
+            Err(error) => return malformed(error),
+        };
+        let tree = match text.read() {
+            Ok(tree) => tree,
+            Err(error) => return malformed(error),
         };
         let mut found = Vec::new();
-        roots.iter().for_each(|root| idoc::idocs(root, &mut found));
+        tree.roots().for_each(|root| idoc::idocs(root, &mut found));
         if found.is_empty() {
             return Decoded::rejected(RejectCode::NoIdentity, "a document without IDOC", delivery.raw);
         }
@@ -94,30 +113,20 @@ impl SapDecoder {
 
     fn flat(&self, delivery: &Delivery<'_>) -> Decoded {
         let mut out = Decoded::default();
-        for document in flat::documents(delivery.raw, &self.mapping.segments) {
-            match document.read {
-                Ok(read) => match self.without_layout(&read) {
-                    None => self.idoc(&read, delivery.observed_at, &mut out),
+        flat::documents(delivery.raw, &self.control, &self.mapping.segments, |document, range| match document {
+            Ok(document) => {
+                let is_mapped = |name: &&&str| self.object_named(name).is_some();
+                match document.without_layout.iter().find(is_mapped) {
+                    None => self.idoc(document.idoc, delivery.observed_at, &mut out),
                     Some(name) => {
                         let detail = format!("no layout of segment {name}: add [[segment]] to the mapping");
-                        out.rejects.push(Reject::new(RejectCode::ContractBreach, detail, document.range));
+                        out.rejects.push(Reject::new(RejectCode::ContractBreach, detail, range));
                     }
-                },
-                Err((code, detail)) => out.rejects.push(Reject::new(code, detail, document.range)),
+                }
             }
-        }
+            Err((code, detail)) => out.rejects.push(Reject::new(code, detail, range)),
+        });
         out
-    }
-
-    /// A mapped segment of a flat document that cannot be cut into fields.
-    fn without_layout(&self, element: &Element) -> Option<CompactString> {
-        element.children.iter().find_map(|child| {
-            let is_mapped = child.name != flat::CONTROL && self.mapping.object(&child.name).is_some();
-            if is_mapped && self.mapping.segments.layout(&child.name).is_none() {
-                return Some(child.name.clone());
-            }
-            self.without_layout(child)
-        })
     }
 
     fn json(&self, delivery: &Delivery<'_>) -> Decoded {
@@ -189,6 +198,24 @@ impl SapDecoder {
             fields,
         }
     }
+}
+
+/// The bit of a name's length; very long names share one.
+fn length_bit(name: &str) -> u64 {
+    1 << name.len().min(63)
+}
+
+/// Whether a field of the control record is read: by the decoder itself, or by a mapped column.
+fn is_read(mapping: &Mapping, field: &str) -> bool {
+    let is_mapped =
+        |column: &String| column.strip_prefix(flat::CONTROL).and_then(|rest| rest.strip_prefix('.')) == Some(field);
+    let of_object = |object: &ObjectMap| {
+        let conditions = object.delete_when.iter().chain(&object.patch_when);
+        let conditions = conditions.chain(object.fields.iter().filter_map(|map| map.when.as_ref()));
+        let columns = conditions.map(|condition| &condition.column).chain(&object.ordered_by).chain(&object.id);
+        columns.chain([&object.record]).chain(object.fields.iter().flat_map(|map| &map.from)).any(is_mapped)
+    };
+    idoc::CONTROL_READ.contains(&field) || mapping.objects.iter().any(of_object)
 }
 
 /// Where the document stands in a body of several parts: the part whose text begins with a tag.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use compact_str::{CompactString, format_compact};
 use ontology::{Millis, Op, Version};
+use smallvec::SmallVec;
 
 use super::decode::{Failure, Origin, SapDecoder};
 use super::path::{Path, Step};
@@ -18,61 +19,62 @@ use crate::xml::Element;
 /// Name of the control record.
 const CONTROL: &str = "EDI_DC40";
 
-/// A mapped segment, with the elements around it from the document down to itself.
+/// Fields of the control record that documents are read by.
+pub(super) const CONTROL_READ: [&str; 8] =
+    ["MESTYP", "DOCNUM", "SERIAL", "CREDAT", "CRETIM", "SNDPRN", "SNDPOR", "MANDT"];
+
+/// Elements from the document down to a segment.
+type Chain<'a> = SmallVec<[Element<'a>; 4]>;
+
+/// A mapped segment, with the elements around it.
 struct Found<'a> {
     object: &'a ObjectMap,
-    chain: Vec<&'a Element>,
+    chain: Chain<'a>,
 }
 
 impl SapDecoder {
     /// Reads one document.
-    pub(super) fn idoc(&self, idoc: &Element, observed_at: Millis, out: &mut Decoded) {
+    pub(super) fn idoc(&self, idoc: Element<'_>, observed_at: Millis, out: &mut Decoded) {
         let message = idoc.child(CONTROL).and_then(|control| control.text_of("MESTYP")).unwrap_or_default();
         let mut found = Vec::new();
-        self.find(idoc, &mut vec![idoc], message, &mut found);
+        self.find(idoc, &mut smallvec::smallvec![idoc], message, &mut found);
         if found.is_empty() {
             out.leave_unmapped(1);
             return;
         }
-        let mut facts = Vec::with_capacity(found.len());
+        let before = out.facts.len();
         let read = self.control(idoc, observed_at).and_then(|origin| {
             for (place, Found { object, chain }) in found.into_iter().enumerate() {
                 let segment = Segment { chain, is_patch: false };
                 let op = op_of(object, &segment);
                 let segment = Segment { is_patch: op == Op::Patch, ..segment };
                 let event_id = format_compact!("{}/{place}", origin.event_id);
-                facts.push(self.fact(object, &segment, op, Origin { event_id, ..origin.clone() })?);
+                let origin = Origin { event_id, version: origin.version.clone(), ..origin };
+                out.facts.push(self.fact(object, &segment, op, origin)?);
             }
             Ok(())
         });
-        match read {
-            Ok(()) => out.facts.append(&mut facts),
-            Err((code, detail)) => {
-                let number = idoc.child(CONTROL).and_then(|control| control.text_of("DOCNUM")).unwrap_or_default();
-                let detail = if number.is_empty() { detail } else { format!("document {number}: {detail}") };
-                out.rejects.push(Reject::new(code, detail, idoc.range.clone()));
-            }
+        if let Err((code, detail)) = read {
+            // A document is taken whole or not at all.
+            out.facts.truncate(before);
+            let number = idoc.child(CONTROL).and_then(|control| control.text_of("DOCNUM")).unwrap_or_default();
+            let detail = if number.is_empty() { detail } else { format!("document {number}: {detail}") };
+            out.rejects.push(Reject::new(code, detail, idoc.range()));
         }
     }
 
     /// Mapped segments wherever they hang, parents before children.
-    fn find<'a>(
-        &'a self,
-        around: &'a Element,
-        chain: &mut Vec<&'a Element>,
-        message: &str,
-        found: &mut Vec<Found<'a>>,
-    ) {
-        for element in &around.children {
+    fn find<'a>(&'a self, around: Element<'a>, chain: &mut Chain<'a>, message: &str, found: &mut Vec<Found<'a>>) {
+        for element in around.children() {
             // A leaf is a field, but for a segment without any.
-            if element.name == CONTROL {
+            if element.name() == CONTROL {
                 continue;
             }
             chain.push(element);
-            if let Some(object) = self.segment_object(&element.name, message) {
+            if let Some(object) = self.segment_object(element.name(), message) {
                 found.push(Found { object, chain: chain.clone() });
             }
-            if !element.children.is_empty() {
+            if !element.is_leaf() {
                 self.find(element, chain, message, found);
             }
             chain.pop();
@@ -82,13 +84,15 @@ impl SapDecoder {
     /// The object that a segment is mapped to: for its message type, else for any.
     fn segment_object(&self, segment: &str, message: &str) -> Option<&ObjectMap> {
         let mapping = self.mapping();
-        let of_message = || mapping.object(&format!("{message}/{segment}"));
+        if !self.has_slashes() {
+            return self.object_named(segment);
+        }
+        let of_message = mapping.object(&format!("{message}/{segment}"));
         let spelt = || segment.contains("_-").then(|| mapping.object(&segment.replace("_-", "/"))).flatten();
-        let has_messages = self.has_messages();
-        (if has_messages { of_message() } else { None }).or_else(|| mapping.object(segment)).or_else(spelt)
+        of_message.or_else(|| mapping.object(segment)).or_else(spelt)
     }
 
-    fn control(&self, idoc: &Element, observed_at: Millis) -> Result<Origin, Failure> {
+    fn control(&self, idoc: Element<'_>, observed_at: Millis) -> Result<Origin, Failure> {
         let no_identity = |what: &str| (RejectCode::NoIdentity, what.to_owned());
         let control = idoc.child(CONTROL).ok_or_else(|| no_identity("an IDoc without control record"))?;
         let text = |name: &str| control.text_of(name).unwrap_or_default();
@@ -141,26 +145,23 @@ pub(super) fn version(serial: Millis, number: &str, rest: u64) -> Version {
 }
 
 /// The documents of a text, however they are wrapped.
-pub(super) fn idocs<'a>(element: &'a Element, found: &mut Vec<&'a Element>) {
-    if element.name == "IDOC" {
+pub(super) fn idocs<'a>(element: Element<'a>, found: &mut Vec<Element<'a>>) {
+    if element.name() == "IDOC" {
         found.push(element);
         return;
     }
-    for child in &element.children {
-        idocs(child, found);
-    }
+    element.children().for_each(|child| idocs(child, found));
 }
 
 /// A segment in its document.
 struct Segment<'a> {
-    /// From the document down to the segment.
-    chain: Vec<&'a Element>,
+    chain: Chain<'a>,
     /// Whether it names only what changed; then a slash means "clear".
     is_patch: bool,
 }
 
-impl Segment<'_> {
-    fn field(&self, path: &Path<'_>) -> Option<&Element> {
+impl<'a> Segment<'a> {
+    fn field(&self, path: &Path<'_>) -> Option<Element<'a>> {
         let (last, down) = path.steps.split_last()?;
         if let [Step { name: CONTROL, .. }] = down {
             return self.chain.first()?.child(CONTROL)?.child(last.name);
@@ -179,33 +180,28 @@ impl Segment<'_> {
     }
 
     /// A segment beside this one, if this one is the only of its name there.
-    fn sibling(&self, step: &Step<'_>) -> Option<&Element> {
+    fn sibling(&self, step: &Step<'_>) -> Option<Element<'a>> {
         let [.., around, own] = self.chain.as_slice() else { return None };
-        let is_alone = around.all(&own.name).count() == 1;
-        if is_alone { child(around, step) } else { None }
+        let is_alone = around.children().filter(|child| child.name() == own.name()).nth(1).is_none();
+        if is_alone { child(*around, step) } else { None }
     }
 }
 
-fn child<'a>(element: &'a Element, step: &Step<'_>) -> Option<&'a Element> {
-    let is_it = |child: &&Element| {
-        let is_named =
-            child.name == step.name || (step.name.contains('/') && child.name.replace("_-", "/") == step.name);
+fn child<'a>(element: Element<'a>, step: &Step<'_>) -> Option<Element<'a>> {
+    let is_spelt = step.name.contains('/');
+    element.children().find(|child| {
+        let is_named = child.name() == step.name || (is_spelt && child.name().replace("_-", "/") == step.name);
         is_named && step.which.is_none_or(|(field, value)| child.text_of(field) == Some(value))
-    };
-    element.children.iter().find(is_it)
+    })
 }
 
 impl Columns for Segment<'_> {
     fn column(&self, column: &str) -> Option<Native<'_>> {
         // Most columns are fields of the segment itself.
-        let is_plain = !column.contains(['.', '/', '[']);
+        let is_plain = !column.bytes().any(|byte| matches!(byte, b'.' | b'/' | b'['));
         let own = self.chain.last()?;
-        let element = if is_plain { own.child(column)? } else { self.field(&Path::of(column))? };
-        let is_cleared = self.is_patch && element.text == "/";
-        Some(if element.text.is_empty() || is_cleared {
-            Native::Null
-        } else {
-            Native::Text(Cow::Borrowed(&element.text))
-        })
+        let text = if is_plain { own.text_of(column)? } else { self.field(&Path::of(column))?.text() };
+        let is_cleared = self.is_patch && text == "/";
+        Some(if text.is_empty() || is_cleared { Native::Null } else { Native::Text(Cow::Borrowed(text)) })
     }
 }

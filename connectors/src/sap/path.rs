@@ -3,6 +3,8 @@
 //! A dot leads into a child segment or a related entity, brackets choose among several by one of
 //! their fields, and `../` leads to the segment around.
 
+use smallvec::SmallVec;
+
 /// One step down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step<'a> {
@@ -18,7 +20,7 @@ pub struct Path<'a> {
     /// How many levels up it begins.
     pub up: usize,
     /// The steps down; the last one is the field.
-    pub steps: Vec<Step<'a>>,
+    pub steps: SmallVec<[Step<'a>; 4]>,
 }
 
 impl<'a> Path<'a> {

@@ -3,9 +3,8 @@
 //! A flat document says only where a segment's text begins; where its fields lie depends on the
 //! release and the extensions of the system that sends it. So layouts come with the mapping.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-use compact_str::{CompactString, format_compact};
 
 /// Most characters of a segment.
 pub const SEGMENT_CHARS_MAX: usize = 1_000;
@@ -55,18 +54,18 @@ impl Segments {
     /// The name in XML of a segment that a flat document calls `external`: by the table, else by the
     /// habit that `E2KNA1M005` is release 005 of `E1KNA1M`.
     #[must_use]
-    pub fn name_of(&self, external: &str) -> CompactString {
+    pub fn name_of<'a>(&'a self, external: &'a str) -> Cow<'a, str> {
         if let Some(name) = self.external.get(external) {
-            return CompactString::new(name);
+            return Cow::Borrowed(name);
         }
         let is_versioned = |text: &str| text.len() > 3 && text.bytes().rev().take(3).all(|b| b.is_ascii_digit());
         match external.get(..2) {
             Some(kind @ ("E2" | "Z2")) => {
                 let rest = external.get(2..).unwrap_or_default();
                 let rest = if is_versioned(rest) { rest.get(..rest.len() - 3).unwrap_or(rest) } else { rest };
-                format_compact!("{}1{rest}", kind.get(..1).unwrap_or_default())
+                Cow::Owned(format!("{}1{rest}", kind.get(..1).unwrap_or_default()))
             }
-            Some(_) | None => CompactString::new(external),
+            Some(_) | None => Cow::Borrowed(external),
         }
     }
 }

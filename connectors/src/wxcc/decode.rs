@@ -113,11 +113,11 @@ impl WxccDecoder {
         }
     }
 
-    fn contact(
+    fn contact<'a>(
         &self,
-        id: &str,
-        state: &str,
-        body: &Json<'_>,
+        id: &'a str,
+        state: &'a str,
+        body: &'a Json<'a>,
         at: Millis,
         observed_at: Millis,
         out: &mut Decoded,
@@ -156,9 +156,9 @@ impl WxccDecoder {
         let contact = event.body.get("taskId").or_else(|| event.body.get("id")).and_then(Json::text);
         let contact = contact.unwrap_or_default();
         let id = Cow::Owned(format!("{}/leg/{}", event.id, at.0));
-        let mut leg = Event::plain(id, event.body, at, event.rank);
+        let mut leg = event.beside(id, at);
         leg.say("taskId", contact);
-        leg.say("@leg", &format!("{contact}/{:013}", at.0));
+        leg.say("@leg", format!("{contact}/{:013}", at.0));
         leg.count("@started", at.0);
         self.fact(self.object("leg")?, &leg, observed_at)
     }
@@ -229,8 +229,8 @@ impl WxccDecoder {
             .apply(object, event, Mode::Patch, &mut fields)
             .map_err(|breach| (RejectCode::ContractBreach, breach.to_string()))?;
         Ok(Fact {
-            record_id: record_id.into(),
-            entity: EntityKey::new(object.entity, entity_id),
+            record_id,
+            entity: EntityKey { kind: object.entity, id: entity_id },
             version: Version::with_tail(millis(event.at), event.rank, 0, &event.id),
             fields: fields.build(),
             ..self.bare(object, &event.id, event.at, observed_at)

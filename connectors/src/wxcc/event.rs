@@ -61,6 +61,9 @@ pub struct Event<'a> {
     has_lists: bool,
 }
 
+/// Columns that most kinds imply.
+const COLUMNS_USUAL: usize = 8;
+
 impl<'a> Event<'a> {
     /// An event of `body` that happened `at`, with the columns that every contact has.
     pub fn new(id: Cow<'a, str>, body: &'a Json<'a>, at: Millis, rank: u64) -> Self {
@@ -71,13 +74,23 @@ impl<'a> Event<'a> {
 
     /// An event with the columns of its body alone.
     pub fn plain(id: Cow<'a, str>, body: &'a Json<'a>, at: Millis, rank: u64) -> Self {
-        let has_lists = VARIABLE_LISTS.iter().any(|list| body.get(list).is_some());
-        Event { id, body, at, rank, columns: Vec::new(), caller: None, has_lists }
+        Event { id, body, at, rank, columns: Vec::new(), caller: None, has_lists: false }
+    }
+
+    /// Another event that the same body tells of, with the columns of the body alone.
+    pub fn beside(&self, id: Cow<'a, str>, at: Millis) -> Self {
+        Event { has_lists: self.has_lists, ..Event::plain(id, self.body, at, self.rank) }
+    }
+
+    /// The same event, told by Search.
+    #[must_use]
+    pub fn of_search(self) -> Self {
+        Event { has_lists: VARIABLE_LISTS.iter().any(|list| self.body.get(list).is_some()), ..self }
     }
 
     /// Adds a column of text.
-    pub fn say(&mut self, column: &'static str, text: &str) {
-        self.columns.push((column, Native::Text(Cow::Owned(text.to_owned()))));
+    pub fn say(&mut self, column: &'static str, text: impl Into<Cow<'a, str>>) {
+        self.columns.push((column, Native::Text(text.into())));
     }
 
     /// Adds a column with an instant or a length in milliseconds.
@@ -113,7 +126,7 @@ fn caller(body: &Json<'_>) -> Option<Caller> {
 }
 
 fn contact_columns<'a>(body: &'a Json<'a>, caller: Option<&Caller>) -> Vec<(&'static str, Native<'a>)> {
-    let mut columns = Vec::new();
+    let mut columns = Vec::with_capacity(COLUMNS_USUAL);
     let text = |value: &str| Native::Text(Cow::Owned(value.to_owned()));
     let is_callback = body.get("outboundType").and_then(Json::text) == Some("COURTESY_CALLBACK")
         || body.get("isCallback") == Some(&Json::Bool(true));

@@ -43,7 +43,7 @@ impl<'a> Task<'a> {
     pub fn read(task: &'a Json<'a>) -> Result<Self, &'static str> {
         let id = task.get("id").and_then(Json::text).filter(|id| !id.is_empty()).ok_or("search: a task without id")?;
         let at = newest(task).ok_or("search: a task without time")?;
-        let mut event = Event::new(Cow::Owned(format!("search/{id}/{}", at.0)), task, at, rank_of(task));
+        let mut event = Event::new(Cow::Owned(format!("search/{id}/{}", at.0)), task, at, rank_of(task)).of_search();
         event.say("taskId", id);
         if let Some(created) = time(task, "createdTime") {
             event.count("@started", created);
@@ -78,7 +78,7 @@ fn rank_of(task: &Json<'_>) -> u64 {
 }
 
 /// Status, end and duration.
-fn describe(task: &Json<'_>, event: &mut Event<'_>) {
+fn describe<'a>(task: &'a Json<'a>, event: &mut Event<'a>) {
     if !is_over(task) {
         // Search knows the contact as a whole: one that goes on has no end and no duration, whatever
         // an earlier leg said. In wrap-up the agent goes on and the customer does not.

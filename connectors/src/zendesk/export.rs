@@ -190,10 +190,16 @@ impl<S: Sink> Exporter<S> {
                 result => result?,
             };
             let end = page_end(&raw)?;
+            let told = headers.get("date").and_then(|date| date.to_str().ok()).and_then(http_date);
+            let answered_at = told.map_or(asked_at, |told| told.min(asked_at));
             let mut next = place.clone();
             if stream.is_by_cursor() {
                 next.cursor = end.cursor.or(next.cursor);
-                next.since_s = asked_at.0.div_euclid(Millis::SECOND_MS);
+                // By the vendor's clock, and only where no page is left: without the cursor the rest would
+                // be passed over.
+                if end.is_last {
+                    next.since_s = next.since_s.max(answered_at.0.div_euclid(Millis::SECOND_MS));
+                }
             } else {
                 next.since_s = end.end_s.unwrap_or(next.since_s).max(next.since_s);
             }
@@ -208,8 +214,7 @@ impl<S: Sink> Exporter<S> {
             self.places[at].1 = next;
             // A page that leads nowhere is an end too, lest it be asked for without end.
             if end.is_last || !is_moved {
-                let told = headers.get("date").and_then(|date| date.to_str().ok()).and_then(http_date);
-                return Ok(told.map_or(asked_at, |told| told.min(asked_at)));
+                return Ok(answered_at);
             }
             tokio::time::sleep(self.config.page_pause).await;
         }

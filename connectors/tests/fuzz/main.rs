@@ -6,9 +6,11 @@
 //! A failure prints the seed and writes the input to `target/fuzz/`, from where it goes to the
 //! corpus together with its mend.
 #![allow(clippy::unwrap_used)]
-#![allow(clippy::disallowed_methods, reason = "bounds how long an input may take")]
+#![allow(clippy::disallowed_methods, reason = "runs for a while")]
 
 mod corpus;
+#[path = "../support/cpu.rs"]
+mod cpu;
 mod mutate;
 
 use std::path::Path;
@@ -21,7 +23,7 @@ use ontology::codec::Cursor;
 use ontology::{Fact, LogPos, Millis, System};
 
 const AT: Millis = Millis(1_773_154_800_000);
-/// No input may take longer.
+/// No input may take more CPU time.
 const INPUT_MAX: Duration = Duration::from_secs(1);
 /// The whole process may not use more, in kB.
 const MEMORY_MAX_KB: u64 = 512 << 10;
@@ -45,9 +47,7 @@ fn fuzz(target: &str, corpus: &[Vec<u8>], holds: impl Fn(&[u8])) {
     let begun = Instant::now();
     let (mut inputs, mut slowest) = (0_u64, Duration::ZERO);
     let mut run = |input: &[u8], seed: u64| {
-        let started = Instant::now();
-        let held = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| holds(input)));
-        let took = started.elapsed();
+        let (held, took) = cpu::spent(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| holds(input))));
         slowest = slowest.max(took);
         inputs += 1;
         if held.is_err() || took > INPUT_MAX {

@@ -15,9 +15,7 @@ fn reject_of(schema_json: &str, payload: Vec<u8>) -> String {
         events: vec![ConsumerEvent { event: Some(event), replay_id: vec![1] }],
         schemas: vec![SchemaInfo { schema_json: schema_json.into(), schema_id: "s".into(), rpc_id: String::new() }],
     };
-    let begun = std::time::Instant::now();
     let decoded = decode(System::Salesforce, &batch.encode_to_vec());
-    assert!(begun.elapsed().as_millis() < 250, "{} ms", begun.elapsed().as_millis());
     assert_eq!((decoded.facts.len(), decoded.rejects.len()), (0, 1));
     decoded.rejects[0].code.name().to_owned()
 }

@@ -32,7 +32,7 @@ impl Door {
         // The door may have cut the line before everything was written.
         let _ = stream.write_all(raw).await;
         let mut answer = vec![0; 512];
-        let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut answer)).await;
+        let read = tokio::time::timeout(Duration::from_secs(60), stream.read(&mut answer)).await;
         let read = read.unwrap_or(Ok(0)).unwrap_or(0);
         String::from_utf8_lossy(&answer[..read]).lines().next().unwrap_or_default().to_owned()
     }

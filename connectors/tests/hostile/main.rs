@@ -1,12 +1,15 @@
 //! No bytes bring a decoder down, and bad entries leave their neighbours alone.
 #![allow(clippy::unwrap_used)]
-#![allow(clippy::disallowed_methods, reason = "bounds how long an input may take")]
 
 mod binary;
+#[path = "../support/cpu.rs"]
+mod cpu;
 mod http;
 mod json;
 mod values;
 mod xml;
+
+use std::time::Duration;
 
 use connectors::salesforce::decode::Batch;
 use connectors::salesforce::event::EventSchema;
@@ -18,8 +21,14 @@ use prost::Message as _;
 
 const AT: Millis = Millis(1_773_154_800_000);
 
+/// CPU time that no input may take, whatever is in it.
+const INPUT_MAX: Duration = Duration::from_millis(250);
+
 fn decode(system: System, raw: &[u8]) -> Decoded {
-    Connectors::shipped().decode(system, &Delivery::document(raw, AT))
+    let connectors = Connectors::shipped();
+    let (decoded, took) = cpu::spent(|| connectors.decode(system, &Delivery::document(raw, AT)));
+    assert!(took < INPUT_MAX, "{took:?}");
+    decoded
 }
 
 /// Codes of what was quarantined, and how many facts were made.

@@ -78,7 +78,7 @@ impl MemoryLog {
                 count.changed().await.unwrap();
             }
         };
-        assert!(tokio::time::timeout(Duration::from_secs(30), waiting).await.is_ok(), "waited in vain for {what}");
+        assert!(tokio::time::timeout(Duration::from_secs(60), waiting).await.is_ok(), "waited in vain for {what}");
     }
 
     /// Waits for the proof that nothing in `partition` up to `until` is missing.

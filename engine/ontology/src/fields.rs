@@ -301,6 +301,9 @@ impl FieldReader for Fields {
     }
 }
 
+/// Bytes that most fields take.
+const FIELD_BYTES_USUAL: usize = 16;
+
 /// Collects fields in any order; a field set twice keeps the later value.
 ///
 /// ```
@@ -321,6 +324,12 @@ pub struct FieldsBuilder {
 }
 
 impl FieldsBuilder {
+    /// Makes room for `fields` more fields of usual length.
+    pub fn reserve(&mut self, fields: usize) {
+        self.entries.reserve(fields);
+        self.bytes.reserve(fields * FIELD_BYTES_USUAL);
+    }
+
     /// Sets `field`.
     #[inline]
     pub fn set(&mut self, field: Field, value: ValueRef<'_>) -> &mut Self {

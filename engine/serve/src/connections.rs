@@ -1,11 +1,12 @@
-//! Connections within bounds: how many one peer and all of them may hold, how long a head and a
-//! request may take. An error of accepting never ends the listening.
+//! Connections within bounds: how many one peer and all of them may hold, how long they may be idle,
+//! how long a head and a request may take. An error of accepting never ends the listening.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,12 +17,13 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::metrics::CONNECTIONS_REFUSED;
@@ -49,7 +51,9 @@ pub struct Places {
 pub struct Bounds {
     /// How many there may be.
     pub places: Places,
-    /// How long the head of a request may take; an idle connection is closed after it too.
+    /// How long no request may be under way.
+    pub idle: Duration,
+    /// How long the head of a request may take from its first byte.
     pub head: Duration,
     /// How long a request may take from its head to its answer.
     pub request: Duration,
@@ -59,6 +63,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Bounds {
             places: Places { per_peer: 64, total: 1_024 },
+            idle: Duration::from_secs(60),
             head: Duration::from_secs(10),
             request: Duration::from_secs(30),
         }
@@ -176,6 +181,79 @@ impl AsyncWrite for Connection {
     }
 }
 
+/// A connection of which no more is read once it was idle, or at a head, for too long.
+struct Timed {
+    connection: Connection,
+    bounds: Bounds,
+    /// Counts requests, each when it begins and when it ends: an odd one is under way.
+    asked: Arc<AtomicUsize>,
+    /// The count when something was read last.
+    seen: usize,
+    /// Whether the head of the next request began.
+    is_head: bool,
+    /// When what is waited for is given up; none while a request is under way.
+    patience: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timed {
+    fn new(connection: Connection, bounds: Bounds, asked: Arc<AtomicUsize>) -> Self {
+        Timed { connection, bounds, asked, seen: 0, is_head: false, patience: None }
+    }
+
+    /// Whether what is waited for takes too long.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let max = if self.is_head { self.bounds.head } else { self.bounds.idle };
+        let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(max)));
+        patience.as_mut().poll(cx).is_ready()
+    }
+}
+
+impl AsyncRead for Timed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.connection).poll_read(cx, into);
+        let asked = self.asked.load(Ordering::Relaxed);
+        if asked != self.seen {
+            (self.seen, self.is_head, self.patience) = (asked, false, None);
+        }
+        // A request has a time of its own.
+        if !asked.is_multiple_of(2) {
+            return read;
+        }
+        if read.is_ready() && into.filled().len() > before && !self.is_head {
+            (self.is_head, self.patience) = (true, None);
+        }
+        // An end without more bytes is what the other side would have sent.
+        if read.is_pending() && self.is_over(cx) { Poll::Ready(Ok(())) } else { read }
+    }
+}
+
+impl AsyncWrite for Timed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.connection.is_write_vectored()
+    }
+}
+
 /// Serves `router` over HTTP/1.1 until `stop` completes; then requests under way are finished.
 pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: impl Future<Output = ()>) {
     let router = router.layer(from_fn_with_state(bounds.request, within));
@@ -188,7 +266,7 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
             () = &mut stop => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             connection = listener.accept() => {
-                connections.spawn(speak(connection, router.clone(), bounds.head, closed.clone()));
+                connections.spawn(speak(connection, router.clone(), bounds, closed.clone()));
             }
         }
     }
@@ -200,9 +278,12 @@ pub async fn serve(listener: TcpListener, router: Router, bounds: Bounds, stop: 
 }
 
 /// One connection to its end, or to the end of the request under way once `closed` says so.
-async fn speak(connection: Connection, router: Router, head: Duration, mut closed: watch::Receiver<()>) {
+async fn speak(connection: Connection, router: Router, bounds: Bounds, mut closed: watch::Receiver<()>) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let connection = Timed::new(connection, bounds, count.clone());
+    let router = router.layer(from_fn_with_state(count, asked));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
+    http.header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
     let mut spoken = pin!(http.serve_connection(TokioIo::new(connection), TowerToHyperService::new(router)));
     let ended = tokio::select! {
         ended = spoken.as_mut() => ended,
@@ -215,6 +296,14 @@ async fn speak(connection: Connection, router: Router, head: Duration, mut close
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke");
     }
+}
+
+/// Counts a request when it begins and when it ends.
+async fn asked(State(count): State<Arc<AtomicUsize>>, request: Request, next: Next) -> Response {
+    count.fetch_add(1, Ordering::Relaxed);
+    let answer = next.run(request).await;
+    count.fetch_add(1, Ordering::Relaxed);
+    answer
 }
 
 /// A request within its time; what it was about to store may be stored all the same.
@@ -258,8 +347,9 @@ mod tests {
 
     #[tokio::test]
     async fn heads_and_bodies_that_never_end_are_ended() {
-        let short = Bounds { head: Duration::from_millis(40), request: Duration::from_millis(40), ..Bounds::default() };
-        let (address, _stop, _served) = door(short).await;
+        let short = Duration::from_millis(40);
+        let bounds = Bounds { idle: short, head: short, request: short, ..Bounds::default() };
+        let (address, _stop, _served) = door(bounds).await;
         let (head, idle, body, good) = tokio::join!(
             said(address, "POST / HTTP/1.1\r\nhost:"),
             said(address, ""),
@@ -269,6 +359,32 @@ mod tests {
         assert!(!head.contains("200") && !idle.contains("200"), "{head} {idle}");
         assert!(body.starts_with("HTTP/1.1 408"), "{body}");
         assert!(good.ends_with("\r\n\r\n2"), "{good}");
+    }
+
+    /// Asks once on `stream` and leaves it open.
+    async fn ask(stream: &mut TcpStream) -> String {
+        stream.write_all(GOOD.replace("close", "keep-alive").as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4_096];
+        let count = stream.read(&mut answer).await.unwrap();
+        String::from_utf8(answer[..count].to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_outlives_the_time_of_a_head() {
+        let bounds = Bounds { head: Duration::from_millis(40), ..Bounds::default() };
+        let (address, _stop, _served) = door(bounds).await;
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut idle).await.ends_with("\r\n\r\n2"));
+        assert_eq!(said(address, "POST / HTTP/1.1\r\nhost:").await, "", "a head was given up meanwhile");
+        assert!(ask(&mut idle).await.ends_with("\r\n\r\n2"));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_asked_once_is_idle_again() {
+        let bounds = Bounds { idle: Duration::from_millis(40), ..Bounds::default() };
+        let (address, _stop, _served) = door(bounds).await;
+        let answer = said(address, &GOOD.replace("close", "keep-alive")).await;
+        assert!(answer.ends_with("\r\n\r\n2"), "{answer}");
     }
 
     #[tokio::test]

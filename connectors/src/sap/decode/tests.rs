@@ -68,6 +68,25 @@ fn segments_are_found_at_any_depth_and_columns_lead_everywhere() {
 }
 
 #[test]
+fn a_segment_three_levels_down_knows_all_around_it() {
+    let mapping = mapping(
+        "[[object]]\nname = \"E1AFVOL\"\nentity = \"field_dispatch\"\nrecord = \"VORNR\"\nfields = [\n\
+         { from = \"../../AUFNR\", to = \"service_order_ref\", form = \"trim_zeros\" },\n\
+         { from = \"../PLNFL\", to = \"technician_id\" },\n]",
+    );
+    let operation = |n: &str| format!("<E1AFVOL SEGMENT=\"1\"><VORNR>{n}</VORNR></E1AFVOL>");
+    let sequence = |n: u32, within: String| format!("<E1AFFLL SEGMENT=\"1\"><PLNFL>{n}</PLNFL>{within}</E1AFFLL>");
+    let (first, second) = (sequence(1, operation("10") + &operation("20")), sequence(2, operation("30")));
+    let raw = idoc("LOIPRO", &format!("<E1AFKOL SEGMENT=\"1\"><AUFNR>007</AUFNR>{first}{second}</E1AFKOL>"));
+    let facts = decode_by(&mapping, &raw).facts;
+    let of = |fact: &Fact| {
+        let text = |field| fact.fields.text(field).unwrap_or_default().to_owned();
+        [fact.record_id.to_string(), text(Field::ServiceOrderRef), text(Field::TechnicianId)]
+    };
+    assert_eq!(facts.iter().map(of).collect::<Vec<_>>(), [["10", "7", "1"], ["20", "7", "1"], ["30", "7", "2"]]);
+}
+
+#[test]
 fn a_segment_beside_is_read_where_it_should_be_below() {
     let beside = idoc("DEBMAS", "<E1KNA1M><KUNNR>7</KUNNR><NAME1>A</NAME1></E1KNA1M><Z1KNA1X><DUNS>9</DUNS></Z1KNA1X>");
     assert_eq!(decode(&beside).facts[0].fields.text(Field::Duns), Some("9"));

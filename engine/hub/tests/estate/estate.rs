@@ -26,14 +26,13 @@ pub struct Estate {
     pub world: Arc<World>,
     pub vendors: Arc<Vendors>,
     pub desk: Arc<ZendeskServer>,
-    /// What goes wrong in all of them but Salesforce.
+    /// What goes wrong in all of them.
     pub switch: FaultSwitch,
     folder: TempDir,
 }
 
 impl Estate {
-    /// Five systems of one world, of which those that push and list go wrong as `faults` says. What
-    /// Salesforce's bus loses, the contract of connectors checks.
+    /// Five systems of one world, which go wrong as `faults` says.
     pub async fn start(seed: u64, faults: Faults) -> Estate {
         let switch = FaultSwitch::new(faults);
         let salesforce =
@@ -42,7 +41,7 @@ impl Estate {
         let estate = Estate {
             world: Arc::new(World::generate(seed, Size::customers(12))),
             vendors: Arc::new(Vendors {
-                salesforce: SalesforceServer::start(salesforce).await.unwrap(),
+                salesforce: SalesforceServer::start_with(salesforce, switch.clone()).await.unwrap(),
                 oracle: OracleServer::start_with(ANY, switch.clone()).await.unwrap(),
                 wxcc: WebexServer::start_with(ANY, switch.clone()).await.unwrap(),
                 sap: SapServer::start_with(ANY, switch.clone()).await.unwrap(),

@@ -1,9 +1,10 @@
-//! A quiet source stays fresh by its probe, a dead one is told of just after its bound, one that
-//! nothing probes is shown as such: for each system alone.
+//! A quiet source stays fresh by its probe, one that fails is told of until it is well again, a dead
+//! one just after its bound, and one that nothing probes is shown as such: for each system alone.
 
 use std::sync::Arc;
 
-use fixtures::faults::Faults;
+use connectors::Clock as _;
+use fixtures::faults::{Faults, Rate};
 use fixtures::story::System as Vendor;
 use insight::alerts::AlertRule;
 use ontology::{Millis, System, Vocabulary as _};
@@ -25,11 +26,30 @@ async fn die(estate: Estate) {
     Arc::into_inner(desk).unwrap().stop().await;
 }
 
+fn told(inside: &Inside) -> usize {
+    inside.app.published.source_alerts().len()
+}
+
+/// Every call fails until the source is told of, and none afterwards: then it is told of no more.
+async fn check_recovery(estate: &Estate, inside: &Inside, system: System) {
+    estate.switch.set(Faults { fail: Rate::ALWAYS, ..Faults::default() });
+    inside
+        .until("a failing source to be told of", |inside| {
+            // A call that was under way may still prove something: then time passes once more.
+            let source = *inside.app.published.freshness().source(system);
+            inside.clock.advance_to(source.watermark.unwrap() + (source.lag_max_ms + 1));
+            told(inside) > 0
+        })
+        .await;
+    estate.switch.clear();
+    estate.quiet_until(inside.clock.now().0);
+    inside.until("a source that is well again to have no alert", |inside| told(inside) == 0).await;
+}
+
 async fn check_monitored(vendor: Vendor) {
     let (system, estate) = (named(vendor), Estate::start(3, Faults::default()).await);
     let begin = Millis(estate.world.story()[0].deliver_ms - 1);
     let inside = Inside::start(&estate.configuration(&[vendor], true, "40ms"), begin, Vec::new()).await;
-    let told = |inside: &Inside| inside.app.published.source_alerts().len();
     // Nothing happens for longer than the bound allows: the probe alone proves that.
     let mut now = Millis(fixtures::time::T_MS);
     for _ in 0..3 {
@@ -40,6 +60,7 @@ async fn check_monitored(vendor: Vendor) {
     // What was raised while the clock jumped is over.
     inside.until("a fresh source to have no alert", |inside| told(inside) == 0).await;
 
+    check_recovery(&estate, &inside, system).await;
     die(estate).await;
     let source = *inside.app.published.freshness().source(system);
     let fresh_until = source.watermark.unwrap() + source.lag_max_ms;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::Clock as _;
+use connectors::salesforce::audit;
+use connectors::salesforce::transport::TOPIC;
 use hub::app::{App, AppOptions};
 use hub::clock::StoryClock;
 use hub::commands::connect_sources;
@@ -52,6 +54,8 @@ impl Inside {
     /// Plays the whole story of `estate`, and lets every list job look at a world that stands still
     /// until nothing is missing; the instant at which it stands.
     pub async fn play(&self, estate: &Estate) -> Millis {
+        // Before that nothing is promised about what the bus forgets.
+        self.until("the bus to be read", |inside| inside.position(TOPIC).is_some()).await;
         let mut player = estate.player(self.app.doors().unwrap());
         let end_ms = estate.world.story().last().unwrap().deliver_ms;
         while let Some(slice) = player.next_slice(end_ms, None) {
@@ -68,7 +72,8 @@ impl Inside {
         now
     }
 
-    /// Nothing happens until `now`, which every one of `systems` proves.
+    /// Nothing happens until `now`, which every one of `systems` proves. Salesforce's bus proves it by
+    /// itself; what it lost is known only once its list was compared with what came.
     pub async fn pass(&self, estate: &Estate, now: Millis, systems: &[System]) {
         self.clock.advance_to(now);
         estate.quiet_until(now.0);
@@ -76,12 +81,23 @@ impl Inside {
             let freshness = inside.app.published.freshness();
             systems.iter().all(|system| {
                 let source = freshness.source(*system);
-                source.watermark >= Some(now + -HELD_BACK_MS) && source.oldest_gap.is_none()
+                let is_checked = *system != System::Salesforce || inside.is_audited(now + -HELD_BACK_MS);
+                is_checked && source.watermark >= Some(now + -HELD_BACK_MS) && source.oldest_gap.is_none()
             })
         })
         .await;
         let last = LogPos(self.app.handle().store().last().0);
         self.until("the log to be applied", |inside| inside.app.published.position() >= last).await;
+    }
+
+    /// Whether Salesforce's list was compared with what came up to `at`.
+    fn is_audited(&self, at: Millis) -> bool {
+        self.position(&audit::position_name(TOPIC)).and_then(|place| audit::compared_until(&place)) >= Some(at)
+    }
+
+    /// What is stored of the place in a source that has this name.
+    fn position(&self, name: &str) -> Option<Vec<u8>> {
+        self.app.handle().store().source(name).unwrap().map(|place| place.to_vec())
     }
 
     /// Looks again and again until `holds`.

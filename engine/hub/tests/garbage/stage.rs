@@ -23,10 +23,8 @@ use storage::{Embedded, Log as _, Quarantine as _, QuarantineFilter};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-/// What a good neighbour's fact may take to be readable.
-pub const VISIBLE_WITHIN: Duration = Duration::from_secs(1);
-/// How long the test waits for it before it gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the test waits for a good neighbour's fact to be readable before it gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How often the event bus is asked how far it was read.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Attempts at a door that asks for patience.

@@ -11,7 +11,7 @@ use ontology::LogPos;
 use serde::Deserialize;
 
 /// How long a start or an end may take before the test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Lines of the child that may wait to be read.
 const LINES_MAX: usize = 16;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
@@ -152,14 +152,17 @@ fn cause(error: &dyn std::error::Error) -> String {
     last.to_string()
 }
 
+/// The description of a message of package `opshub.v1`.
+pub(crate) fn descriptor(name: &str) -> Option<MessageDescriptor> {
+    POOL.get_message_by_name(&format!("opshub.v1.{name}"))
+}
+
 /// A message of package `opshub.v1` in the API's JSON form.
 ///
 /// # Errors
 /// If the package has no message of that name.
 pub fn json(name: &str, message: &impl Message) -> Result<serde_json::Value, Failure> {
-    let descriptor = POOL
-        .get_message_by_name(&format!("opshub.v1.{name}"))
-        .ok_or_else(|| anyhow::anyhow!("print {name}: the API has no such message"))?;
+    let descriptor = descriptor(name).ok_or_else(|| anyhow::anyhow!("print {name}: the API has no such message"))?;
     let dynamic = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?;
     Ok(serde_json::to_value(dynamic)?)
 }

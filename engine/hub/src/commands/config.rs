@@ -7,13 +7,15 @@ use serde_json::json;
 
 use super::serve::environment;
 use super::{Failure, PROBLEMS_FOUND};
-use crate::config;
+use crate::{config, outputs};
 
 /// What to do with a configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Read a configuration as `serve` would, with the secrets that it refers to, and open nothing.
     Check(CheckArgs),
+    /// Print the JSON Schema of the records that `outputs.kafka` writes.
+    Records,
 }
 
 /// Which configuration.
@@ -28,7 +30,16 @@ pub struct CheckArgs {
 }
 
 pub(super) fn run(command: &ConfigCommand) -> Result<(), Failure> {
-    let ConfigCommand::Check(args) = command;
+    match command {
+        ConfigCommand::Check(args) => check(args),
+        ConfigCommand::Records => {
+            println!("{}", serde_json::to_string_pretty(&outputs::contract())?);
+            Ok(())
+        }
+    }
+}
+
+fn check(args: &CheckArgs) -> Result<(), Failure> {
     let read = config::read(args.file.as_deref(), environment()).and_then(config::ConfigFile::resolve);
     match read {
         Ok(config) => {

@@ -14,12 +14,14 @@
 //! made of the resource, its number in the order of its events, and its content.
 
 mod client;
+mod contract;
 mod events;
 mod figures;
 mod marks;
 mod publisher;
 
 pub use client::{KafkaOutput, examine};
+pub use contract::contract;
 pub use events::Topic;
 pub use figures::describe;
 pub use publisher::run;

@@ -2,6 +2,7 @@
 //! sending and marking repeats the same events, and in the end the topics hold what the API answers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use proto::v1::{self, admin_service_client::AdminServiceClient};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::arena::Arena;
 use crate::child::Hub;
+use crate::schema::check;
 use crate::{seed_of, wall};
 
 /// Facts that are in the log before anything is sent.
@@ -47,6 +49,7 @@ struct Record {
 struct Topics {
     consumer: BaseConsumer,
     prefix: String,
+    contract: Value,
     assigned: BTreeSet<(String, i32)>,
     records: Vec<Record>,
 }
@@ -56,7 +59,13 @@ impl Topics {
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", brokers()).set("group.id", "unused").set("enable.auto.commit", "false");
         let consumer = client.create().unwrap();
-        Topics { consumer, prefix: prefix.to_owned(), assigned: BTreeSet::new(), records: Vec::new() }
+        Topics {
+            consumer,
+            prefix: prefix.to_owned(),
+            contract: hub::outputs::contract(),
+            assigned: BTreeSet::new(),
+            records: Vec::new(),
+        }
     }
 
     /// Reads what came since.
@@ -83,17 +92,31 @@ impl Topics {
                 .map(|header| (header.key, std::str::from_utf8(header.value.unwrap()).unwrap()))
                 .collect();
             let key = std::str::from_utf8(message.key().unwrap()).unwrap().to_owned();
-            assert_eq!((headers["ce_specversion"], headers["ce_source"]), ("1.0", "/opshub"));
-            assert_eq!((headers["ce_subject"], headers["content-type"]), (key.as_str(), "application/json"));
-            assert_eq!(headers["ce_type"], topic.event_type(message.payload().is_none()));
+            let value = message.payload().map(|payload| serde_json::from_slice::<Value>(payload).unwrap());
+            let record = json!({ "topic": topic.name(), "key": key, "headers": headers, "value": value });
+            check(&self.contract, &self.contract, &record, "record").unwrap();
+            assert_eq!((headers["ce_subject"], headers["ce_source"]), (key.as_str(), "/opshub"));
+            assert_eq!(headers["ce_type"], topic.event_type(value.is_none()));
             self.records.push(Record {
                 topic,
                 key,
-                value: message.payload().map(|payload| serde_json::from_slice(payload).unwrap()),
+                value,
                 id: headers["ce_id"].to_owned(),
                 sequence: headers["ce_sequence"].parse().unwrap(),
             });
         }
+    }
+
+    /// Reads what came since; what is not there as the API answers it.
+    fn lack(&mut self, expected: &BTreeMap<String, Value>) -> Result<(), String> {
+        self.read();
+        let sent = self.newest();
+        if sent == *expected {
+            return Ok(());
+        }
+        let differing = expected.iter().find(|(name, value)| sent.get(*name) != Some(value));
+        let instead = differing.map(|(name, _)| sent.get(name));
+        Err(format!("{} of {} are sent: {differing:#?}\nwas sent as {instead:#?}", sent.len(), expected.len()))
     }
 
     /// The newest value of each key.
@@ -201,6 +224,18 @@ fn filled(runtime: &Runtime, api: &str) {
     });
 }
 
+/// A store with facts that nothing was sent of.
+fn filled_arena(test: &str) -> (Arena, Runtime) {
+    let mut arena = Arena::new(seed_of(test));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (hub, ready) = arena.start();
+    arena.load(hub, &ready, Duration::ZERO, |hub| {
+        filled(&runtime, &ready.api);
+        hub.kill();
+    });
+    (arena, runtime)
+}
+
 /// Writes the configuration of a hub that sends there.
 fn configured(folder: &Path, brokers: &str, prefix: &str) -> String {
     let file = folder.join("opshub.toml");
@@ -211,14 +246,8 @@ fn configured(folder: &Path, brokers: &str, prefix: &str) -> String {
 
 #[test]
 fn topics_hold_what_the_api_answers_however_often_the_hub_dies_after_sending() {
-    let mut arena = Arena::new(seed_of("outputs"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (hub, ready) = arena.start();
-    arena.load(hub, &ready, Duration::ZERO, |hub| {
-        filled(&runtime, &ready.api);
-        hub.kill();
-    });
-    let prefix = format!("t{}", std::process::id());
+    let (arena, runtime) = filled_arena("outputs");
+    let prefix = format!("t{}", uuid::Uuid::new_v4().simple());
     let config = arena.folder().join("opshub.toml");
     let text = format!("[outputs.kafka]\nbrokers = \"{}\"\ntopic_prefix = \"{prefix}\"\npartitions = 2\n", brokers());
     std::fs::write(&config, text).unwrap();
@@ -233,42 +262,47 @@ fn topics_hold_what_the_api_answers_however_often_the_hub_dies_after_sending() {
     let hub = Hub::spawn_with(arena.folder(), None, &arguments);
     let ready = hub.ready().unwrap();
     let mut topics = Topics::new(&prefix);
-    patiently(|| {
-        topics.read();
-        let (sent, expected) = (topics.newest(), answers(&runtime, &ready.api));
-        if sent == expected {
-            return Ok(());
-        }
-        let differing = expected.iter().find(|(name, value)| sent.get(*name) != Some(value));
-        let instead = differing.map(|(name, _)| sent.get(name));
-        Err(format!("{} of {} are sent: {differing:#?}\nwas sent as {instead:#?}", sent.len(), expected.len()))
-    });
+    patiently(|| topics.lack(&answers(&runtime, &ready.api)));
     topics.check_ids();
     assert!(topics.repeats() >= 2, "an event that was sent and not marked is sent again under its id");
     hub.kill();
 }
 
 #[test]
-fn a_hub_whose_brokers_are_away_takes_facts_and_says_so() {
+fn brokers_that_are_silent_hold_up_nobody_and_get_everything_when_they_speak() {
     // Fails only where a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut arena = Arena::new(seed_of("brokers that are away"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    // Port 1 of loopback: nobody listens there without being asked to.
-    let config = configured(arena.folder(), "127.0.0.1:1", "away");
+    let (arena, runtime) = filled_arena("silent brokers");
+    // Connections are taken by the system and answered by nobody.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let prefix = format!("s{}", uuid::Uuid::new_v4().simple());
+    let config = configured(arena.folder(), &silent.local_addr().unwrap().to_string(), &prefix);
     let hub = Hub::spawn_with(arena.folder(), None, &["--config", &config, "--doors", "127.0.0.1:0"]);
     let ready = hub.ready().unwrap();
-    arena.load(hub, &ready, Duration::ZERO, |hub| {
-        filled(&runtime, &ready.api);
-        patiently(|| {
-            let page = runtime.block_on(async {
-                let answer = reqwest::get(format!("http://{}/metrics", ready.metrics)).await.unwrap();
-                answer.text().await.unwrap()
-            });
-            let is_told = page.lines().any(|line| line == "opshub_output_failing 1");
-            if is_told { Ok(()) } else { Err("nothing tells that the brokers are away".to_owned()) }
+    filled(&runtime, &ready.api);
+    patiently(|| {
+        let page = runtime.block_on(async {
+            let answer = reqwest::get(format!("http://{}/metrics", ready.metrics)).await.unwrap();
+            answer.text().await.unwrap()
         });
-        hub.kill();
+        let is_told = page.lines().any(|line| line == "opshub_output_failing 1");
+        if is_told { Ok(()) } else { Err("nothing tells that the brokers are silent".to_owned()) }
     });
-    arena.judge();
+    std::thread::spawn(move || silent.incoming().for_each(|taken| pass_on(taken.unwrap())));
+    let mut topics = Topics::new(&prefix);
+    patiently(|| topics.lack(&answers(&runtime, &ready.api)));
+    topics.check_ids();
+    hub.kill();
+}
+
+/// Passes a connection on to the broker, both ways, until one end closes it.
+fn pass_on(taken: TcpStream) {
+    let Ok(broker) = TcpStream::connect(brokers()) else { return };
+    for (mut from, mut to) in [(taken.try_clone().unwrap(), broker.try_clone().unwrap()), (broker, taken)] {
+        std::thread::spawn(move || {
+            // Ends when either side goes, which is what it is for.
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(Shutdown::Both);
+        });
+    }
 }

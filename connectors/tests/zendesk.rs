@@ -206,6 +206,34 @@ async fn the_export_goes_on_where_it_was_stopped_and_starts_again_with_an_unknow
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forgotten_cursors_lose_nothing_whatever_the_clock_of_the_hub_says() {
+    let world = World::generate(7, Size::customers(20));
+    let (first, second) = world.story().split_at(world.story().len() / 2);
+    let read = |is_forgotten: bool| async move {
+        let (log, story, faults) = (MemoryLog::default(), Story::default(), FaultSwitch::default());
+        let desk = desk(&faults).await;
+        first.iter().for_each(|happening| drop(desk.apply(happening)));
+        if is_forgotten {
+            let now_ms = first.iter().map(|happening| happening.at_ms).max().unwrap();
+            desk.quiet_until(now_ms);
+            story.set(END_MS);
+            exported(&desk, &log, &story, now_ms - 61_000).await;
+            faults.set(Faults { new_replay_space_after: Some(0), ..Faults::default() });
+        }
+        second.iter().for_each(|happening| drop(desk.apply(happening)));
+        desk.quiet_until(END_MS);
+        story.set(END_MS);
+        exported(&desk, &log, &story, END_MS - 61_000).await;
+        desk.stop().await;
+        let tickets = folded(&log.facts());
+        tickets.into_iter().map(|(place, (_, value))| (place, value)).collect::<BTreeMap<_, _>>()
+    };
+    let (again, whole) = (read(true).await, read(false).await);
+    let lost: Vec<_> = whole.iter().filter(|(place, value)| again.get(*place) != Some(value)).collect();
+    assert!(whole.len() > 100 && lost.is_empty(), "{} of {} lost: {lost:?}", lost.len(), whole.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_desk_that_does_not_answer_proves_nothing() {
     let (log, story) = (MemoryLog::default(), Story::default());
     let faults = FaultSwitch::new(Faults { token_expired: Rate::ALWAYS, ..Faults::default() });

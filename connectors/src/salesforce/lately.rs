@@ -90,6 +90,16 @@ impl Lately {
         }
     }
 
+    /// Nothing that is kept stands before `position`: from there all can be delivered again, and a source
+    /// that numbers anew does not know it.
+    pub fn begins_at(&self, position: &[u8]) {
+        if let Some((i64::MIN, mark)) = self.state().marks.front_mut()
+            && mark.is_empty()
+        {
+            *mark = position.to_vec();
+        }
+    }
+
     /// The source says that there is nothing more.
     pub fn is_empty_now(&self) {
         let mut state = self.state();
@@ -188,6 +198,9 @@ mod tests {
         lately.stands(&[1], Millis(4_999));
         assert!(!lately.is_caught_up());
         assert_eq!(lately.oldest_mark(), Some(Vec::new()), "where the stream began");
+        lately.begins_at(&[9]);
+        lately.begins_at(&[8]);
+        assert_eq!(lately.oldest_mark(), Some(vec![9]), "the position of an empty beginning");
         lately.stands(&[2], Millis(5_000));
         assert!(lately.is_caught_up());
         lately.go_back(vec![1]);

@@ -155,6 +155,11 @@ struct Salesforce<S> {
     resyncs: Resyncs,
     lately: Lately,
     position: Option<Vec<u8>>,
+    /// Position behind the last event that came.
+    last_event: Option<Vec<u8>>,
+    /// Position that has to come again once the stream was sent back to its beginning: a bus that
+    /// numbers anew has a beginning too, and says nothing of what it forgot.
+    awaited: Option<Vec<u8>>,
     /// Events that a request asks for.
     requested: i32,
     /// A time before which the answer that was read last was not sent.
@@ -182,6 +187,8 @@ pub async fn run<S: Sink>(
         resyncs: resyncs.clone(),
         lately,
         position: positions.stream,
+        last_event: None,
+        awaited: None,
         requested: REQUESTED_MAX,
         sent_after: Millis::MIN,
         schemas: HashMap::new(),
@@ -222,6 +229,9 @@ impl<S: Sink> Salesforce<S> {
             let Err(error) = self.stream(&mut backoff).await else { return };
             if let StreamError::SentBack(position) = error {
                 self.position = Some(position).filter(|position| !position.is_empty());
+                if self.position.is_none() && self.awaited.is_none() {
+                    self.awaited = self.last_event.clone();
+                }
                 continue;
             }
             self.context.status.failed(&error.to_string(), self.context.clock.now());
@@ -236,7 +246,7 @@ impl<S: Sink> Salesforce<S> {
                 }
                 StreamError::PositionLost => {
                     tracing::warn!(topic = self.config.topic, "the event bus does not know the position: all is read");
-                    self.position = None;
+                    (self.position, self.last_event, self.awaited) = (None, None, None);
                     self.lately.forget_positions();
                     self.ask_for_everything();
                     Duration::ZERO
@@ -327,13 +337,23 @@ impl<S: Sink> Salesforce<S> {
         let Some(last) = answer.events.last() else {
             // Where nothing is pending the bus may hold events back: emptiness then proves nothing.
             let is_proof = answer.pending_num_requested > 0;
+            if is_proof && self.awaited.is_some() {
+                return Err(StreamError::PositionLost);
+            }
             if is_proof {
                 self.lately.is_empty_now();
+                if self.last_event.is_none() && self.position.is_none() {
+                    self.lately.begins_at(&answer.latest_replay_id);
+                }
             }
             let nothing = Submission::new(System::Salesforce, &topic, Decoded::default(), Bytes::new(), now);
             return self.store(nothing, answer.latest_replay_id, is_proof.then_some(self.sent_after)).await;
         };
         let position = last.replay_id.clone();
+        self.last_event = Some(position.clone());
+        if answer.events.iter().any(|event| self.awaited.as_ref() == Some(&event.replay_id)) {
+            self.awaited = None;
+        }
         let schemas = self.schemas_of(client, session, &answer).await?;
         let raw = Bytes::from(Batch { events: answer.events, schemas }.encode_to_vec());
         let decoding = self.context.decode(System::Salesforce, &topic, &raw, Framing::Document);
@@ -354,7 +374,7 @@ impl<S: Sink> Salesforce<S> {
     }
 
     /// Hands a submission over with the position behind it and the proof that nothing before `until`
-    /// is missing; without both as long as there are objects that must be read whole.
+    /// is missing; without both as long as there are objects that must be read whole, or may have to be.
     async fn store(
         &mut self,
         mut submission: Submission,
@@ -362,7 +382,7 @@ impl<S: Sink> Salesforce<S> {
         until: Option<Millis>,
     ) -> Result<(), StreamError> {
         let topic = &self.config.topic;
-        if self.resyncs.is_done() {
+        if self.resyncs.is_done() && self.awaited.is_none() {
             if let Some(until) = until {
                 submission.facts.push(heartbeat(System::Salesforce, topic, until, self.context.clock.now()));
             }
@@ -378,7 +398,7 @@ impl<S: Sink> Salesforce<S> {
             self.context.submit_until_taken(submission).await?;
         }
         if !position.is_empty() {
-            if let Some(until) = until {
+            if let Some(until) = until.filter(|_| self.awaited.is_none()) {
                 self.lately.stands(&position, until);
             }
             self.position = Some(position);

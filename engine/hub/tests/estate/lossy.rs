@@ -1,4 +1,5 @@
-//! What lossy lines and the list jobs behind them come to is what sound lines come to (G13).
+//! What lossy lines and the list jobs behind them come to is what sound lines come to (G13), and so is
+//! what a source comes to that restarted under the hub with other positions.
 
 use fixtures::faults::{Faults, Rate};
 use ontology::Millis;
@@ -36,8 +37,9 @@ async fn what_lists_repair_is_what_a_lossless_run_holds() {
         let rate = Rate::percent(percent);
         Faults { seed: u64::from(percent), drop: rate, repeat: rate, reorder: rate, ..Faults::default() }
     };
-    for percent in [1, 20] {
-        let (found, repaired) = told(lossy(percent)).await;
-        assert!(repaired == digest, "{percent} % lost: {}", difference(&found, &expected));
+    let restarts = Faults { new_replay_space_after: Some(100), ..Faults::default() };
+    for (what, faults) in [("1 % lost", lossy(1)), ("20 % lost", lossy(20)), ("a new replay space", restarts)] {
+        let (found, repaired) = told(faults).await;
+        assert!(repaired == digest, "{what}: {}", difference(&found, &expected));
     }
 }

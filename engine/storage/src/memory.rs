@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ontology::Millis;
 
 use crate::{
-    Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Pairs, Position, Quarantine,
+    Atomic, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Pairs, Position, Quarantine,
     QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Raw, Result, Retention, Rows, Store,
     Table, Verified, raw,
 };
@@ -251,15 +251,6 @@ impl Quarantine for Memory {
 }
 
 impl Store for Memory {
-    fn commit(&self, batch: Batch, _durability: Durability) -> Result<Range<Position>> {
-        let mut state = self.state();
-        batch.check(state.applied, state.last)?;
-        let first = state.last.next();
-        state.add_intake(batch.intake);
-        state.add_changes(batch.changes);
-        Ok(first..state.last.next())
-    }
-
     fn sync(&self) -> Result<()> {
         Ok(())
     }
@@ -275,5 +266,16 @@ impl Store for Memory {
         seen.rows = (state.rows.len() + state.sources.len() + state.outbox.len()) as u64;
         seen.quarantined = state.quarantine.len() as u64;
         Ok(seen)
+    }
+}
+
+impl Atomic for Memory {
+    fn commit(&self, batch: Batch, _durability: Durability) -> Result<Range<Position>> {
+        let mut state = self.state();
+        batch.check(state.applied, state.last)?;
+        let first = state.last.next();
+        state.add_intake(batch.intake);
+        state.add_changes(batch.changes);
+        Ok(first..state.last.next())
     }
 }

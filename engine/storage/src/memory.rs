@@ -9,9 +9,9 @@ use bytes::Bytes;
 use ontology::Millis;
 
 use crate::{
-    Atomic, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Pairs, Position, Quarantine,
-    QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Raw, Result, Retention, Rows, Store,
-    Table, Verified, raw,
+    Atomic, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Pairs, Position,
+    Quarantine, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Raw, Result, Retention,
+    Rows, Store, Table, Verified, raw,
 };
 
 /// A store in memory. Clones are handles to the same store.

@@ -13,8 +13,8 @@
 //! the facts behind them are applied again from the log.
 
 mod claim;
-mod marks;
 mod log;
+mod marks;
 mod options;
 mod ordered;
 mod quarantine;
@@ -25,8 +25,8 @@ mod writer;
 
 use std::sync::Arc;
 
-use crate::{Result, Rows as _, Store, Verified};
 use crate::{Log as _, Quarantine as _, QuarantineFilter, Table};
+use crate::{Result, Rows as _, Store, Verified};
 
 pub use options::DistributedOptions;
 
@@ -48,6 +48,15 @@ impl Distributed {
     /// together.
     pub fn open(options: DistributedOptions) -> Result<Self> {
         claim::open(options).map(|inner| Distributed(Arc::new(inner)))
+    }
+
+    /// Removes a store from its servers, with everything in it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unreachable`] when a server does not answer.
+    pub fn remove(options: &DistributedOptions) -> Result<()> {
+        rows::RedisRows::remove(options)?;
+        topics::Topics::of(&options.name).remove(options)
     }
 }
 

@@ -170,7 +170,8 @@ impl Ordered {
     /// The greatest key that is at most `key`; none if all are greater.
     pub(super) fn key_at_most(&self, key: u64) -> Result<Option<u64>> {
         let (lowest, _) = self.look(Reader::ends)?;
-        let place = key.checked_add(1).map_or_else(|| Ok(self.look(Reader::ends)?.1), |next| self.first_at_least(next))?;
+        let place =
+            key.checked_add(1).map_or_else(|| Ok(self.look(Reader::ends)?.1), |next| self.first_at_least(next))?;
         let mut back = 1;
         while place - back >= lowest {
             // Marks of transactions lie between records, at the most one per transaction.

@@ -6,9 +6,7 @@ use ontology::Millis;
 
 use super::Distributed;
 use super::marks::quarantine_record;
-use crate::{
-    Error, Quarantine, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Result,
-};
+use crate::{Error, Quarantine, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Result};
 
 impl Distributed {
     /// Changes one record and keeps it.
@@ -72,8 +70,7 @@ impl Quarantine for Distributed {
         let mut marks = log.marks();
         let kept_ms = log.quarantine_ms();
         let is_past = |record: &&Quarantined| now.since(record.received_at) > kept_ms;
-        let past: Vec<QuarantineId> =
-            marks.quarantine.values().take_while(is_past).map(|record| record.id).collect();
+        let past: Vec<QuarantineId> = marks.quarantine.values().take_while(is_past).map(|record| record.id).collect();
         if past.is_empty() {
             return Ok(0);
         }

@@ -123,8 +123,11 @@ fn is_passing(error: &RedisError) -> bool {
         || matches!(
             error.kind(),
             ErrorKind::Server(
-                ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::MasterDown
-                    | ServerErrorKind::ClusterDown | ServerErrorKind::ReadOnly
+                ServerErrorKind::BusyLoading
+                    | ServerErrorKind::TryAgain
+                    | ServerErrorKind::MasterDown
+                    | ServerErrorKind::ClusterDown
+                    | ServerErrorKind::ReadOnly
             ) | ErrorKind::ClusterConnectionNotFound
         )
 }

@@ -108,6 +108,15 @@ impl RedisRows {
         Ok(rows)
     }
 
+    /// Removes every key of a store.
+    pub(super) fn remove(options: &DistributedOptions) -> Result<()> {
+        let (line, keys) = (Line::open(options)?, Keys::of(&options.name));
+        let text = "for _, part in ipairs(redis.call('SMEMBERS', KEYS[1])) do redis.call('UNLINK', part) end \
+                    for _, key in ipairs(KEYS) do redis.call('UNLINK', key) end return 1";
+        let all = [&keys.parts, &keys.head].into_iter().chain(keys.tables.iter().flatten());
+        line.ask::<u64>("remove the rows", &script(text, all)).map(drop)
+    }
+
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }

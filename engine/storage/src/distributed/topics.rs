@@ -56,13 +56,19 @@ impl Topics {
 
     /// Creates what is missing and checks what is there.
     pub(super) fn ensure(&self, options: &DistributedOptions) -> Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .map_err(Error::io("start a runtime for Kafka's administration"))?;
+        let runtime = runtime()?;
         let admin: AdminClient<DefaultClientContext> = options.client().create().map_err(unreachable)?;
         runtime.block_on(self.create(&admin, options))?;
         runtime.block_on(self.check(&admin, options))
+    }
+
+    /// Deletes all of them; one that is not there is deleted already.
+    pub(super) fn remove(&self, options: &DistributedOptions) -> Result<()> {
+        let runtime = runtime()?;
+        let admin: AdminClient<DefaultClientContext> = options.client().create().map_err(unreachable)?;
+        let names = self.needed(options).map(|(name, _)| name);
+        runtime.block_on(admin.delete_topics(&names, &ask(options))).map_err(unreachable)?;
+        Ok(())
     }
 
     async fn create(&self, admin: &AdminClient<DefaultClientContext>, options: &DistributedOptions) -> Result<()> {
@@ -93,9 +99,8 @@ impl Topics {
             let told = admin.describe_configs(&asked, &ask(options)).await.map_err(unreachable)?;
             let found = needed.iter().zip(&told).try_for_each(|((name, keeping), told)| {
                 let partitions = partitions(admin, name, options.patience)?;
-                is_fit(*keeping, told.as_ref().map_err(|code| *code), partitions).map_err(|(found, needed)| {
-                    Error::Unfit { what: format!("topic {name}"), found, needed }
-                })
+                is_fit(*keeping, told.as_ref().map_err(|code| *code), partitions)
+                    .map_err(|(found, needed)| Error::Unfit { what: format!("topic {name}"), found, needed })
             });
             // A topic that was just created is not known everywhere at once.
             if found.is_ok() || began.elapsed() > CREATED_WITHIN.min(options.patience) {
@@ -123,6 +128,12 @@ fn is_fit(
         1 => Ok(()),
         many => Err((format!("it has {many} partitions"), "one partition".to_owned())),
     }
+}
+
+/// Kafka's administration answers by futures.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.map_err(Error::io("start a runtime for Kafka's administration"))
 }
 
 fn ask(options: &DistributedOptions) -> AdminOptions {

@@ -9,8 +9,8 @@ use ontology::Millis;
 use super::Embedded;
 use super::tables::read_error;
 use crate::{
-    Atomic, Batch, Block, Blocks, Changes, Digest, Durability, Error, Intake, Log, Pairs, Position, Raw, Result, Rows, Store,
-    Table, Verified, raw,
+    Atomic, Batch, Block, Blocks, Changes, Digest, Durability, Error, Intake, Log, Pairs, Position, Raw, Result, Rows,
+    Store, Table, Verified, raw,
 };
 
 impl Log for Embedded {

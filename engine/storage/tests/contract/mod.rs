@@ -4,6 +4,7 @@ pub mod log;
 pub mod quarantine;
 pub mod restart;
 pub mod rows;
+mod servers;
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -115,6 +116,13 @@ impl Harness for OnServers {
         drop((store, self.open.lock().unwrap().take()));
         *self.open.lock().unwrap() = Some(Distributed::open(self.options.clone()).unwrap());
         self.store()
+    }
+}
+
+impl Drop for OnServers {
+    fn drop(&mut self) {
+        self.open.lock().unwrap().take();
+        Distributed::remove(&self.options).unwrap();
     }
 }
 

@@ -27,11 +27,16 @@ LISTS = (
     "connectors.sap.list.sets",
 )
 # Tables with names of somebody else's.
-TABLES = ("connectors.oracle.kafka.properties", "connectors.oracle.kafka.secrets")
+TABLES = (
+    "connectors.oracle.kafka.properties",
+    "connectors.oracle.kafka.secrets",
+    "outputs.kafka.properties",
+    "outputs.kafka.secrets",
+)
 # Webhooks have a new and an old secret while one is replaced.
 SECRETS_MAX = 2
 # Whole numbers below which nothing works; others begin at 0.
-AT_LEAST_1 = ("engine.shards", "engine.batch_max")
+AT_LEAST_1 = ("engine.shards", "engine.batch_max", "outputs.kafka.partitions")
 # Texts of which there are only these.
 WORDS = {"connectors.zendesk.export.streams": ["tickets", "organizations", "users"]}
 
@@ -39,8 +44,9 @@ ROW = re.compile(r"^\| `([a-z_.]+)` \|(.*?)\| (.*?) \|$", re.MULTILINE)
 SPAN = "^([0-9]+(ms|s|m|h|d))+$"
 TITLES = {
     "engine": "How the engine works",
-    "outputs": "Where actions go",
+    "outputs": "Where actions and events go",
     "outputs.webhook": "A web address that takes actions",
+    "outputs.kafka": "Topics that events are written to",
     "commands": "Commands that systems carry out themselves; none until it is enabled",
     "commands.sap": "The organisation's service for commands to SAP",
     "commands.wxcc": "The flows that ask before they transfer",

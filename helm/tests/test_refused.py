@@ -131,6 +131,11 @@ REFUSED = [
         {"config": {"outputs": {"webhook": {"url": "https://desk.example"}}}},
         ["networkPolicy.egress is empty", "config.outputs.webhook"],
     ),
+    (
+        "events that may go nowhere",
+        {"config": {"outputs": {"kafka": {"brokers": "kafka.example:9093"}}}},
+        ["networkPolicy.egress is empty", "config.outputs.kafka"],
+    ),
     ("an open rule", {"networkPolicy": {"egress": [{"to": [], "ports": []}]}}, ["egress"]),
     ("metrics for nobody", {"monitoring": {"serviceMonitor": {"enabled": True}}}, ["networkPolicy.metrics is empty"]),
     ("recovery in no time", {"probes": {"startupSecondsMax": 5}}, ["startupSecondsMax", "30"]),

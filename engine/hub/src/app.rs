@@ -12,6 +12,7 @@ use connectors::{Connectors, SharedClock};
 use ontology::{LogPos, System};
 use pipeline::{CustomerView, EngineSettings};
 use resolver::Model;
+use serve::auth::Callers;
 use serve::connections::{self, Bounds};
 use serve::server::{Options as ServeOptions, Server};
 use serve::views::Published;
@@ -87,6 +88,7 @@ pub struct App {
     clock: SharedClock,
     connectors: Connectors,
     api: SocketAddr,
+    callers: Callers,
     doors: Option<SocketAddr>,
     more_doors: Vec<Router>,
     stop: CancellationToken,
@@ -130,7 +132,7 @@ impl App {
         let backend = HubBackend::new(handle.clone(), published.clone(), figures.clone(), engine, model);
         let backend = Arc::new(backend.reading_by(connectors.clone()));
         let server = Server::bind(api, backend).await?;
-        let api = server.local_addr()?;
+        let (api, callers) = (server.local_addr()?, server.callers());
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let stopped = stop.clone();
@@ -158,6 +160,7 @@ impl App {
             clock,
             connectors,
             api,
+            callers,
             doors: None,
             more_doors,
             stop,
@@ -169,6 +172,12 @@ impl App {
     #[must_use]
     pub fn api(&self) -> SocketAddr {
         self.api
+    }
+
+    /// Who may call the API; can be replaced while the hub runs.
+    #[must_use]
+    pub fn callers(&self) -> &Callers {
+        &self.callers
     }
 
     /// Where sources push to, once the doors are open.

@@ -9,13 +9,14 @@ use ontology::{EntityKey, LogPos, Millis, PartyRecord, Vocabulary};
 use pipeline::customer::Subject;
 use pipeline::{CustomerView, Engine, EngineSettings};
 use resolver::{Explanation, Model, ReviewItem};
-use serve::backend::{AsOf, Backend, Lookup, Purpose, Replayed, Reply, SourceReport, Submission};
+use serve::backend::{AsOf, Backend, Lookup, Parts, Purpose, Replayed, Reply, SourceReport, Submission};
 use serve::reason::{Reason, Refusal};
 use serve::views::Published;
 use storage::{
     NewQuarantined, Position, Priority, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined,
 };
 
+use crate::backup::Backups;
 use crate::figures::Figures;
 use crate::runner::{Handle, Payload};
 use crate::{as_of, figures};
@@ -28,6 +29,7 @@ pub struct HubBackend {
     settings: EngineSettings,
     model: Model,
     connectors: Connectors,
+    backups: Backups,
 }
 
 impl HubBackend {
@@ -40,7 +42,15 @@ impl HubBackend {
         settings: EngineSettings,
         model: Model,
     ) -> Self {
-        HubBackend { handle, published, figures, settings, model, connectors: Connectors::shipped() }
+        HubBackend {
+            handle,
+            published,
+            figures,
+            settings,
+            model,
+            connectors: Connectors::shipped(),
+            backups: Backups::default(),
+        }
     }
 
     /// The same, reading what was quarantined by other mappings than those that are shipped.
@@ -242,6 +252,10 @@ impl Backend for HubBackend {
             let now = self.handle.now();
             self.ask(move |engine| (engine.digest(now), engine.position())).await
         })
+    }
+
+    fn backup(&self) -> Result<Parts, Refusal> {
+        self.backups.take(self.handle.store().clone())
     }
 
     fn kpis(&self) -> Reply<'_, Vec<KpiValue>> {

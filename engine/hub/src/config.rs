@@ -9,6 +9,7 @@ mod connectors;
 mod env;
 mod file;
 mod oracle;
+mod outputs;
 mod sap;
 mod secret;
 mod suggest;
@@ -24,11 +25,12 @@ use resolver::Model;
 use serve::server::Options as ApiOptions;
 
 use crate::actions::Receiver;
+use crate::outputs::KafkaOutput;
 
 pub use api::{ApiSection, CallerSection, ProviderSection, TokenSection};
 pub use commands::CommandsConfig;
 pub use connectors::ConnectorsConfig;
-pub use file::{ConfigFile, EngineSection, PlainSection};
+pub use file::{ConfigFile, EngineSection, PlainSection, StoreSection};
 pub use oracle::OracleSetup;
 pub use sap::SapSetup;
 pub use secret::SecretRef;
@@ -107,6 +109,8 @@ pub struct Config {
     pub connectors: ConnectorsConfig,
     /// Where actions go.
     pub receiver: Receiver,
+    /// Topics that events are written to.
+    pub kafka: Option<KafkaOutput>,
     /// The commands that systems carry out.
     pub commands: CommandsConfig,
 }
@@ -116,13 +120,30 @@ pub struct Config {
 /// # Errors
 /// If the file cannot be read or anything in it, or in the environment, is not known.
 pub fn read(path: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<ConfigFile, Error> {
+    let merged = ConfigFile::from_table(merged(path, environment)?);
+    merged.map_err(|problem| Error::key("a section", format!("is set to what it cannot hold: {problem}")))
+}
+
+/// The files that secrets are read from, each with the key that refers to it.
+///
+/// # Errors
+/// As [`read`].
+pub fn secret_files(
+    path: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Vec<(String, PathBuf)>, Error> {
+    let mut found = Vec::new();
+    secret::files_in("", &toml::Value::Table(merged(path, environment)?), &mut found);
+    Ok(found)
+}
+
+fn merged(path: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<toml::Table, Error> {
     let mut table = match path {
         None => toml::Table::new(),
         Some(path) => file_table(path)?,
     };
     env::lay_over(&mut table, environment)?;
-    let merged = ConfigFile::from_table(table);
-    merged.map_err(|problem| Error::key("a section", format!("is set to what it cannot hold: {problem}")))
+    Ok(table)
 }
 
 fn file_table(path: &Path) -> Result<toml::Table, Error> {
@@ -167,6 +188,7 @@ impl ConfigFile {
             model: engine.model.as_deref().map_or_else(|| Ok(Model::shipped()), read_model)?,
             commands: commands::resolve(commands, &connectors)?,
             connectors,
+            kafka: outputs.kafka.map(outputs::kafka).transpose()?,
             receiver: outputs.webhook.map_or(Receiver::Journal, |webhook| Receiver::Webhook(webhook.url)),
         })
     }

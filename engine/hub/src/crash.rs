@@ -18,4 +18,7 @@ pub const POINTS: &[&str] = &[
     "recovery.replayed",
 ];
 
+/// The points of outputs, which a hub passes only where brokers are configured.
+pub const OUTPUT_POINTS: &[&str] = &["output.sent", "output.marked"];
+
 pub use storage::crash::point;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use insight::kpis::KpiValue;
 use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, PartyRecord, System};
 use resolver::{Explanation, ReviewItem};
@@ -15,6 +16,9 @@ use crate::views::Published;
 
 /// An answer that takes a while.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, Refusal>>;
+
+/// Parts of a backup, in order; an error ends them, and then what came before is no backup.
+pub type Parts = BoxStream<'static, Result<Vec<u8>, Refusal>>;
 
 /// The hub as the server sees it.
 pub trait Backend: Send + Sync + 'static {
@@ -63,6 +67,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Digest of all derived objects, with the position it stands for.
     fn digest(&self) -> Reply<'_, (String, LogPos)>;
+
+    /// A backup of the store, taken while it is read. Refuses with `OVERLOADED` while another is taken.
+    fn backup(&self) -> Result<Parts, Refusal>;
 
     /// All key figures.
     fn kpis(&self) -> Reply<'_, Vec<KpiValue>>;

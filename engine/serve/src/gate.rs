@@ -19,7 +19,7 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use crate::auth::Authentication;
+use crate::auth::Callers;
 use crate::metrics;
 use crate::policy::{Access, Entry, Policy, Principal};
 use crate::reason::{Reason, Refusal};
@@ -56,15 +56,15 @@ pub struct GateLayer {
 #[derive(Debug)]
 struct Rules {
     policy: Policy,
-    authentication: Authentication,
+    callers: Callers,
     deadline: Duration,
 }
 
 impl GateLayer {
     /// A gate with these rules; `deadline` is for unary calls that name none.
     #[must_use]
-    pub fn new(policy: Policy, authentication: Authentication, deadline: Duration) -> Self {
-        GateLayer { rules: Arc::new(Rules { policy, authentication, deadline }) }
+    pub fn new(policy: Policy, callers: Callers, deadline: Duration) -> Self {
+        GateLayer { rules: Arc::new(Rules { policy, callers, deadline }) }
     }
 }
 
@@ -140,7 +140,7 @@ impl Rules {
         if let Access::Roles(allowed) = entry.access {
             let chain = shown_certificates(request);
             let chain = chain.as_deref().map_or(&[][..], Vec::as_slice);
-            let principal = self.authentication.principal(request.headers(), chain);
+            let principal = self.callers.principal(request.headers(), chain);
             let principal: Principal = principal.ok_or((entry.path, Refusal::new(Reason::Unauthenticated)))?;
             if !principal.roles.iter().any(|role| allowed.contains(role)) {
                 let roles: Vec<&str> = allowed.iter().map(|role| role.name()).collect();
@@ -207,7 +207,7 @@ fn timeout(text: &str) -> Option<Duration> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::auth::JwtRules;
+    use crate::auth::{Authentication, JwtRules};
     use crate::policy::{POLICY, Role};
     use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
     use serde_json::{Value, json};
@@ -217,8 +217,8 @@ mod tests {
     fn rules(key: &rcgen::KeyPair) -> Rules {
         let pool = prost_reflect::DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
         let jwt = JwtRules::new(ISSUER, "opshub", &["ES256".to_owned()], &key.public_key_pem()).unwrap();
-        let authentication = Authentication { jwt: Some(jwt), ..Authentication::default() };
-        Rules { policy: Policy::check(POLICY, &pool).unwrap(), authentication, deadline: DEADLINE_DEFAULT }
+        let callers = Callers::new(Authentication { jwt: Some(jwt), ..Authentication::default() });
+        Rules { policy: Policy::check(POLICY, &pool).unwrap(), callers, deadline: DEADLINE_DEFAULT }
     }
 
     fn admit(rules: &Rules, path: &str, token: Option<&str>) -> Result<(), Code> {

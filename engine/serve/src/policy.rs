@@ -123,6 +123,7 @@ pub const POLICY: &[Entry] = &[
     unary("/opshub.v1.AdminService/ReplayQuarantine", ADMINS),
     unary("/opshub.v1.AdminService/DiscardQuarantine", ADMINS),
     unary("/opshub.v1.AdminService/GetDigest", WATCHERS),
+    stream("/opshub.v1.AdminService/CreateBackup", ADMINS),
     open("/grpc.health.v1.Health/"),
     open("/grpc.reflection.v1.ServerReflection/"),
     open("/grpc.reflection.v1alpha.ServerReflection/"),

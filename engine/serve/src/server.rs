@@ -13,7 +13,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 
-use crate::auth::Authentication;
+use crate::auth::{Authentication, Callers};
 use crate::backend::Backend;
 use crate::connections::{Listener, Places};
 use crate::drain::{Drain, DrainSwitch};
@@ -107,6 +107,7 @@ impl Options {
 pub struct Server {
     listener: TcpListener,
     tls: Option<Tls>,
+    callers: Callers,
     gate: GateLayer,
     routes: Routes,
     health: HealthReporter,
@@ -125,7 +126,8 @@ impl Server {
         let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET)?;
         let policy = Policy::check(POLICY, &pool)?.with(beside.policy);
         let is_open = !authentication.is_configured();
-        let gate = GateLayer::new(policy, authentication, deadline);
+        let callers = Callers::new(authentication);
+        let gate = GateLayer::new(policy, callers.clone(), deadline);
         let (drain_switch, drain) = Drain::new();
         let (health, health_service) = tonic_health::server::health_reporter();
         let routes = service::routes(Api::new(backend, pool, drain.clone()), beside.routes).add_service(health_service);
@@ -134,13 +136,19 @@ impl Server {
         if exposure == Exposure::Loopback && is_open {
             tracing::warn!(%addr, "no authentication is configured: serving programs on this machine only");
         }
-        Ok(Server { listener, tls, gate, routes, health, drain_switch, drain })
+        Ok(Server { listener, tls, callers, gate, routes, health, drain_switch, drain })
     }
 
     /// Tells whether the server is going away: for the page server and whatever else lives as long.
     #[must_use]
     pub fn drain(&self) -> Drain {
         self.drain.clone()
+    }
+
+    /// Who may call; can be replaced while the server runs.
+    #[must_use]
+    pub fn callers(&self) -> Callers {
+        self.callers.clone()
     }
 
     /// The address it listens on.
@@ -157,7 +165,7 @@ impl Server {
     /// # Errors
     /// If the certificate cannot be used or the transport fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        let Server { listener, tls, gate, routes, health, drain_switch, drain: _ } = self;
+        let Server { listener, tls, callers: _, gate, routes, health, drain_switch, drain: _ } = self;
         let mut transport = Transport::builder()
             .accept_http1(true)
             .max_concurrent_streams(STREAMS_MAX)

@@ -100,6 +100,28 @@ pub enum Error {
         /// What it must be.
         needed: String,
     },
+    /// A folder that something is to be restored into holds something already.
+    #[error("restore into {dir}: it is not empty, name a new folder, or move away what is there")]
+    NotEmpty {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A backup is not as it was written, or was never finished.
+    #[error("read the backup: {what} is damaged, {why}, use another backup")]
+    BackupDamaged {
+        /// Which part of it.
+        what: String,
+        /// How it is known.
+        why: String,
+    },
+    /// A backup was written by a newer version of this program.
+    #[error("read the backup: it has format {found} and this program reads up to {supported}, use the newer opshub")]
+    BackupNewer {
+        /// The format it states.
+        found: u32,
+        /// The newest format this program knows.
+        supported: u32,
+    },
     /// A write or sync failed earlier; since then nothing is written, because after a failed sync
     /// only a restart shows what the disk really holds.
     #[error("write to the store: it stopped writing after a failure ({cause}), restart to continue from the disk")]
@@ -144,7 +166,10 @@ impl Error {
             Error::OutOfRange { .. }
             | Error::UnknownQuarantined { .. }
             | Error::TooLarge { .. }
-            | Error::Invalid { .. } => Class::Reject,
+            | Error::Invalid { .. }
+            | Error::NotEmpty { .. }
+            | Error::BackupDamaged { .. }
+            | Error::BackupNewer { .. } => Class::Reject,
             Error::Full { .. } | Error::Unreachable { .. } => Class::Retry,
             Error::InUse { .. }
             | Error::Newer { .. }

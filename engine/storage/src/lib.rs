@@ -14,6 +14,7 @@
 //! Calls block; the caller decides on which thread. The first failed write stops all writing
 //! ([`Error::Stop`]), because after a failed sync only a restart shows what the disk holds.
 
+mod backup;
 mod block;
 mod codec;
 pub mod crash;
@@ -30,6 +31,7 @@ mod rows;
 mod space;
 mod store;
 
+pub use backup::{BACKUP_FORMAT, Backup, read_backup};
 pub use block::{BLOCK_BYTES_MAX, Block, DIGEST_START, Digest, NewBlock};
 pub use distributed::{Distributed, DistributedOptions};
 pub use embedded::{Embedded, FORMAT, Options, WriteProbe};

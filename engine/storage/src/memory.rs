@@ -2,6 +2,7 @@
 //! as long as one of its handles, so a test of a restart keeps a clone.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::ops::{Bound, Range};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -9,9 +10,9 @@ use bytes::Bytes;
 use ontology::Millis;
 
 use crate::{
-    Atomic, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Pairs, Position,
-    Quarantine, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Raw, Result, Retention,
-    Rows, Store, Table, Verified, raw,
+    Atomic, Backup, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Pairs,
+    Position, Quarantine, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Raw, Result,
+    Retention, Rows, Store, Table, Verified, raw,
 };
 
 /// A store in memory. Clones are handles to the same store.
@@ -266,6 +267,10 @@ impl Store for Memory {
         seen.rows = (state.rows.len() + state.sources.len() + state.outbox.len()) as u64;
         seen.quarantined = state.quarantine.len() as u64;
         Ok(seen)
+    }
+
+    fn backup(&self, _out: &mut dyn Write) -> Result<Backup> {
+        Err(Error::Invalid { what: "a backup", why: "a store in memory goes with its process" })
     }
 }
 

@@ -1,10 +1,11 @@
 //! What the hub runs on: log, rows and quarantine together, and commits across them where they
 //! share one atom.
 
+use std::io::Write;
 use std::ops::Range;
 
 use crate::{
-    Changes, Durability, Error, Intake, KEY_BYTES_MAX, Log, Position, Quarantine, Result, Rows, VALUE_BYTES_MAX,
+    Backup, Changes, Durability, Error, Intake, KEY_BYTES_MAX, Log, Position, Quarantine, Result, Rows, VALUE_BYTES_MAX,
 };
 
 /// An intake and changes that become durable together.
@@ -30,6 +31,15 @@ pub trait Store: Log + Rows + Quarantine {
     /// # Errors
     /// [`Error::Damaged`] names the first part found damaged.
     fn verify(&self) -> Result<Verified>;
+
+    /// Writes everything that is there at one instant to `out`, while appends go on; the end of the log
+    /// by then is the position of the backup. `Embedded::restore` makes a store of it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when `out` takes no more, [`Error::Damaged`] when the log does not fit its chain,
+    /// [`Error::Stop`] after the first failed write, [`Error::Invalid`] where nothing is on disk. Then
+    /// what `out` has got is no backup, and is refused as one.
+    fn backup(&self, out: &mut dyn Write) -> Result<Backup>;
 }
 
 /// A store whose log, rows and quarantine share one atom: the embedded form and its in-memory twin.

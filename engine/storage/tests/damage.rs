@@ -5,6 +5,9 @@
 #[path = "damage/victim.rs"]
 mod victim;
 
+#[path = "damage/backup.rs"]
+mod backup;
+
 use std::collections::BTreeMap;
 
 use storage::{Class, Embedded, Options};

@@ -39,7 +39,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prost", &["connectors", "fixtures", "hub", "proto", "serve"]),
     ("quick-xml", &["benches", "connectors", "fixtures"]),
     ("rayon", &["resolver"]),
-    ("rdkafka", &["connectors", "fixtures", "storage"]),
+    ("rdkafka", &["connectors", "fixtures", "hub", "storage"]),
     ("redis", &["storage"]),
     ("reqwest", &["connectors", "fixtures", "hub"]),
     ("rlibphonenumber", &["resolver"]),

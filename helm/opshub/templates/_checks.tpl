@@ -130,6 +130,7 @@ does not.
 {{- if hasKey (default dict (get $connectors (first $parts))) (last $parts) }}{{ $calls = append $calls (printf "config.connectors.%s" $path) }}{{ end -}}
 {{- end -}}
 {{- if hasKey .Values.config.outputs "webhook" }}{{ $calls = append $calls "config.outputs.webhook" }}{{ end -}}
+{{- if hasKey .Values.config.outputs "kafka" }}{{ $calls = append $calls "config.outputs.kafka" }}{{ end -}}
 {{- if hasKey .Values.config.commands "sap" }}{{ $calls = append $calls "config.commands.sap" }}{{ end -}}
 {{- if and $policy.enabled $calls (not $policy.egress) -}}
 {{- fail (printf "networkPolicy.egress is empty, but the hub calls out for %s: name where it may go" (join ", " $calls)) -}}

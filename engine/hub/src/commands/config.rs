@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::serve::environment;
-use super::{CONFIG_INVALID, Failure};
+use super::{Failure, PROBLEMS_FOUND};
 use crate::config;
 
 /// What to do with a configuration.
@@ -44,8 +44,28 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), Failure> {
         }
         Err(error) if args.json => {
             println!("{}", json!({ "valid": false, "error": error.to_string() }));
-            Err(Failure::told(CONFIG_INVALID))
+            Err(Failure::told(PROBLEMS_FOUND))
         }
-        Err(error) => Err(Failure::with(CONFIG_INVALID, error)),
+        Err(error) => Err(Failure::with(PROBLEMS_FOUND, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_configuration_that_cannot_be_used_is_a_problem_that_was_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("opshub.toml");
+        let check = |text: &str, json: bool| {
+            std::fs::write(&file, text).unwrap();
+            run(&ConfigCommand::Check(CheckArgs { file: Some(file.clone()), json })).map_err(|failure| failure.code)
+        };
+        assert_eq!(check("", false), Ok(()));
+        for json in [false, true] {
+            assert_eq!(check("[api]\nlisen = \"127.0.0.1:0\"\n", json), Err(PROBLEMS_FOUND));
+        }
     }
 }

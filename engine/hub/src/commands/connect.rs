@@ -97,21 +97,7 @@ async fn check(args: &CheckArgs, config: Config) -> Result<Vec<Trial>, Failure> 
         let found = format!("version {}, {} objects", mapping.version, mapping.objects.len());
         Trial::good("mapping", found)
     }));
-    if let Some(salesforce) = &connectors.salesforce {
-        let clock = Arc::new(WallClock::default());
-        trials.extend(connectors::salesforce::check::check(salesforce, &connectors.connectors, clock).await);
-    }
-    if let Some(oracle) = &connectors.oracle {
-        let paths = connectors::oracle::check::Paths {
-            list: oracle.list.as_ref(),
-            kafka: oracle.kafka.as_ref(),
-            queue: oracle.queue.as_ref(),
-        };
-        let clock = Arc::new(WallClock::default());
-        trials.extend(connectors::oracle::check::check(paths, &connectors.connectors, clock).await);
-    }
-    trials.extend(contact_centre(&mut connectors).await);
-    trials.extend(field_service(&mut connectors).await);
+    trials.extend(reach(system, &mut connectors).await);
     let unmonitored = connectors.unmonitored().contains(&system);
     let folder = tempfile::Builder::new().prefix("opshub-check-").tempdir()?;
     let store = Arc::new(Embedded::open(folder.path(), storage::Options::default())?);
@@ -130,6 +116,31 @@ async fn check(args: &CheckArgs, config: Config) -> Result<Vec<Trial>, Failure> 
     trials.extend(watched(&app, args, unmonitored, door).await);
     app.stop().await?;
     Ok(trials)
+}
+
+/// Tries what can be asked of a connected system; nothing of a system that only pushes.
+pub(super) async fn reach(system: System, connectors: &mut ConnectorsConfig) -> Vec<Trial> {
+    let clock = Arc::new(WallClock::default());
+    match system {
+        System::Salesforce => match &connectors.salesforce {
+            Some(salesforce) => connectors::salesforce::check::check(salesforce, &connectors.connectors, clock).await,
+            None => Vec::new(),
+        },
+        System::Oracle => match &connectors.oracle {
+            Some(oracle) => {
+                let paths = connectors::oracle::check::Paths {
+                    list: oracle.list.as_ref(),
+                    kafka: oracle.kafka.as_ref(),
+                    queue: oracle.queue.as_ref(),
+                };
+                connectors::oracle::check::check(paths, &connectors.connectors, clock).await
+            }
+            None => Vec::new(),
+        },
+        System::Wxcc => contact_centre(connectors).await,
+        System::Sap => field_service(connectors).await,
+        System::Zendesk | System::Engine | System::Human => Vec::new(),
+    }
 }
 
 /// Tries the contact centre's interface. While the connector runs for the check it leaves the

@@ -1,24 +1,31 @@
 //! The commands, one file each. Results go to standard output, progress and notes to standard
 //! error; tables are for people and `--json` is for programs.
 
+mod backup;
 mod bench;
 mod config;
 mod connect;
 mod demo;
 mod digest;
+mod doctor;
 mod health;
 mod mapping;
 mod quarantine;
 mod resolve;
+mod restore;
 pub mod scenario;
 mod serve;
 mod simulate;
 mod sources;
 mod state;
+mod verify;
 
 pub use serve::sources::connect as connect_sources;
 
+use std::path::Path;
+
 use clap::{Parser, Subcommand};
+use storage::Embedded;
 
 /// One picture of every customer across billing, service desk, contact centre and field service.
 #[derive(Debug, Parser)]
@@ -54,6 +61,14 @@ pub enum Command {
     /// Check a configuration before a hub starts with it.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Write a backup of a running hub, or of a store that no hub has open, to a file.
+    Backup(backup::BackupArgs),
+    /// Make a store of a backup, in a new folder.
+    Restore(restore::RestoreArgs),
+    /// Read a whole store, or a whole backup, and check everything that can be checked.
+    Verify(verify::VerifyArgs),
+    /// Look at everything that a hub stands on before it starts, or when something is wrong.
+    Doctor(doctor::DoctorArgs),
     /// Print the canonical digest of everything derived from a store.
     Digest(digest::DigestArgs),
     /// Try a source out before the hub relies on it.
@@ -122,12 +137,25 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Resolve(command) => resolve::run(&command),
         Command::Health(args) => health::run(&args),
         Command::Config(command) => config::run(&command),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Digest(args) => digest::run(&args),
         Command::Connect(command) => connect::run(&command),
         Command::Mapping(command) => mapping::run(&command),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
+}
+
+/// Opens a store that is there; none is made where there is none.
+pub(crate) fn open_store(dir: &Path) -> Result<Embedded, Failure> {
+    if !Embedded::is_in(dir) {
+        let text = format!("open the store in {}: there is none, name its folder with --store", dir.display());
+        return Err(Failure::with(NOT_FOUND, anyhow::anyhow!(text)));
+    }
+    Ok(Embedded::open(dir, storage::Options::default())?)
 }
 
 /// The runtime that commands with sockets run on.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use connectors::{SharedClock, edge};
 use ontology::{System, Vocabulary as _};
+use serve::auth::Callers;
 use serve::connections::{self, Bounds};
 use serve::drain::{Drain, DrainSwitch};
 use serve::{metrics as figures, page_server};
@@ -23,6 +24,7 @@ use super::{CONFIG_INVALID, FAILED, Failure, runtime};
 use crate::app::{App, AppOptions};
 use crate::clock::WallClock;
 use crate::config::{self, Config};
+use crate::outputs;
 use crate::remapping::Remapping;
 use crate::targets::Targets;
 
@@ -34,7 +36,7 @@ const END_MAX: Duration = Duration::from_secs(1);
 const INTERRUPTED: u8 = 130;
 
 /// Runs the hub: listens for events of the sources and answers over gRPC.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
     /// Configuration file; docs/configuration.md names every key.
     #[arg(long, value_name = "FILE", env = "OPSHUB_CONFIG")]
@@ -99,7 +101,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let config = configured(args).map_err(|error| Failure::with(CONFIG_INVALID, error))?;
     args.log_format.install();
     let runtime = runtime()?;
-    let ended = runtime.block_on(serve_until_stopped(config, args.remap_history.clone(), args.json));
+    let ended = runtime.block_on(serve_until_stopped(config, args));
     runtime.shutdown_timeout(END_MAX);
     ended
 }
@@ -123,24 +125,38 @@ pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
 }
 
-async fn serve_until_stopped(config: Config, history: Vec<System>, is_json: bool) -> Result<(), Failure> {
+async fn serve_until_stopped(config: Config, args: &ServeArgs) -> Result<(), Failure> {
     // Listened for from the beginning: a signal during recovery counts too.
     let mut signals = Signals::new()?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut started = tokio::select! {
-        started = Running::start(config, history) => started?,
+        started = Running::start(config, args.remap_history.clone()) => started?,
         () = signals.next() => return Ok(()),
     };
-    println!("{}", started.ready(is_json));
-    tokio::select! {
-        () = signals.next() => {}
-        error = started.app.failed() => {
-            tracing::error!(error = format!("{error:#}"), "a part of the hub failed, stopping");
-            return Err(started.stop().await.err().unwrap_or_else(|| error.into()));
+    println!("{}", started.ready(args.json));
+    loop {
+        tokio::select! {
+            () = signals.next() => break,
+            _ = hangup.recv() => reload(args, started.app.callers()),
+            error = started.app.failed() => {
+                tracing::error!(error = format!("{error:#}"), "a part of the hub failed, stopping");
+                return Err(started.stop().await.err().unwrap_or_else(|| error.into()));
+            }
         }
     }
     tokio::select! {
         stopped = started.stop() => stopped,
         () = signals.next() => Err(Failure::told(INTERRUPTED)),
+    }
+}
+
+/// Reads the configuration again, as at the start, and takes over who may call the API. What cannot be
+/// used changes nothing.
+fn reload(args: &ServeArgs, callers: &Callers) {
+    let read = configured(args).map_err(anyhow::Error::from);
+    match read.and_then(|config| Ok(callers.replace(config.api.authentication)?)) {
+        Ok(()) => tracing::info!("the callers of the API were read again; other changes wait for a restart"),
+        Err(error) => tracing::error!(error = format!("{error:#}"), "the callers of the API stay as they were"),
     }
 }
 
@@ -154,13 +170,14 @@ struct Running {
 
 impl Running {
     async fn start(config: Config, history: Vec<System>) -> Result<Self, Failure> {
-        let Config { store_dir, api, doors, metrics, engine, model, batch_max, connectors, receiver, commands } =
+        let Config { store_dir, api, doors, metrics, engine, model, batch_max, connectors, receiver, kafka, commands } =
             config;
         let recorder = figures::install()?;
         storage::describe();
         for (name, what) in edge::METRICS {
             ::metrics::describe_counter!(*name, *what);
         }
+        outputs::describe();
         let page_listener = TcpListener::bind(metrics)
             .await
             .map_err(|error| taken("the metrics page", metrics, "--metrics", &error))?;
@@ -190,6 +207,10 @@ impl Running {
         app.add_doors(flows);
         sources::connect(&mut app, connectors, doors).await?;
         remapping.start(&mut app);
+        if let Some(kafka) = kafka {
+            let store = app.handle().store().clone();
+            app.spawn(outputs::run(kafka, app.published.clone(), store, app.stopping()));
+        }
         let (drain, draining) = Drain::new();
         let router = page_server::router(recorder, draining.clone()).merge(app.outcomes.page());
         let draining = async move { draining.draining().await };
@@ -284,6 +305,35 @@ mod tests {
         assert_eq!(config.store_dir, PathBuf::from("/tmp/x"));
         assert_eq!((config.api.addr.port(), config.engine.shards, config.batch_max), (0, 3, 9));
         assert_eq!(config.doors.port(), 7401);
+    }
+
+    #[test]
+    fn callers_are_read_again_and_stay_when_the_file_cannot_be_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let file = path("opshub.toml").display().to_string();
+        let text = format!(
+            "[[api.tokens]]\nname = \"desk\"\nroles = [\"agent\"]\ntoken = \"file:{}\"\n",
+            path("token").display()
+        );
+        std::fs::write(&file, text).unwrap();
+        std::fs::write(path("token"), "old").unwrap();
+        let args = Line::try_parse_from(["serve", "--config", &file]).unwrap().args;
+        let callers = Callers::new(configured(&args).unwrap().api.authentication);
+        let is_known = |token: &str| {
+            let mut headers = axum::http::HeaderMap::new();
+            headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+            callers.principal(&headers, &[]).is_some()
+        };
+        std::fs::write(path("token"), "new").unwrap();
+        assert!(is_known("old"), "until it is read again");
+        reload(&args, &callers);
+        assert!(is_known("new") && !is_known("old"));
+        std::fs::write(&file, "[api\n").unwrap();
+        reload(&args, &callers);
+        std::fs::write(&file, "").unwrap();
+        reload(&args, &callers);
+        assert!(is_known("new"), "neither nonsense nor nobody takes the place of what was");
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use super::SecretRef;
 use super::api::ApiSection;
 use super::commands::CommandsSection;
 use super::oracle::OracleSection;
+use super::outputs::OutputsSection;
 use super::sap::SapSection;
 use super::wxcc::WxccSection;
 use super::zendesk::ZendeskSection;
@@ -36,7 +37,7 @@ pub struct ConfigFile {
     pub engine: EngineSection,
     /// The sources; one that is absent is not connected.
     pub connectors: ConnectorsSection,
-    /// Where actions go.
+    /// Where actions and events go.
     pub outputs: OutputsSection,
     /// Commands that are carried out in the systems themselves; default none.
     pub commands: CommandsSection,
@@ -164,22 +165,6 @@ pub struct JwtSection {
     pub key: Option<SecretRef>,
     /// Audience; default `https://login.salesforce.com`, for sandboxes `https://test.salesforce.com`.
     pub audience: Option<String>,
-}
-
-/// Where actions go.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OutputsSection {
-    /// A web address that takes them; without one they go to the hub's own log.
-    pub webhook: Option<WebhookSection>,
-}
-
-/// A web address that takes actions.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WebhookSection {
-    /// The address.
-    pub url: String,
 }
 
 /// A length of time, written `60s`, `5m`, `1h30m` or `30d`.

@@ -58,3 +58,26 @@ impl TryFrom<String> for SecretRef {
         text.parse()
     }
 }
+
+/// Collects the references to files below a key.
+pub(super) fn files_in(key: &str, value: &toml::Value, found: &mut Vec<(String, PathBuf)>) {
+    match value {
+        toml::Value::String(text) => {
+            if let Ok(SecretRef::File(path)) = text.parse() {
+                found.push((key.to_owned(), path));
+            }
+        }
+        toml::Value::Array(values) => {
+            for (i, value) in values.iter().enumerate() {
+                files_in(&format!("{key}[{i}]"), value, found);
+            }
+        }
+        toml::Value::Table(table) => {
+            for (name, value) in table {
+                let below = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                files_in(&below, value, found);
+            }
+        }
+        toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) | toml::Value::Datetime(_) => {}
+    }
+}

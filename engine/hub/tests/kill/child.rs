@@ -20,6 +20,8 @@ const LINES_MAX: usize = 16;
 pub struct Ready {
     /// Where its API listens.
     pub api: String,
+    /// Where its metrics page is.
+    pub metrics: String,
     /// Where its log ends.
     pub position: u64,
 }

@@ -11,9 +11,11 @@
 
 mod arena;
 mod author;
+mod backup;
 mod child;
 mod ledger;
 mod load;
+mod outputs;
 mod replay;
 
 use std::os::unix::process::ExitStatusExt as _;

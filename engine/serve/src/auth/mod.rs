@@ -4,6 +4,7 @@
 //! a bad one is not made good by the certificate of the connection.
 
 mod bearer;
+mod callers;
 mod certificate;
 mod jwt;
 
@@ -13,6 +14,7 @@ use tonic::transport::CertificateDer;
 use crate::policy::{Principal, Role};
 
 pub use bearer::BearerTokens;
+pub use callers::{Callers, WouldOpen};
 pub use certificate::{ClientCertificates, ClientNameError};
 pub use jwt::{JwtKey, JwtKeyError, JwtRules};
 

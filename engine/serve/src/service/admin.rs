@@ -4,6 +4,8 @@ mod columns;
 
 use std::sync::Arc;
 
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use ontology::{System, Vocabulary};
 use proto::v1::admin_service_server::AdminService;
 use proto::v1::{self, QuarantineState as WireState};
@@ -28,6 +30,8 @@ pub struct Admin(pub Arc<Api>);
 
 #[tonic::async_trait]
 impl AdminService for Admin {
+    type CreateBackupStream = BoxStream<'static, Result<v1::CreateBackupResponse, Status>>;
+
     async fn list_sources(
         &self,
         request: Request<v1::ListSourcesRequest>,
@@ -113,6 +117,28 @@ impl AdminService for Admin {
         self.0.wait(&request.into_inner().min_position, deadline).await?;
         let (digest, position) = self.0.backend.digest().await?;
         Ok(Response::new(v1::GetDigestResponse { digest, position: position_token(position) }))
+    }
+
+    async fn create_backup(
+        &self,
+        request: Request<v1::CreateBackupRequest>,
+    ) -> Result<Response<Self::CreateBackupStream>, Status> {
+        caller(&request)?;
+        let (parts, drain) = (self.0.backend.backup()?, self.0.drain.clone());
+        let sent = futures::stream::unfold(Some(parts), move |parts| {
+            let drain = drain.clone();
+            async move {
+                let mut parts = parts?;
+                tokio::select! {
+                    part = parts.next() => {
+                        let part = part?.map(|part| v1::CreateBackupResponse { part }).map_err(Status::from);
+                        Some((part, Some(parts)))
+                    }
+                    () = drain.draining() => Some((Err(Refusal::new(Reason::Draining).into()), None)),
+                }
+            }
+        });
+        Ok(Response::new(sent.boxed()))
     }
 }
 

@@ -12,7 +12,7 @@ use ontology::{
 };
 use resolver::{Explanation, Model, Resolver, ReviewItem};
 use serve::auth::Authentication;
-use serve::backend::{AsOf, Backend, Lookup, Replayed, Reply, SourceReport, Submission};
+use serve::backend::{AsOf, Backend, Lookup, Parts, Replayed, Reply, SourceReport, Submission};
 use serve::reason::{Reason, Refusal};
 use serve::server::{Options, Server};
 use serve::view::CustomerView;
@@ -224,6 +224,10 @@ impl Backend for SmallHub {
 
     fn digest(&self) -> Reply<'_, (String, LogPos)> {
         ready(Ok(("ab".repeat(32), self.published.position())))
+    }
+
+    fn backup(&self) -> Result<Parts, Refusal> {
+        Ok(Box::pin(futures::stream::iter([Ok(b"a ".to_vec()), Ok(b"backup".to_vec())])))
     }
 
     fn kpis(&self) -> Reply<'_, Vec<KpiValue>> {

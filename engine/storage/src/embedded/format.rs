@@ -10,8 +10,8 @@ use crate::{Error, Result};
 /// Format of the folder that this program writes; it reads this and every older one.
 pub const FORMAT: u32 = 1;
 
-const FORMAT_FILE: &str = "FORMAT";
-const LOCK_FILE: &str = "LOCK";
+pub(super) const FORMAT_FILE: &str = "FORMAT";
+pub(super) const LOCK_FILE: &str = "LOCK";
 const PREFIX: &str = "opshub store format ";
 
 /// Takes the folder for this process; the lock falls with the file, also when the process dies.

@@ -5,6 +5,7 @@
 //! checksums stand two proofs of our own: the digest chain over blocks, and the reading of the
 //! journal before the library opens it ([`journal`]), which tells a torn tail from damage.
 
+mod backup;
 mod commit;
 mod format;
 mod journal;
@@ -92,6 +93,12 @@ impl Embedded {
     /// operation of the file system.
     pub fn open(dir: &Path, options: Options) -> Result<Self> {
         open::open(dir, options).map(|inner| Embedded(Arc::new(inner)))
+    }
+
+    /// Whether a folder holds a store, of whatever format.
+    #[must_use]
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(format::FORMAT_FILE).exists()
     }
 
     /// The folder the store is in.

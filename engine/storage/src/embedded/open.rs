@@ -1,5 +1,6 @@
 //! Opening: lock, format, journal, library, and the end of the chain, in this order.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
@@ -10,7 +11,7 @@ use super::tables::{Tables, read_error};
 use super::{Inner, Options, Writer, format, journal, manifest, verify};
 use crate::{DIGEST_START, Error, Position, Result, crash};
 
-const STORE_FOLDER: &str = "store";
+pub(super) const STORE_FOLDER: &str = "store";
 
 /// The library writes this last when it creates a store; without it nothing was ever acknowledged.
 const LIBRARY_MARKER: &str = "version";
@@ -38,6 +39,11 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Inner> {
     let tables = open_tables(&library_dir, &options)?;
     format::sync_dir(dir)?;
     crash::point("storage.open.tables_ready");
+    assemble(dir, options, tables, lock)
+}
+
+/// The store in these tables, once the end of its chain fits its seal.
+pub(super) fn assemble(dir: &Path, options: Options, tables: Tables, lock: File) -> Result<Inner> {
     let writer = read_state(&tables)?;
     verify::check_tail(&tables, &writer)?;
     Ok(Inner {
@@ -61,7 +67,7 @@ fn remove_unfinished(library_dir: &Path) -> Result<()> {
 }
 
 /// The library reports most damage as an error and some of it by a panic; both refuse the start.
-fn open_tables(library_dir: &Path, options: &Options) -> Result<Tables> {
+pub(super) fn open_tables(library_dir: &Path, options: &Options) -> Result<Tables> {
     let what = format!("the store in {}", library_dir.display());
     match catch_unwind(AssertUnwindSafe(|| Tables::open(library_dir, options.cache_bytes))) {
         Ok(Ok(tables)) => Ok(tables),

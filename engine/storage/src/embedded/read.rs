@@ -1,5 +1,6 @@
 //! Reads of log and rows.
 
+use std::io::Write;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -9,8 +10,8 @@ use ontology::Millis;
 use super::Embedded;
 use super::tables::read_error;
 use crate::{
-    Atomic, Batch, Block, Blocks, Changes, Digest, Durability, Error, Intake, Log, Pairs, Position, Raw, Result, Rows,
-    Store, Table, Verified, raw,
+    Atomic, Backup, Batch, Block, Blocks, Changes, Digest, Durability, Error, Intake, Log, Pairs, Position, Raw,
+    Result, Rows, Store, Table, Verified, raw,
 };
 
 impl Log for Embedded {
@@ -31,7 +32,7 @@ impl Log for Embedded {
         let holder = holder.ok_or_else(|| Error::damaged("the log", format!("no block holds position {from}")))?;
         let first = holder.key().map_err(|error| read_error("the log", error))?;
         let expected = position_of(&first)?;
-        Ok(Box::new(ChainedBlocks { guards: log.range(first..), expected, previous: None, last, ended: false }))
+        Ok(Box::new(ChainedBlocks { guards: log.range(first..), chain: Chain::from(expected), last, ended: false }))
     }
 
     fn last(&self) -> Position {
@@ -114,13 +115,16 @@ impl Store for Embedded {
     fn verify(&self) -> Result<Verified> {
         self.verify_all()
     }
+
+    fn backup(&self, out: &mut dyn Write) -> Result<Backup> {
+        self.write_backup(out)
+    }
 }
 
 /// Blocks in order, each checked against the one before.
 struct ChainedBlocks {
     guards: fjall::Iter,
-    expected: Position,
-    previous: Option<Digest>,
+    chain: Chain,
     last: Position,
     ended: bool,
 }
@@ -129,7 +133,7 @@ impl Iterator for ChainedBlocks {
     type Item = Result<Block>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended || self.expected > self.last {
+        if self.ended || self.chain.expected > self.last {
             return None;
         }
         let block = self.read_next();
@@ -140,11 +144,30 @@ impl Iterator for ChainedBlocks {
 
 impl ChainedBlocks {
     fn read_next(&mut self) -> Result<Block> {
-        let what = format!("the block at position {}", self.expected);
+        let what = self.chain.what();
         let Some(guard) = self.guards.next() else {
             return Err(Error::damaged(what, format!("it is missing, the log should reach position {}", self.last)));
         };
         let (_, stored) = pair(&what, guard)?;
+        self.chain.link(stored)
+    }
+}
+
+/// The chain of blocks, link by link.
+pub(super) struct Chain {
+    expected: Position,
+    previous: Option<Digest>,
+}
+
+impl Chain {
+    /// A chain whose next block begins at `first`.
+    pub(super) fn from(first: Position) -> Self {
+        Chain { expected: first, previous: None }
+    }
+
+    /// Reads the next block and checks that it follows from the one before.
+    pub(super) fn link(&mut self, stored: Bytes) -> Result<Block> {
+        let what = self.what();
         let block = Block::open(stored).map_err(|why| Error::damaged(what.as_str(), why))?;
         if block.first() != self.expected {
             return Err(Error::damaged(what, format!("a block for position {} is in its place", block.first())));
@@ -155,6 +178,15 @@ impl ChainedBlocks {
         self.expected = block.last().next();
         self.previous = Some(*block.digest());
         Ok(block)
+    }
+
+    /// Whether the last block ends at this position with this digest.
+    pub(super) fn ends_at(&self, last: Position, digest: &Digest) -> bool {
+        self.expected == last.next() && self.previous == Some(*digest)
+    }
+
+    fn what(&self) -> String {
+        format!("the block at position {}", self.expected)
     }
 }
 

@@ -27,6 +27,9 @@ pub(super) struct Tables {
 }
 
 impl Tables {
+    /// Name of the key space with the blocks.
+    pub(super) const LOG: &str = "log";
+
     /// Opens or creates the library's store and all key spaces.
     ///
     /// Blocks and payloads are large and written once: their values are kept apart from the keys,
@@ -53,7 +56,7 @@ impl Tables {
             row(Table::Meta)?,
         ];
         Ok(Tables {
-            log: db.keyspace("log", large)?,
+            log: db.keyspace(Self::LOG, large)?,
             raw: db.keyspace("raw", large)?,
             sources: db.keyspace("sources", || small(4 * MIB))?,
             quarantine: db.keyspace("quarantine", || small(4 * MIB))?,
@@ -68,6 +71,22 @@ impl Tables {
     pub(super) fn all(&self) -> impl Iterator<Item = &Keyspace> {
         let fixed = [&self.log, &self.raw, &self.sources, &self.quarantine, &self.quarantine_raw, &self.outbox];
         fixed.into_iter().chain([&self.system]).chain(&self.rows)
+    }
+
+    /// Every key space with its name in a backup, the one with the seal last: a restore that breaks off
+    /// leaves no seal.
+    pub(super) fn named(&self) -> Vec<(&'static str, &Keyspace)> {
+        let mut named = vec![
+            (Self::LOG, &self.log),
+            ("raw", &self.raw),
+            ("sources", &self.sources),
+            ("quarantine", &self.quarantine),
+            ("quarantine_raw", &self.quarantine_raw),
+            ("outbox", &self.outbox),
+        ];
+        named.extend(Table::ALL.map(|table| (table.name(), self.row(table))));
+        named.push(("system", &self.system));
+        named
     }
 
     pub(super) fn row(&self, table: Table) -> &Keyspace {

@@ -1,0 +1,217 @@
+//! What is sent: the resources of a customer as events, without what differs from one reading of the
+//! same thing to the next.
+
+use ontology::Millis;
+use pipeline::CustomerView;
+use proto::v1;
+use serve::convert::{customer, derived, handoff};
+use serve::views::Slot;
+use sha2::{Digest as _, Sha256};
+use state::Freshness;
+
+use super::marks::Mark;
+use crate::client::json;
+
+/// A topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// States of customers, compacted: the newest of each stays.
+    Customers,
+    /// Alerts.
+    Alerts,
+    /// Discrepancies.
+    Discrepancies,
+    /// Handoff packages.
+    Handoffs,
+}
+
+impl Topic {
+    /// All topics, in the order in which they are told of.
+    pub const ALL: [Topic; 4] = [Topic::Customers, Topic::Alerts, Topic::Discrepancies, Topic::Handoffs];
+
+    /// Its name behind the prefix; also the collection of its resources.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Topic::Customers => "customers",
+            Topic::Alerts => "alerts",
+            Topic::Discrepancies => "discrepancies",
+            Topic::Handoffs => "handoffs",
+        }
+    }
+
+    /// Whether old events of a key go when there is a newer one.
+    #[must_use]
+    pub fn is_compacted(self) -> bool {
+        match self {
+            Topic::Customers => true,
+            Topic::Alerts | Topic::Discrepancies | Topic::Handoffs => false,
+        }
+    }
+
+    /// The attribute `type` of its events; `is_end` for a resource that is no more.
+    #[must_use]
+    pub fn event_type(self, is_end: bool) -> &'static str {
+        match self {
+            Topic::Customers if is_end => "opshub.customer.retired.v1",
+            Topic::Customers => "opshub.customer.changed.v1",
+            Topic::Alerts => "opshub.alert.changed.v1",
+            Topic::Discrepancies => "opshub.discrepancy.changed.v1",
+            Topic::Handoffs => "opshub.handoff.changed.v1",
+        }
+    }
+
+    /// The message of the API that the value of its events is.
+    #[must_use]
+    pub fn message(self) -> &'static str {
+        match self {
+            Topic::Customers => "CustomerState",
+            Topic::Alerts => "Alert",
+            Topic::Discrepancies => "Discrepancy",
+            Topic::Handoffs => "Handoff",
+        }
+    }
+}
+
+/// A resource as it stands, on its way to a topic.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Resource {
+    pub topic: Topic,
+    /// Its name in the API.
+    pub name: String,
+    /// Its content in the API's JSON; none when it is no more.
+    pub body: Option<String>,
+}
+
+/// An event.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Event {
+    pub topic: Topic,
+    /// Name of the resource; events of one key keep their order.
+    pub key: String,
+    pub body: Option<String>,
+    /// Its number among the events of its key.
+    pub sequence: u64,
+    /// What is marked once it is delivered.
+    pub mark: Mark,
+}
+
+impl Resource {
+    /// The event that tells of it, unless that was sent last.
+    pub(super) fn event(self, sent: Option<Mark>) -> Option<Event> {
+        let content = Mark::content_of(self.body.as_deref());
+        if sent.is_some_and(|sent| sent.content == content) || (sent.is_none() && self.body.is_none()) {
+            return None;
+        }
+        let sequence = sent.map_or(1, |sent| sent.sequence + 1);
+        let mark = Mark { sequence, content };
+        Some(Event { topic: self.topic, key: self.name, body: self.body, sequence, mark })
+    }
+}
+
+impl Event {
+    /// The same for every sending of the same event, and for no other.
+    pub(super) fn id(&self) -> String {
+        let mut hasher = Sha256::new();
+        for part in [self.topic.name().as_bytes(), self.key.as_bytes(), &self.sequence.to_be_bytes()] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        hasher.update(self.mark.content);
+        hex::encode(&hasher.finalize()[..16])
+    }
+
+    /// The attributes of the CloudEvent, in the binary form of the Kafka protocol binding.
+    pub(super) fn headers(&self, source: &str) -> Vec<(&'static str, String)> {
+        vec![
+            ("ce_specversion", "1.0".to_owned()),
+            ("ce_id", self.id()),
+            ("ce_source", source.to_owned()),
+            ("ce_type", self.topic.event_type(self.body.is_none()).to_owned()),
+            ("ce_subject", self.key.clone()),
+            ("ce_sequence", self.sequence.to_string()),
+            ("content-type", "application/json".to_owned()),
+        ]
+    }
+}
+
+/// A customer and everything that is concluded about it, as it stands at `now`.
+pub(super) fn of_customer(slot: &Slot<CustomerView>, now: Millis) -> Vec<Resource> {
+    let view = &slot.view;
+    let mut state = customer::state(slot, &Freshness::default(), now);
+    (state.version, state.publish_time) = (0, None);
+    (state.position, state.freshness) = Default::default();
+    state.open_alerts.iter_mut().for_each(|it| it.position.clear());
+    state.open_discrepancies.iter_mut().for_each(|it| it.position.clear());
+    state.correlations.iter_mut().for_each(|it| it.position.clear());
+    let mut resources = vec![resource(Topic::Customers, state.name.clone(), &state)];
+    resources.extend(derived::alerts(view).into_iter().map(of_alert));
+    resources.extend(derived::discrepancies(view).into_iter().map(|mut it| {
+        it.position.clear();
+        resource(Topic::Discrepancies, it.name.clone(), &it)
+    }));
+    resources.extend(handoff::handoffs(view).into_iter().map(|mut it| {
+        it.position.clear();
+        resource(Topic::Handoffs, it.name.clone(), &it)
+    }));
+    resources
+}
+
+/// An alert.
+pub(super) fn of_alert(mut alert: v1::Alert) -> Resource {
+    alert.position.clear();
+    resource(Topic::Alerts, alert.name.clone(), &alert)
+}
+
+/// A customer that is no more.
+pub(super) fn retired(id: &str) -> Resource {
+    Resource { topic: Topic::Customers, name: format!("customers/{id}"), body: None }
+}
+
+fn resource(topic: Topic, name: String, message: &impl prost::Message) -> Resource {
+    let told = json(topic.message(), message).expect("the message is one of the API's own");
+    Resource { topic, name, body: Some(told.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn alert(body: Option<&str>) -> Resource {
+        Resource { topic: Topic::Alerts, name: "alerts/a".to_owned(), body: body.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_was_sent_last_is_not_sent_again_and_everything_else_is() {
+        let first = alert(Some("1")).event(None).unwrap();
+        assert_eq!(first.sequence, 1);
+        assert_eq!(alert(Some("1")).event(Some(first.mark)), None);
+        let second = alert(Some("2")).event(Some(first.mark)).unwrap();
+        assert_eq!(second.sequence, 2);
+        // Back to what it was before is an event too.
+        let third = alert(Some("1")).event(Some(second.mark)).unwrap();
+        assert_ne!(third.id(), first.id());
+        let ended = alert(None).event(Some(third.mark)).unwrap();
+        assert_eq!((ended.sequence, alert(None).event(Some(ended.mark))), (4, None));
+        assert_eq!(alert(Some("1")).event(Some(ended.mark)).unwrap().sequence, 5);
+        assert_eq!(alert(None).event(None), None, "nobody was told of it");
+    }
+
+    #[test]
+    fn an_id_is_the_same_for_the_same_event_only() {
+        let id = |topic, name: &str, body: &str| {
+            let resource = Resource { topic, name: name.to_owned(), body: Some(body.to_owned()) };
+            resource.event(None).unwrap().id()
+        };
+        let one = id(Topic::Alerts, "alerts/a", "1");
+        assert_eq!((one.len(), &one), (32, &id(Topic::Alerts, "alerts/a", "1")));
+        for other in [
+            id(Topic::Alerts, "alerts/a", "2"),
+            id(Topic::Alerts, "alerts/b", "1"),
+            id(Topic::Handoffs, "alerts/a", "1"),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+}

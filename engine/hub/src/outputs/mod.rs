@@ -1,0 +1,25 @@
+//! Outputs to Kafka: what the hub knows, as CloudEvents in topics, for programs further down.
+//!
+//! ```text
+//! Published ──changed customers──▶ Publisher ──events──▶ topics
+//!                                   │    ▲
+//!                              marks▼    │what was sent last, by resource
+//!                                  Store ┘
+//! ```
+//!
+//! Nothing is queued: a publisher compares what can be read with what it marked as sent, and sends what
+//! differs. So a broker that is away costs no memory and holds up nobody, changes made meanwhile are
+//! folded, and the newest state always arrives. A mark is written once the broker has the event on all
+//! replicas; a death between the two sends the same event again, with the same id, because an id is
+//! made of the resource, its number in the order of its events, and its content.
+
+mod client;
+mod events;
+mod figures;
+mod marks;
+mod publisher;
+
+pub use client::{KafkaOutput, examine};
+pub use events::Topic;
+pub use figures::describe;
+pub use publisher::run;

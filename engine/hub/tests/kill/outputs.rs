@@ -1,0 +1,274 @@
+//! Events in the topics of a real broker, which `fixtures/services up` starts: a hub that dies between
+//! sending and marking repeats the same events, and in the end the topics hold what the API answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use hub::outputs::Topic;
+use proto::v1::{self, admin_service_client::AdminServiceClient};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::arena::Arena;
+use crate::child::Hub;
+use crate::{seed_of, wall};
+
+/// Facts that are in the log before anything is sent.
+const FACTS_MIN: u64 = 200;
+/// How long topics and API may differ before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Where the hub dies, one life after another.
+const DEATHS: [&str; 3] = ["output.sent", "output.sent", "output.marked"];
+
+/// The broker's address, as the script that starts it tells it.
+fn brokers() -> String {
+    let told = std::env::var("OPSHUB_KAFKA").ok().or_else(|| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/services/env");
+        let text = std::fs::read_to_string(file).ok()?;
+        text.lines().find_map(|line| line.strip_prefix("OPSHUB_KAFKA=").map(str::to_owned))
+    });
+    told.expect("a broker: start one with `fixtures/services up`")
+}
+
+/// A record of a topic.
+struct Record {
+    topic: Topic,
+    key: String,
+    value: Option<Value>,
+    id: String,
+    sequence: u64,
+}
+
+/// Everything that stands in the topics.
+struct Topics {
+    consumer: BaseConsumer,
+    prefix: String,
+    assigned: BTreeSet<(String, i32)>,
+    records: Vec<Record>,
+}
+
+impl Topics {
+    fn new(prefix: &str) -> Self {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", brokers()).set("group.id", "unused").set("enable.auto.commit", "false");
+        let consumer = client.create().unwrap();
+        Topics { consumer, prefix: prefix.to_owned(), assigned: BTreeSet::new(), records: Vec::new() }
+    }
+
+    /// Reads what came since.
+    fn read(&mut self) {
+        let metadata = self.consumer.fetch_metadata(None, PATIENCE).unwrap();
+        let topics = metadata.topics().iter().filter(|topic| topic.name().starts_with(&self.prefix));
+        let partitions = topics.flat_map(|topic| topic.partitions().iter().map(|p| (topic.name().to_owned(), p.id())));
+        let mut list = TopicPartitionList::new();
+        for (topic, partition) in partitions {
+            if self.assigned.insert((topic.clone(), partition)) {
+                list.add_partition_offset(&topic, partition, Offset::Beginning).unwrap();
+            }
+        }
+        if list.count() > 0 {
+            self.consumer.incremental_assign(&list).unwrap();
+        }
+        while let Some(message) = self.consumer.poll(Duration::from_millis(200)) {
+            // What the client says of its connections passes: it connects again by itself.
+            let Ok(message) = message else { continue };
+            let topic = Topic::ALL.into_iter().find(|topic| message.topic().ends_with(topic.name())).unwrap();
+            let headers = message.headers().unwrap();
+            let headers: BTreeMap<&str, &str> = headers
+                .iter()
+                .map(|header| (header.key, std::str::from_utf8(header.value.unwrap()).unwrap()))
+                .collect();
+            let key = std::str::from_utf8(message.key().unwrap()).unwrap().to_owned();
+            assert_eq!((headers["ce_specversion"], headers["ce_source"]), ("1.0", "/opshub"));
+            assert_eq!((headers["ce_subject"], headers["content-type"]), (key.as_str(), "application/json"));
+            assert_eq!(headers["ce_type"], topic.event_type(message.payload().is_none()));
+            self.records.push(Record {
+                topic,
+                key,
+                value: message.payload().map(|payload| serde_json::from_slice(payload).unwrap()),
+                id: headers["ce_id"].to_owned(),
+                sequence: headers["ce_sequence"].parse().unwrap(),
+            });
+        }
+    }
+
+    /// The newest value of each key.
+    fn newest(&self) -> BTreeMap<String, Value> {
+        let all: BTreeMap<&str, Option<&Value>> =
+            self.records.iter().map(|record| (record.key.as_str(), record.value.as_ref())).collect();
+        all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone()))).collect()
+    }
+
+    /// One id, one event; numbers never fall within a key.
+    fn check_ids(&self) {
+        let mut by_id: BTreeMap<&str, &Record> = BTreeMap::new();
+        let mut numbers: BTreeMap<(Topic, &str), u64> = BTreeMap::new();
+        for record in &self.records {
+            let first = by_id.entry(&record.id).or_insert(record);
+            assert_eq!((&first.key, &first.value, first.sequence), (&record.key, &record.value, record.sequence));
+            let before = numbers.insert((record.topic, &record.key), record.sequence).unwrap_or_default();
+            assert!(record.sequence == before || record.sequence == before + 1, "{}", record.key);
+        }
+    }
+
+    /// How often the event stands there that was sent most often.
+    fn repeats(&self) -> usize {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        self.records.iter().for_each(|record| *counts.entry(&record.id).or_default() += 1);
+        counts.into_values().max().unwrap_or_default()
+    }
+}
+
+/// Everything that the API answers, by name, without what differs from answer to answer.
+fn answers(runtime: &Runtime, api: &str) -> BTreeMap<String, Value> {
+    use v1::alert_service_client::AlertServiceClient;
+    use v1::customer_state_service_client::CustomerStateServiceClient;
+    use v1::discrepancy_service_client::DiscrepancyServiceClient;
+    use v1::handoff_service_client::HandoffServiceClient;
+    let api = format!("http://{api}");
+    let mut all = Vec::new();
+    macro_rules! pages {
+        ($client:ident, $call:ident, $request:ident, $items:ident, $message:literal) => {{
+            let mut client = $client::connect(api.clone()).await.unwrap();
+            let mut page_token = String::new();
+            loop {
+                let request = v1::$request { page_size: 1_000, page_token, ..v1::$request::default() };
+                let page = client.$call(request).await.unwrap().into_inner();
+                all.extend(page.$items.iter().map(|item| hub::client::json($message, item).unwrap()));
+                page_token = page.next_page_token;
+                if page_token.is_empty() {
+                    break;
+                }
+            }
+        }};
+    }
+    runtime.block_on(async {
+        pages!(
+            CustomerStateServiceClient,
+            query_customer_states,
+            QueryCustomerStatesRequest,
+            customer_states,
+            "CustomerState"
+        );
+        pages!(AlertServiceClient, list_alerts, ListAlertsRequest, alerts, "Alert");
+        pages!(DiscrepancyServiceClient, list_discrepancies, ListDiscrepanciesRequest, discrepancies, "Discrepancy");
+        pages!(HandoffServiceClient, list_handoffs, ListHandoffsRequest, handoffs, "Handoff");
+    });
+    let named = all.into_iter().map(|mut item| {
+        without_position(&mut item);
+        let state = item.as_object_mut().unwrap();
+        let name = state["name"].as_str().unwrap().to_owned();
+        if name.starts_with("customers/") {
+            state.retain(|field, _| !["version", "publishTime", "freshness"].contains(&field.as_str()));
+        }
+        (name, item)
+    });
+    named.collect()
+}
+
+fn without_position(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove("position");
+            fields.values_mut().for_each(without_position);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_position),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Looks again and again until it is so; what was wrong last is told when it takes too long.
+fn patiently(mut look: impl FnMut() -> Result<(), String>) {
+    let begun = wall();
+    while let Err(wrong) = look() {
+        assert!(u128::from(wall().since(begun).unsigned_abs()) < PATIENCE.as_millis(), "{wrong}");
+    }
+}
+
+/// Waits until so many facts are applied.
+fn filled(runtime: &Runtime, api: &str) {
+    patiently(|| {
+        runtime.block_on(async {
+            let mut admin = AdminServiceClient::connect(format!("http://{api}")).await.unwrap();
+            let min_position = serve::token::position_token(ontology::LogPos(FACTS_MIN));
+            let asked = admin.get_digest(v1::GetDigestRequest { min_position }).await;
+            asked.map(drop).map_err(|status| format!("{FACTS_MIN} facts are not there: {status}"))
+        })
+    });
+}
+
+/// Writes the configuration of a hub that sends there.
+fn configured(folder: &Path, brokers: &str, prefix: &str) -> String {
+    let file = folder.join("opshub.toml");
+    let text = format!("[outputs.kafka]\nbrokers = \"{brokers}\"\ntopic_prefix = \"{prefix}\"\npartitions = 2\n");
+    std::fs::write(&file, text).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn topics_hold_what_the_api_answers_however_often_the_hub_dies_after_sending() {
+    let mut arena = Arena::new(seed_of("outputs"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (hub, ready) = arena.start();
+    arena.load(hub, &ready, Duration::ZERO, |hub| {
+        filled(&runtime, &ready.api);
+        hub.kill();
+    });
+    let prefix = format!("t{}", std::process::id());
+    let config = arena.folder().join("opshub.toml");
+    let text = format!("[outputs.kafka]\nbrokers = \"{}\"\ntopic_prefix = \"{prefix}\"\npartitions = 2\n", brokers());
+    std::fs::write(&config, text).unwrap();
+    assert!(DEATHS.iter().all(|point| hub::crash::OUTPUT_POINTS.contains(point)));
+    let arguments = ["--config", config.to_str().unwrap(), "--doors", "127.0.0.1:0"];
+    for point in DEATHS {
+        let hub = Hub::spawn_with(arena.folder(), Some(point), &arguments);
+        assert!(hub.ends_within(PATIENCE), "the hub did not die at {point}: {}", arena.told());
+        let status = hub.end();
+        assert!(!status.success(), "the hub was to die at {point} and ended with {status}: {}", arena.told());
+    }
+    let hub = Hub::spawn_with(arena.folder(), None, &arguments);
+    let ready = hub.ready().unwrap();
+    let mut topics = Topics::new(&prefix);
+    patiently(|| {
+        topics.read();
+        let (sent, expected) = (topics.newest(), answers(&runtime, &ready.api));
+        if sent == expected {
+            return Ok(());
+        }
+        let differing = expected.iter().find(|(name, value)| sent.get(*name) != Some(value));
+        let instead = differing.map(|(name, _)| sent.get(name));
+        Err(format!("{} of {} are sent: {differing:#?}\nwas sent as {instead:#?}", sent.len(), expected.len()))
+    });
+    topics.check_ids();
+    assert!(topics.repeats() >= 2, "an event that was sent and not marked is sent again under its id");
+    hub.kill();
+}
+
+#[test]
+fn a_hub_whose_brokers_are_away_takes_facts_and_says_so() {
+    // Fails only where a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut arena = Arena::new(seed_of("brokers that are away"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    // Port 1 of loopback: nobody listens there without being asked to.
+    let config = configured(arena.folder(), "127.0.0.1:1", "away");
+    let hub = Hub::spawn_with(arena.folder(), None, &["--config", &config, "--doors", "127.0.0.1:0"]);
+    let ready = hub.ready().unwrap();
+    arena.load(hub, &ready, Duration::ZERO, |hub| {
+        filled(&runtime, &ready.api);
+        patiently(|| {
+            let page = runtime.block_on(async {
+                let answer = reqwest::get(format!("http://{}/metrics", ready.metrics)).await.unwrap();
+                answer.text().await.unwrap()
+            });
+            let is_told = page.lines().any(|line| line == "opshub_output_failing 1");
+            if is_told { Ok(()) } else { Err("nothing tells that the brokers are away".to_owned()) }
+        });
+        hub.kill();
+    });
+    arena.judge();
+}

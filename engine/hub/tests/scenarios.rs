@@ -34,6 +34,37 @@ fn stories_hold_in_other_orders_of_delivery() {
     }
 }
 
+/// The address of a server, as the script that starts it tells it.
+fn address(name: &str) -> String {
+    let told = std::env::var(name).ok().or_else(|| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/services/env");
+        let text = std::fs::read_to_string(file).ok()?;
+        text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+    });
+    told.unwrap_or_else(|| panic!("{name} is not known: start the servers with `fixtures/services up`"))
+}
+
+#[test]
+fn a_story_holds_on_servers() {
+    let (kafka, redis) = (address("OPSHUB_KAFKA"), address("OPSHUB_REDIS"));
+    let servers = ["--form", "distributed", "--kafka", &kafka, "--redis", &redis];
+    let output = run(&mismatch(), &servers);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn the_distributed_form_needs_its_servers() {
+    let output = Command::new(env!("CARGO_BIN_EXE_opshub"))
+        .args(["scenario", "run", "--form", "distributed"])
+        .arg(folder())
+        .env_remove("OPSHUB_KAFKA")
+        .env_remove("OPSHUB_REDIS")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("fixtures/services up"));
+}
+
 fn run(story: &str, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("story.yaml");

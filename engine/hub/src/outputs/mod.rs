@@ -20,6 +20,7 @@ mod marks;
 mod publisher;
 
 pub use client::{KafkaOutput, examine};
+pub(crate) use client::{check_brokers, is_loopback};
 pub use events::Topic;
 pub use figures::describe;
 pub use publisher::run;

@@ -17,6 +17,7 @@ mod ledger;
 mod load;
 mod outputs;
 mod replay;
+mod servers;
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;

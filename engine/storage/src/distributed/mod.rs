@@ -21,6 +21,7 @@ mod quarantine;
 mod redis;
 mod rows;
 mod topics;
+mod turn;
 mod writer;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::{Log as _, Quarantine as _, QuarantineFilter, Table};
 use crate::{Result, Rows as _, Store, Verified};
 
 pub use options::DistributedOptions;
+pub use turn::Turn;
 
 /// A store on Kafka and Redis. Clones are handles to the same store.
 #[derive(Clone)]

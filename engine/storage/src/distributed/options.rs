@@ -7,8 +7,9 @@ use rdkafka::ClientConfig;
 
 use crate::Retention;
 
-/// Servers and names of a distributed store.
-#[derive(Debug, Clone)]
+/// Servers and names of a distributed store. It may hold passwords, so it prints neither addresses of
+/// Redis nor properties.
+#[derive(Clone)]
 pub struct DistributedOptions {
     /// Kafka brokers, `host:port` with commas between them.
     pub brokers: String,
@@ -24,12 +25,26 @@ pub struct DistributedOptions {
     pub facts_ms: i64,
     /// How long payloads and quarantined inputs are kept.
     pub retention: Retention,
+    /// Name of this process among those that may own the store; one that comes back under its name takes
+    /// its turn again at once. Without a name another process waits until the silence counts as its end.
+    pub member: Option<String>,
+    /// How long a process may be silent before another takes its turn.
+    pub silence_max: Duration,
     /// How long a call waits for a server before it says that it does not answer.
     pub patience: Duration,
 }
 
 /// How long facts are kept unless configured: 400 days.
 const FACTS_MS: i64 = 400 * ontology::Millis::DAY_MS;
+
+impl std::fmt::Debug for DistributedOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DistributedOptions")
+            .field("brokers", &self.brokers)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
 
 impl DistributedOptions {
     /// A store with the usual settings on these servers, under this name.
@@ -43,6 +58,8 @@ impl DistributedOptions {
             replicas: 1,
             facts_ms: FACTS_MS,
             retention: Retention::default(),
+            member: None,
+            silence_max: Duration::from_secs(10),
             patience: Duration::from_secs(30),
         }
     }

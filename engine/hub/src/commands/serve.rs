@@ -263,7 +263,7 @@ impl Running {
 
 fn open(store: StoreConfig) -> storage::Result<Arc<dyn Store>> {
     Ok(match store {
-        StoreConfig::Embedded(dir) => Arc::new(Embedded::open(dir, storage::Options::default())?),
+        StoreConfig::Embedded(dir) => Arc::new(Embedded::open(&dir, storage::Options::default())?),
         StoreConfig::Distributed(options) => Arc::new(Distributed::open(*options)?),
     })
 }

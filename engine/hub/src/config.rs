@@ -12,6 +12,7 @@ mod oracle;
 mod outputs;
 mod sap;
 mod secret;
+mod store;
 mod suggest;
 mod wxcc;
 mod zendesk;
@@ -30,10 +31,11 @@ use crate::outputs::KafkaOutput;
 pub use api::{ApiSection, CallerSection, ProviderSection, TokenSection};
 pub use commands::CommandsConfig;
 pub use connectors::ConnectorsConfig;
-pub use file::{ConfigFile, EngineSection, PlainSection, StoreSection};
+pub use file::{ConfigFile, EngineSection, PlainSection};
 pub use oracle::OracleSetup;
 pub use sap::SapSetup;
 pub use secret::SecretRef;
+pub use store::{StoreConfig, StoreSection};
 pub use wxcc::WxccSetup;
 pub use zendesk::ZendeskSetup;
 
@@ -91,8 +93,8 @@ impl Error {
 /// What a hub is started with.
 #[derive(Debug)]
 pub struct Config {
-    /// Folder of the store.
-    pub store_dir: PathBuf,
+    /// Where the store is.
+    pub store: StoreConfig,
     /// How the API is served.
     pub api: ApiOptions,
     /// Where sources push to.
@@ -179,7 +181,7 @@ impl ConfigFile {
         }
         let connectors = connectors::resolve(connectors)?;
         Ok(Config {
-            store_dir: store.dir,
+            store: store::resolve(store)?,
             api: api::resolve(api)?,
             doors,
             metrics,

@@ -15,7 +15,7 @@ fn folder() -> PathBuf {
 fn every_story_of_the_folder_holds() {
     let mut report = Report::default();
     for story in load(&folder()).unwrap() {
-        report.add(play(&story, Extra::default()).unwrap());
+        report.add(play(&story, &Extra::default()).unwrap());
     }
     assert_eq!(report.failed, 0, "{}", report.text());
     let required = ["A01", "A02", "A03", "A04", "A05", "A06", "A07", "A11", "A13", "A15", "A18", "A21", "A22"];
@@ -28,10 +28,41 @@ fn every_story_of_the_folder_holds() {
 fn stories_hold_in_other_orders_of_delivery() {
     for name in ["a03-mismatch.yaml", "a06-links.yaml", "a07-generic-value.yaml", "a13-reopening.yaml"] {
         for story in load(&folder().join(name)).unwrap() {
-            let outcome = play(&story, Extra { shuffles: 10 }).unwrap();
+            let outcome = play(&story, &Extra { shuffles: 10, ..Extra::default() }).unwrap();
             assert!(outcome.passed, "{name}: {:?}", outcome.differences);
         }
     }
+}
+
+/// The address of a server, as the script that starts it tells it.
+fn address(name: &str) -> String {
+    let told = std::env::var(name).ok().or_else(|| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/services/env");
+        let text = std::fs::read_to_string(file).ok()?;
+        text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+    });
+    told.unwrap_or_else(|| panic!("{name} is not known: start the servers with `fixtures/services up`"))
+}
+
+#[test]
+fn a_story_holds_on_servers() {
+    let (kafka, redis) = (address("OPSHUB_KAFKA"), address("OPSHUB_REDIS"));
+    let servers = ["--form", "distributed", "--kafka", &kafka, "--redis", &redis];
+    let output = run(&mismatch(), &servers);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn the_distributed_form_needs_its_servers() {
+    let output = Command::new(env!("CARGO_BIN_EXE_opshub"))
+        .args(["scenario", "run", "--form", "distributed"])
+        .arg(folder())
+        .env_remove("OPSHUB_KAFKA")
+        .env_remove("OPSHUB_REDIS")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("fixtures/services up"));
 }
 
 fn run(story: &str, arguments: &[&str]) -> Output {

@@ -20,6 +20,19 @@ pub const POINTS: &[&str] = &[
     "storage.expire.after",
 ];
 
+/// The points of the distributed form, in the order in which a life of a store passes them.
+pub const DISTRIBUTED_POINTS: &[&str] = &[
+    "distributed.claim.log",
+    "distributed.claim.rows",
+    "distributed.log.before_commit",
+    "distributed.log.after_commit",
+    "distributed.rows.before_commit",
+    "distributed.rows.before_seal",
+    "distributed.rows.after_seal",
+    "distributed.rows.folding",
+    "distributed.rows.after_commit",
+];
+
 /// Dies here if the environment asks for it.
 pub fn point(name: &'static str) {
     #[cfg(any(debug_assertions, feature = "crash-points"))]

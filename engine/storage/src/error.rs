@@ -78,6 +78,28 @@ pub enum Error {
         /// How it is known.
         why: String,
     },
+    /// A server did not answer in time. Nothing was changed; the same call succeeds once it is back.
+    #[error("{doing}: {server} does not answer ({cause}), it is tried again")]
+    Unreachable {
+        /// What was attempted.
+        doing: &'static str,
+        /// Which server.
+        server: &'static str,
+        /// What its client said.
+        cause: String,
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// A server is not set up as the store needs it.
+    #[error("use {what}: {found}, it must be {needed}")]
+    Unfit {
+        /// Which setting of which server.
+        what: String,
+        /// What it is.
+        found: String,
+        /// What it must be.
+        needed: String,
+    },
     /// A folder that something is to be restored into holds something already.
     #[error("restore into {dir}: it is not empty, name a new folder, or move away what is there")]
     NotEmpty {
@@ -115,7 +137,7 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
-    /// The embedded store refused an operation outside a commit.
+    /// The library that keeps the store refused an operation outside a commit.
     #[error("{doing}")]
     Backend {
         /// What was attempted.
@@ -148,11 +170,12 @@ impl Error {
             | Error::NotEmpty { .. }
             | Error::BackupDamaged { .. }
             | Error::BackupNewer { .. } => Class::Reject,
-            Error::Full { .. } => Class::Retry,
+            Error::Full { .. } | Error::Unreachable { .. } => Class::Retry,
             Error::InUse { .. }
             | Error::Newer { .. }
             | Error::Damaged { .. }
             | Error::Stop { .. }
+            | Error::Unfit { .. }
             | Error::Io { .. }
             | Error::Backend { .. } => Class::Stop,
         }

@@ -7,9 +7,9 @@
 //!   in the same atom, and native payloads kept for a while beside them.
 //! - [`Rows`]: derived rows, the outbox and the applied position, again one atom.
 //! - [`Quarantine`]: inputs that were not understood.
-//! - [`Store`]: all three with commits across them. [`Embedded`] keeps them on disk; [`Memory`] is
-//!   the same contract without a disk. A log server and a row server can stand in later, each
-//!   behind its own trait.
+//! - [`Store`]: all three. [`Embedded`] keeps them on disk and [`Memory`] is the same contract
+//!   without a disk: both are [`Atomic`] and commit across the three. [`Distributed`] keeps the log
+//!   in Kafka and the rows in Redis.
 //!
 //! Calls block; the caller decides on which thread. The first failed write stops all writing
 //! ([`Error::Stop`]), because after a failed sync only a restart shows what the disk holds.
@@ -18,6 +18,7 @@ mod backup;
 mod block;
 mod codec;
 pub mod crash;
+mod distributed;
 mod embedded;
 mod error;
 mod figures;
@@ -32,6 +33,7 @@ mod store;
 
 pub use backup::{BACKUP_FORMAT, Backup, read_backup};
 pub use block::{BLOCK_BYTES_MAX, Block, DIGEST_START, Digest, NewBlock};
+pub use distributed::{Distributed, DistributedOptions, Turn};
 pub use embedded::{Embedded, FORMAT, Options, WriteProbe};
 pub use error::{Class, Error, Result};
 pub use figures::describe;
@@ -44,7 +46,7 @@ pub use quarantine::{
 pub use raw::Raw;
 pub use rows::{Changes, Durability, KEY_BYTES_MAX, Pairs, Rows, Table, VALUE_BYTES_MAX};
 pub use space::{FreeSpace, FreeSpaceProbe, SpaceLimits, free_space};
-pub use store::{Batch, Store, Verified};
+pub use store::{Atomic, Batch, Store, Verified};
 
 /// How long things are kept that are not kept for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

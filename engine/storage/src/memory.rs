@@ -10,9 +10,9 @@ use bytes::Bytes;
 use ontology::Millis;
 
 use crate::{
-    Backup, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Pairs, Position,
-    Quarantine, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Raw, Result, Retention,
-    Rows, Store, Table, Verified, raw,
+    Atomic, Backup, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Pairs,
+    Position, Quarantine, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Raw, Result,
+    Retention, Rows, Store, Table, Verified, raw,
 };
 
 /// A store in memory. Clones are handles to the same store.
@@ -252,15 +252,6 @@ impl Quarantine for Memory {
 }
 
 impl Store for Memory {
-    fn commit(&self, batch: Batch, _durability: Durability) -> Result<Range<Position>> {
-        let mut state = self.state();
-        batch.check(state.applied, state.last)?;
-        let first = state.last.next();
-        state.add_intake(batch.intake);
-        state.add_changes(batch.changes);
-        Ok(first..state.last.next())
-    }
-
     fn sync(&self) -> Result<()> {
         Ok(())
     }
@@ -280,5 +271,16 @@ impl Store for Memory {
 
     fn backup(&self, _out: &mut dyn Write) -> Result<Backup> {
         Err(Error::Invalid { what: "a backup", why: "a store in memory goes with its process" })
+    }
+}
+
+impl Atomic for Memory {
+    fn commit(&self, batch: Batch, _durability: Durability) -> Result<Range<Position>> {
+        let mut state = self.state();
+        batch.check(state.applied, state.last)?;
+        let first = state.last.next();
+        state.add_intake(batch.intake);
+        state.add_changes(batch.changes);
+        Ok(first..state.last.next())
     }
 }

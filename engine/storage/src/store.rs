@@ -1,4 +1,5 @@
-//! One store that is log, rows and quarantine at once, and so can commit across them.
+//! What the hub runs on: log, rows and quarantine together, and commits across them where they
+//! share one atom.
 
 use std::io::Write;
 use std::ops::Range;
@@ -16,16 +17,9 @@ pub struct Batch {
     pub changes: Changes,
 }
 
-/// A store whose log, rows and quarantine share one atom: the embedded form and its in-memory twin.
-/// Where the log and the rows are separate servers, each half commits by itself.
+/// Everything that a hub keeps. Where the log and the rows are separate servers, each half commits
+/// by itself: rows only ever stand at a position that the log holds.
 pub trait Store: Log + Rows + Quarantine {
-    /// Commits the whole batch as one atom and gives the positions of its facts.
-    ///
-    /// # Errors
-    /// As [`Log::append`] and [`Rows::write`]. After an error nothing of the batch is kept, except
-    /// after [`Error::Stop`]: then only a restart shows whether the batch reached the disk, whole.
-    fn commit(&self, batch: Batch, durability: Durability) -> Result<Range<Position>>;
-
     /// Puts on disk whatever was committed relaxed.
     ///
     /// # Errors
@@ -48,6 +42,16 @@ pub trait Store: Log + Rows + Quarantine {
     fn backup(&self, out: &mut dyn Write) -> Result<Backup>;
 }
 
+/// A store whose log, rows and quarantine share one atom: the embedded form and its in-memory twin.
+pub trait Atomic: Store {
+    /// Commits the whole batch as one atom and gives the positions of its facts.
+    ///
+    /// # Errors
+    /// As [`Log::append`] and [`Rows::write`]. After an error nothing of the batch is kept, except
+    /// after [`Error::Stop`]: then only a restart shows whether the batch reached the disk, whole.
+    fn commit(&self, batch: Batch, durability: Durability) -> Result<Range<Position>>;
+}
+
 /// What a verification has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Verified {
@@ -66,25 +70,37 @@ pub struct Verified {
 impl Batch {
     /// Checks sizes and that the applied position moves forward within the log.
     pub(crate) fn check(&self, applied: Position, last: Position) -> Result<()> {
-        if let Some(block) = &self.intake.block {
+        self.intake.check()?;
+        let facts = self.intake.block.as_ref().map_or(0, |block| u64::from(block.count()));
+        self.changes.check(applied, last.plus(facts))
+    }
+}
+
+impl Intake {
+    /// Checks sizes, and that a block holds something.
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Some(block) = &self.block {
             block.check()?;
         }
-        for (partition, position) in &self.intake.sources {
+        for (partition, position) in &self.sources {
             check_pair("a source position", partition.as_bytes(), position)?;
         }
-        for record in &self.intake.quarantined {
-            record.check()?;
-        }
-        let rows = self.changes.rows.iter().map(|(_, write)| ("a row", write));
-        for (what, (key, value)) in rows.chain(self.changes.outbox.iter().map(|write| ("an action", write))) {
+        self.quarantined.iter().try_for_each(crate::NewQuarantined::check)
+    }
+}
+
+impl Changes {
+    /// Checks sizes, and that the applied position moves forward within a log that ends at `last`.
+    pub(crate) fn check(&self, applied: Position, last: Position) -> Result<()> {
+        let rows = self.rows.iter().map(|(_, write)| ("a row", write));
+        for (what, (key, value)) in rows.chain(self.outbox.iter().map(|write| ("an action", write))) {
             check_pair(what, key, value.as_deref().unwrap_or_default())?;
         }
-        let facts = self.intake.block.as_ref().map_or(0, |block| u64::from(block.count()));
-        match self.changes.applied {
+        match self.applied {
             Some(position) if position < applied => {
                 Err(Error::Invalid { what: "the applied position", why: "it would move backwards" })
             }
-            Some(position) if position > last.plus(facts) => {
+            Some(position) if position > last => {
                 Err(Error::Invalid { what: "the applied position", why: "it is past the last fact" })
             }
             Some(_) | None => Ok(()),

@@ -1,19 +1,18 @@
-//! What every store keeps to, run on the embedded store and on the one in memory.
+//! What every store keeps to, run on the embedded store, on the one in memory and on real servers.
 #![allow(clippy::unwrap_used)]
 
 #[path = "contract/mod.rs"]
 mod contract;
 
-use contract::{InMemory, OnDisk};
-
-macro_rules! on_both {
+macro_rules! on_all {
     ($($module:ident :: $name:ident),* $(,)?) => {
-        mod embedded { $(#[test] fn $name() { super::contract::$module::$name(&super::OnDisk::new()); })* }
-        mod memory { $(#[test] fn $name() { super::contract::$module::$name(&super::InMemory::new()); })* }
+        mod embedded { $(#[test] fn $name() { super::contract::$module::$name(&super::contract::OnDisk::new()); })* }
+        mod memory { $(#[test] fn $name() { super::contract::$module::$name(&super::contract::InMemory::new()); })* }
+        mod distributed { $(#[test] fn $name() { super::contract::$module::$name(&super::contract::OnServers::new()); })* }
     };
 }
 
-on_both! {
+on_all! {
     log::positions_are_contiguous_from_one,
     log::reading_begins_with_the_block_that_holds_the_position,
     log::reading_outside_the_log_is_refused,
@@ -28,7 +27,6 @@ on_both! {
     rows::later_changes_of_a_batch_win,
     rows::actions_stay_pending_until_done,
     rows::the_applied_position_only_moves_forward_and_within_the_log,
-    rows::facts_rows_actions_and_position_are_one_atom,
     rows::limits_are_kept,
     quarantine::records_are_listed_by_page_and_filter,
     quarantine::attempts_and_decisions_are_kept,
@@ -36,4 +34,10 @@ on_both! {
     quarantine::records_expire_oldest_first_and_ids_are_not_given_again,
     restart::everything_is_there_after_a_restart,
     restart::verification_counts_what_is_there,
+}
+
+#[test]
+fn facts_rows_actions_and_position_are_one_atom() {
+    contract::rows::facts_rows_actions_and_position_are_one_atom(&contract::OnDisk::new());
+    contract::rows::facts_rows_actions_and_position_are_one_atom(&contract::InMemory::new());
 }

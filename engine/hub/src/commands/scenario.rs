@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use storage::DistributedOptions;
 
 use super::{CONFIG_INVALID, Failure, NOT_FOUND, PROBLEMS_FOUND};
-use crate::scenario::{Error, Extra, Report, load, play, schema};
+use crate::scenario::{Error, Extra, Form, Report, load, play, schema};
 
 /// Exit code: the call makes no sense.
 const USAGE: u8 = 2;
+/// What names of stories on servers begin with.
+const STORIES: &str = "opshub-story";
 
 /// Plays stories, or describes their format.
 #[derive(Debug, Subcommand)]
@@ -26,8 +29,14 @@ pub struct RunArgs {
     #[arg(value_name = "FILE|DIR")]
     path: PathBuf,
     /// The form of the hub that plays them.
-    #[arg(long, value_enum, default_value_t = Form::Embedded)]
-    form: Form,
+    #[arg(long, value_enum, default_value_t = FormName::Embedded)]
+    form: FormName,
+    /// Kafka brokers of the distributed form, `host:port` with commas between them.
+    #[arg(long, value_name = "BROKERS", env = "OPSHUB_KAFKA")]
+    kafka: Option<String>,
+    /// Redis of the distributed form: `redis://` URLs of one server or of some nodes of a cluster.
+    #[arg(long, value_name = "URL", env = "OPSHUB_REDIS", value_delimiter = ',')]
+    redis: Vec<String>,
     /// Deliver the facts of every story in N further orders too.
     #[arg(long, value_name = "N", default_value_t = 0)]
     shuffle: u32,
@@ -36,9 +45,9 @@ pub struct RunArgs {
     json: bool,
 }
 
-/// A form of the hub.
+/// A form of the hub, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Form {
+enum FormName {
     /// One process with a store of its own.
     Embedded,
     /// A log and shared state on servers.
@@ -56,14 +65,10 @@ pub(super) fn run(command: &ScenarioCommand) -> Result<(), Failure> {
 }
 
 fn run_stories(args: &RunArgs) -> Result<(), Failure> {
-    if args.form == Form::Distributed {
-        let why = anyhow::anyhow!("play stories on the distributed form: this build runs the embedded form only");
-        return Err(Failure::with(USAGE, why));
-    }
-    let extra = Extra { shuffles: args.shuffle };
+    let extra = Extra { form: form(args)?, shuffles: args.shuffle };
     let mut report = Report::default();
     for story in load(&args.path).map_err(failure)? {
-        report.add(play(&story, extra).map_err(failure)?);
+        report.add(play(&story, &extra).map_err(failure)?);
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -71,6 +76,27 @@ fn run_stories(args: &RunArgs) -> Result<(), Failure> {
         print!("{}", report.text());
     }
     if report.failed > 0 { Err(Failure::told(PROBLEMS_FOUND)) } else { Ok(()) }
+}
+
+/// The form that is asked for, with its servers.
+fn form(args: &RunArgs) -> Result<Form, Failure> {
+    match (args.form, &args.kafka) {
+        (FormName::Embedded, _) => Ok(Form::Embedded),
+        (FormName::Distributed, Some(brokers)) if !args.redis.is_empty() => {
+            let urls = args.redis.iter().map(|url| match url.contains("://") {
+                true => url.clone(),
+                false => format!("redis://{url}"),
+            });
+            let options = DistributedOptions::new(brokers.clone(), urls.collect(), STORIES);
+            Ok(Form::Distributed(Box::new(options)))
+        }
+        (FormName::Distributed, _) => {
+            let why = "play stories on the distributed form: no servers are named; write --kafka HOST:PORT and --redis \
+                       redis://HOST:PORT, or start some with `fixtures/services up` and take their addresses from \
+                       target/services/env";
+            Err(Failure::with(USAGE, anyhow::anyhow!(why)))
+        }
+    }
 }
 
 fn failure(error: Error) -> Failure {

@@ -14,16 +14,17 @@ use serve::auth::Callers;
 use serve::connections::{self, Bounds};
 use serve::drain::{Drain, DrainSwitch};
 use serve::{metrics as figures, page_server};
-use storage::Embedded;
+use storage::{Distributed, Embedded, Store, Turn};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
 use super::{CONFIG_INVALID, FAILED, Failure, runtime};
 use crate::app::{App, AppOptions};
 use crate::clock::WallClock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, StoreConfig, StoreSection};
 use crate::outputs;
 use crate::remapping::Remapping;
 use crate::targets::Targets;
@@ -41,7 +42,7 @@ pub struct ServeArgs {
     /// Configuration file; docs/configuration.md names every key.
     #[arg(long, value_name = "FILE", env = "OPSHUB_CONFIG")]
     config: Option<PathBuf>,
-    /// Folder of the store [default: .opshub/store].
+    /// Folder of the store, whatever the configuration names [default: .opshub/store].
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
     /// Where the API listens; port 0 takes a free one [default: 127.0.0.1:7400].
@@ -110,7 +111,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 fn configured(args: &ServeArgs) -> Result<Config, config::Error> {
     let mut file = config::read(args.config.as_deref(), environment())?;
     if let Some(dir) = &args.store {
-        file.store.dir.clone_from(dir);
+        file.store = StoreSection { dir: dir.clone(), distributed: None };
     }
     file.api.listen = args.api.unwrap_or(file.api.listen);
     file.doors.listen = args.doors.or(file.doors.listen);
@@ -129,6 +130,10 @@ async fn serve_until_stopped(config: Config, args: &ServeArgs) -> Result<(), Fai
     // Listened for from the beginning: a signal during recovery counts too.
     let mut signals = Signals::new()?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let mut turn = tokio::select! {
+        turn = MyTurn::await_it(&config.store) => turn?,
+        () = signals.next() => return Ok(()),
+    };
     let mut started = tokio::select! {
         started = Running::start(config, args.remap_history.clone()) => started?,
         () = signals.next() => return Ok(()),
@@ -138,6 +143,12 @@ async fn serve_until_stopped(config: Config, args: &ServeArgs) -> Result<(), Fai
         tokio::select! {
             () = signals.next() => break,
             _ = hangup.recv() => reload(args, started.app.callers()),
+            () = turn.is_over() => {
+                tracing::warn!("the turn to own the store has gone to another process, stopping");
+                started.stop().await?;
+                let why = anyhow::anyhow!("another process owns the store now: start this one again to wait behind it");
+                return Err(Failure::with(FAILED, why));
+            }
             error = started.app.failed() => {
                 tracing::error!(error = format!("{error:#}"), "a part of the hub failed, stopping");
                 return Err(started.stop().await.err().unwrap_or_else(|| error.into()));
@@ -170,7 +181,7 @@ struct Running {
 
 impl Running {
     async fn start(config: Config, history: Vec<System>) -> Result<Self, Failure> {
-        let Config { store_dir, api, doors, metrics, engine, model, batch_max, connectors, receiver, kafka, commands } =
+        let Config { store, api, doors, metrics, engine, model, batch_max, connectors, receiver, kafka, commands } =
             config;
         let recorder = figures::install()?;
         storage::describe();
@@ -182,8 +193,7 @@ impl Running {
             .await
             .map_err(|error| taken("the metrics page", metrics, "--metrics", &error))?;
         let metrics = page_listener.local_addr()?;
-        let opened = tokio::task::spawn_blocking(move || Embedded::open(&store_dir, storage::Options::default()));
-        let store = Arc::new(opened.await??);
+        let store = tokio::task::spawn_blocking(move || open(store)).await??;
         let api_address = api.addr;
         let clock: SharedClock = Arc::new(WallClock::default());
         let (targets, flows) = Targets::new(commands, &clock);
@@ -251,6 +261,37 @@ impl Running {
     }
 }
 
+fn open(store: StoreConfig) -> storage::Result<Arc<dyn Store>> {
+    Ok(match store {
+        StoreConfig::Embedded(dir) => Arc::new(Embedded::open(&dir, storage::Options::default())?),
+        StoreConfig::Distributed(options) => Arc::new(Distributed::open(*options)?),
+    })
+}
+
+/// The turn to own a store: a folder is this process's own, servers give turns.
+struct MyTurn(Option<(Turn, watch::Receiver<bool>)>);
+
+impl MyTurn {
+    async fn await_it(store: &StoreConfig) -> Result<Self, Failure> {
+        let StoreConfig::Distributed(options) = store else { return Ok(MyTurn(None)) };
+        let (is_mine, mut told) = watch::channel(false);
+        let options = options.clone();
+        let queued = tokio::task::spawn_blocking(move || Turn::queue(&options, move |mine| drop(is_mine.send(mine))));
+        let turn = queued.await??;
+        tracing::info!("waiting for the turn to own the store");
+        told.wait_for(|mine| *mine).await.map_err(|_| anyhow::anyhow!("the queue for the store has ended"))?;
+        Ok(MyTurn(Some((turn, told))))
+    }
+
+    /// Ends when the turn has gone to another process.
+    async fn is_over(&mut self) {
+        match &mut self.0 {
+            None => std::future::pending().await,
+            Some((_, told)) => drop(told.wait_for(|mine| !*mine).await),
+        }
+    }
+}
+
 /// What to tell about an address that cannot be listened on.
 fn taken(what: &str, address: SocketAddr, flag: &str, error: &std::io::Error) -> Failure {
     let next = match error.kind() {
@@ -302,7 +343,7 @@ mod tests {
     #[test]
     fn flags_lie_over_everything_else() {
         let config = config(&["--store", "/tmp/x", "--api", "127.0.0.1:0", "--shards", "3", "--batch", "9"]);
-        assert_eq!(config.store_dir, PathBuf::from("/tmp/x"));
+        assert!(matches!(config.store, StoreConfig::Embedded(dir) if dir == PathBuf::from("/tmp/x")));
         assert_eq!((config.api.addr.port(), config.engine.shards, config.batch_max), (0, 3, 9));
         assert_eq!(config.doors.port(), 7401);
     }

@@ -16,6 +16,7 @@ use super::commands::CommandsSection;
 use super::oracle::OracleSection;
 use super::outputs::OutputsSection;
 use super::sap::SapSection;
+use super::store::StoreSection;
 use super::wxcc::WxccSection;
 use super::zendesk::ZendeskSection;
 use crate::app::BATCH_MAX;
@@ -41,20 +42,6 @@ pub struct ConfigFile {
     pub outputs: OutputsSection,
     /// Commands that are carried out in the systems themselves; default none.
     pub commands: CommandsSection,
-}
-
-/// Where facts are kept.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StoreSection {
-    /// Folder of the store; default `.opshub/store`.
-    pub dir: PathBuf,
-}
-
-impl Default for StoreSection {
-    fn default() -> Self {
-        StoreSection { dir: PathBuf::from(".opshub/store") }
-    }
 }
 
 /// A listener without TLS of its own.

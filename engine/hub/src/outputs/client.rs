@@ -44,14 +44,7 @@ impl KafkaOutput {
     /// # Errors
     /// Brokers on other machines without TLS and credentials, or a property that the client refuses.
     pub fn check(&self) -> Result<(), String> {
-        if let Some(broker) = self.brokers.split(',').map(str::trim).find(|broker| !is_loopback(broker))
-            && !self.is_protected()
-        {
-            return Err(format!(
-                "names the broker {broker} on another machine, which needs TLS and credentials: set \
-                 security.protocol to SASL_SSL with a user, or to SSL with a certificate of this client"
-            ));
-        }
+        check_brokers(&self.brokers, &self.properties)?;
         self.client().create_native_config().map(|_| ()).map_err(|error| {
             format!("is not accepted by the Kafka client: {error}; TLS needs a hub built with the feature kafka-tls")
         })
@@ -61,17 +54,6 @@ impl KafkaOutput {
     #[must_use]
     pub fn topic(&self, topic: Topic) -> String {
         format!("{}.{}", self.topic_prefix, topic.name())
-    }
-
-    /// Whether callers and brokers prove to each other who they are, and nobody listens in.
-    fn is_protected(&self) -> bool {
-        let protocol = self.properties.get("security.protocol").map_or("", Secret::expose);
-        let certificates = ["ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"];
-        match protocol.to_ascii_lowercase().as_str() {
-            "sasl_ssl" => true,
-            "ssl" => certificates.into_iter().any(|name| self.properties.contains_key(name)),
-            _ => false,
-        }
     }
 
     fn client(&self) -> ClientConfig {
@@ -91,7 +73,27 @@ impl KafkaOutput {
     }
 }
 
-fn is_loopback(broker: &str) -> bool {
+/// Brokers on other machines must be reached by TLS and with credentials: callers and brokers prove to
+/// each other who they are, and nobody listens in.
+pub(crate) fn check_brokers(brokers: &str, properties: &BTreeMap<String, Secret>) -> Result<(), String> {
+    let protocol = properties.get("security.protocol").map_or("", Secret::expose);
+    let certificates = ["ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"];
+    let is_protected = match protocol.to_ascii_lowercase().as_str() {
+        "sasl_ssl" => true,
+        "ssl" => certificates.into_iter().any(|name| properties.contains_key(name)),
+        _ => false,
+    };
+    match brokers.split(',').map(str::trim).find(|broker| !is_loopback(broker)) {
+        Some(broker) if !is_protected => Err(format!(
+            "names the broker {broker} on another machine, which needs TLS and credentials: set \
+             security.protocol to SASL_SSL with a user, or to SSL with a certificate of this client"
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether an address, `host:port`, is on this machine.
+pub(crate) fn is_loopback(broker: &str) -> bool {
     let host = broker.rsplit_once(':').map_or(broker, |(host, _)| host).trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use ontology::Fact;
 use pipeline::{Action, ActionKind};
 
+use super::home::Form;
 use super::plan::{Delivery, Plan};
 use super::report::Difference;
 use super::stage::Stage;
@@ -29,14 +30,14 @@ struct Came {
 ///
 /// # Errors
 /// When the store refuses the facts.
-pub fn deliver(plan: &Plan, others: &[Plan], delivery: Delivery) -> anyhow::Result<Vec<Difference>> {
+pub fn deliver(plan: &Plan, others: &[Plan], delivery: Delivery, form: &Form) -> anyhow::Result<Vec<Difference>> {
     let facts: Vec<Fact> = others.iter().flat_map(Plan::facts).chain(plan.facts()).cloned().collect();
     let mut random = Random(delivery.seed);
-    let first = one(plan, delivery, facts.clone(), &mut Random(0))?;
+    let first = one(plan, delivery, form, facts.clone(), &mut Random(0))?;
     let mut differences = Vec::new();
     for order in 1..=delivery.shuffles {
         let shuffled = shuffle(&facts, delivery.repeats, &mut random);
-        let result = one(plan, delivery, shuffled, &mut random)?;
+        let result = one(plan, delivery, form, shuffled, &mut random)?;
         let what = format!("order {order} of {} (seed {})", delivery.shuffles, delivery.seed);
         let mut note = |what: String, expected: String, found: String| {
             differences.push(Difference { line: None, what, expected, found });
@@ -56,8 +57,8 @@ pub fn deliver(plan: &Plan, others: &[Plan], delivery: Delivery) -> anyhow::Resu
     Ok(differences)
 }
 
-fn one(plan: &Plan, delivery: Delivery, facts: Vec<Fact>, random: &mut Random) -> anyhow::Result<Came> {
-    let mut stage = Stage::new(plan)?;
+fn one(plan: &Plan, delivery: Delivery, form: &Form, facts: Vec<Fact>, random: &mut Random) -> anyhow::Result<Came> {
+    let mut stage = Stage::new(plan, form)?;
     stage.advance(delivery.hold_at)?;
     let mut rest = facts.into_iter();
     loop {

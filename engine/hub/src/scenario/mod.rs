@@ -8,6 +8,7 @@ pub mod check;
 pub mod deliver;
 pub mod expect;
 mod fact;
+mod home;
 mod load;
 mod native;
 pub mod plan;
@@ -18,6 +19,7 @@ pub mod step;
 pub mod story;
 pub mod time;
 
+pub use home::Form;
 pub use load::{Loaded, load, schema};
 pub use play::{Extra, play};
 pub use report::{Difference, Outcome, Report};

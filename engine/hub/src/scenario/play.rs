@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::home::Form;
 use super::load::{Loaded, read};
 use super::native;
 use super::plan::{Act, Delivery, Plan};
@@ -11,8 +12,10 @@ use super::step::CommandReceiver;
 use super::{Error, check, deliver};
 
 /// What is asked besides the story itself.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Extra {
+    /// The form of the hub that plays it.
+    pub form: Form,
     /// Orders in which its facts are delivered too, with the clock held at the story's end.
     pub shuffles: u32,
 }
@@ -26,10 +29,10 @@ const REPEATS: u32 = 3;
 ///
 /// # Errors
 /// When the story cannot be played; what is not as expected stands in the outcome.
-pub fn play(loaded: &Loaded, extra: Extra) -> Result<Outcome, Error> {
+pub fn play(loaded: &Loaded, extra: &Extra) -> Result<Outcome, Error> {
     let plan = Plan::of(loaded)?;
     let failed = |why| Error::Play { story: plan.name.clone(), why };
-    let mut differences = acts(&plan, loaded)?;
+    let mut differences = acts(&plan, loaded, &extra.form)?;
     let mut others = Vec::new();
     for file in &loaded.story.facts_of {
         others.push(Plan::of(&read(&loaded.folder().join(file))?)?);
@@ -42,7 +45,7 @@ pub fn play(loaded: &Loaded, extra: Extra) -> Result<Outcome, Error> {
         until: plan.end + SETTLE_MS,
     });
     for delivery in plan.deliver.into_iter().chain(asked) {
-        differences.extend(deliver::deliver(&plan, &others, delivery).map_err(failed)?);
+        differences.extend(deliver::deliver(&plan, &others, delivery, &extra.form).map_err(failed)?);
     }
     Ok(Outcome {
         name: plan.name.clone(),
@@ -53,9 +56,9 @@ pub fn play(loaded: &Loaded, extra: Extra) -> Result<Outcome, Error> {
     })
 }
 
-fn acts(plan: &Plan, loaded: &Loaded) -> Result<Vec<Difference>, Error> {
+fn acts(plan: &Plan, loaded: &Loaded, form: &Form) -> Result<Vec<Difference>, Error> {
     let failed = |why| Error::Play { story: plan.name.clone(), why };
-    let mut stage = Stage::new(plan).map_err(failed)?;
+    let mut stage = Stage::new(plan, form).map_err(failed)?;
     let mut differences = Vec::new();
     let mut digests = BTreeMap::new();
     for (line, act) in &plan.acts {

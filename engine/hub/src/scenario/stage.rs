@@ -11,11 +11,9 @@ use pipeline::effects::{Applied, MembershipEvent};
 use pipeline::sources::watermark_key;
 use pipeline::{Action, Effects, Engine, EngineSettings, Input};
 use resolver::Model;
-use storage::{
-    Embedded, Intake, NewBlock, NewQuarantined, Options, Position, QuarantineFilter, QuarantineState, Store,
-};
-use tempfile::TempDir;
+use storage::{Intake, NewBlock, NewQuarantined, Position, QuarantineFilter, QuarantineState, Store};
 
+use super::home::{Form, Home};
 use super::native::Payload;
 use super::plan::{Lag, Plan};
 use super::step::Restart;
@@ -46,7 +44,7 @@ pub struct Stage {
     settings: EngineSettings,
     lags: BTreeMap<System, Lag>,
     engine: Engine,
-    store: Disk,
+    store: Home,
     connectors: Connectors,
     mappings: BTreeMap<System, Mapping>,
     clock: Millis,
@@ -62,36 +60,13 @@ pub struct Stage {
     samples: Vec<Sample>,
 }
 
-/// Where the log and the snapshots of a story are.
-enum Disk {
-    /// In memory: the story never restarts.
-    Memory(storage::Memory),
-    /// In a folder that lives as long as the story; the store is absent between end and start.
-    Folder(TempDir, Option<Embedded>),
-}
-
-impl Disk {
-    fn store(&self) -> &dyn Store {
-        match self {
-            Disk::Memory(store) => store,
-            Disk::Folder(_, store) => store.as_ref().expect("a store is closed only while the hub restarts"),
-        }
-    }
-}
-
 impl Stage {
     /// A new hub with an empty store.
     ///
     /// # Errors
-    /// When the store of a story with restarts cannot be made.
-    pub fn new(plan: &Plan) -> anyhow::Result<Self> {
-        let store = if plan.restarts() {
-            let folder = tempfile::tempdir().context("make a folder for the store")?;
-            let store = Embedded::open(folder.path(), Options::default())?;
-            Disk::Folder(folder, Some(store))
-        } else {
-            Disk::Memory(storage::Memory::default())
-        };
+    /// When the store cannot be made.
+    pub fn new(plan: &Plan, form: &Form) -> anyhow::Result<Self> {
+        let store = Home::new(form, plan.restarts())?;
         let lag_of = |system| plan.sources.get(&system).copied().unwrap_or(Lag::Behind(0));
         let mut lags: BTreeMap<System, Lag> =
             System::SOURCES.into_iter().map(|system| (system, lag_of(system))).collect();
@@ -278,7 +253,7 @@ impl Stage {
             return Ok(());
         }
         self.settle();
-        if let Disk::Folder(..) = self.store {
+        if self.store.outlives_the_hub() {
             self.snapshot()?;
         }
         while self.clock < at {
@@ -311,10 +286,7 @@ impl Stage {
             self.snapshot()?;
         }
         self.engine = new_engine(&self.settings, &self.lags);
-        if let Disk::Folder(folder, store) = &mut self.store {
-            drop(store.take());
-            *store = Some(Embedded::open(folder.path(), Options::default())?);
-        }
+        self.store.reopen()?;
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = seen.clone();
         let mut publish: crate::runner::Publish =

@@ -5,6 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use ontology::Millis;
+use storage::Store;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -13,13 +14,18 @@ use crate::child::{Hub, Ready};
 use crate::ledger::Ledger;
 use crate::load::{Load, checkpoint};
 use crate::replay::{self, Checkpoint, Replay};
+use crate::servers::Servers;
 use crate::wall;
 
 /// Clients that publish at the same time.
 const CLIENTS: u64 = 4;
+/// Name under which a hub comes back.
+const MEMBER: &str = "first";
 
 pub struct Arena {
     folder: TempDir,
+    /// Where the store is; in the folder if not on servers.
+    servers: Option<Servers>,
     runtime: Runtime,
     ledger: Ledger,
     authors: Vec<Author>,
@@ -40,11 +46,24 @@ impl Arena {
         let author = |client| Author::new(format!("c{client}"), seed.wrapping_add(client), now);
         Arena {
             folder: tempfile::tempdir().unwrap(),
+            servers: None,
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
             ledger: Ledger::default(),
             authors: (1..=CLIENTS).map(author).collect(),
             checkpoints: Vec::new(),
         }
+    }
+
+    /// One whose store is on servers.
+    pub fn on_servers(seed: u64) -> Self {
+        Arena { servers: Some(Servers::new()), ..Arena::new(seed) }
+    }
+
+    /// Starts a hub under a name among those that may own the store, without waiting for anything.
+    pub fn spawn(&self, member: &str, crash_point: Option<&str>) -> Hub {
+        let Some(servers) = &self.servers else { return Hub::spawn(self.folder(), crash_point) };
+        let file = servers.configure(self.folder(), member).display().to_string();
+        Hub::serve(self.folder(), crash_point, &["--config", &file, "--doors", "127.0.0.1:0"])
     }
 
     pub fn folder(&self) -> &Path {
@@ -53,12 +72,18 @@ impl Arena {
 
     /// Starts a hub, checks that it knows everything acknowledged, and asks for its digest.
     pub fn start(&mut self) -> (Hub, Ready) {
-        let hub = Hub::spawn(self.folder(), None);
+        let hub = self.spawn(MEMBER, None);
+        let ready = self.ready(&hub);
+        (hub, ready)
+    }
+
+    /// Waits until a hub is ready, checks that it knows everything acknowledged, asks for its digest.
+    pub fn ready(&mut self, hub: &Hub) -> Ready {
         let ready = hub.ready().unwrap_or_else(|| panic!("the hub did not start: {}", self.told()));
         let last = self.ledger.last();
         assert!(ready.log_pos() >= last, "the log ends at {} and {last:?} was acknowledged", ready.position);
         self.checkpoints.push(checkpoint(&self.runtime, &ready.api));
-        (hub, ready)
+        ready
     }
 
     /// Puts a hub under load until it ends by itself or `time` is over, then ends it.
@@ -72,7 +97,7 @@ impl Arena {
 
     /// Starts a hub that is to die at `point`, with load once it is ready, and gives how it ended.
     pub fn die_at(&mut self, point: &str, patience: Duration) -> Option<ExitStatus> {
-        let hub = Hub::spawn(self.folder(), Some(point));
+        let hub = self.spawn(MEMBER, Some(point));
         let Some(ready) = hub.ready() else { return Some(hub.end()) };
         let mut status = None;
         self.load(hub, &ready, patience, |hub| {
@@ -85,14 +110,16 @@ impl Arena {
 
     /// With the last hub gone: compares what was said with what the log says.
     pub fn judge(&self) -> Verdict {
-        let store = replay::open(self.folder());
+        let store: Box<dyn Store> = match &self.servers {
+            None => Box::new(replay::open(self.folder())),
+            Some(servers) => Box::new(servers.open()),
+        };
         let mut replay = Replay::new();
         for checkpoint in &self.checkpoints {
-            replay.check(&store, checkpoint);
+            replay.check(&*store, checkpoint);
         }
-        let last = storage::Log::last(&store);
-        replay.feed(&store, ontology::LogPos(last.0));
-        replay.check_ledger(&store, &self.ledger);
+        replay.feed(&*store, ontology::LogPos(store.last().0));
+        replay.check_ledger(&*store, &self.ledger);
         let at = wall();
         let digest = replay.digest(at);
         replay.is_as_the_oracle_says(at).expect("the oracle folds the log to the same customers");

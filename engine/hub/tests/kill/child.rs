@@ -41,9 +41,16 @@ impl Hub {
 
     /// The same with further arguments, which say where its doors are.
     pub fn spawn_with(folder: &Path, crash_point: Option<&str>, arguments: &[&str]) -> Hub {
+        let store = folder.join("store").display().to_string();
+        Hub::serve(folder, crash_point, &[&["--store", &store], arguments].concat())
+    }
+
+    /// Starts a hub with these arguments, which say where its store is; what it tells people goes to a
+    /// file in `folder`.
+    pub fn serve(folder: &Path, crash_point: Option<&str>, arguments: &[&str]) -> Hub {
         let told = File::options().create(true).append(true).open(folder.join("stderr.txt")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_opshub"));
-        command.args(["serve", "--json", "--store"]).arg(folder.join("store"));
+        command.args(["serve", "--json"]);
         command.args(["--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]).args(arguments);
         command.env_remove("OPSHUB_CRASH_POINT");
         if let Some(point) = crash_point {

@@ -18,6 +18,7 @@ mod load;
 mod outputs;
 mod replay;
 mod schema;
+mod servers;
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
@@ -28,7 +29,7 @@ use connectors::Clock as _;
 use hub::clock::WallClock;
 use ontology::Millis;
 use sim::Chance;
-use storage::{Durability, Embedded, Intake, Log as _, NewBlock, NewQuarantined, Quarantine as _, Store as _};
+use storage::{Atomic as _, Durability, Embedded, Intake, Log as _, NewBlock, NewQuarantined, Quarantine as _};
 
 /// Kills at random instants.
 const KILLS: usize = 60;

@@ -6,7 +6,7 @@ use pipeline::{Engine, EngineSettings, Input};
 use resolver::Model;
 use sim::Oracle;
 use sim::difference::{equal, texts};
-use storage::{Embedded, Log as _, Position, Quarantine as _, QuarantineFilter, Store as _};
+use storage::{Embedded, Position, QuarantineFilter, Store};
 
 use crate::ledger::Ledger;
 
@@ -35,7 +35,7 @@ impl Replay {
     }
 
     /// Feeds the blocks of the log up to `until`, which must be the end of one.
-    pub fn feed(&mut self, store: &Embedded, until: LogPos) {
+    pub fn feed(&mut self, store: &dyn Store, until: LogPos) {
         let next = Position(self.facts.len() as u64 + 1);
         for block in store.read(next).unwrap() {
             let block = block.unwrap();
@@ -54,7 +54,7 @@ impl Replay {
     }
 
     /// Whether what a hub said at a checkpoint is what this engine says there.
-    pub fn check(&mut self, store: &Embedded, checkpoint: &Checkpoint) {
+    pub fn check(&mut self, store: &dyn Store, checkpoint: &Checkpoint) {
         self.feed(store, checkpoint.position);
         let (from, to) = checkpoint.asked;
         let agrees = [from, to].into_iter().any(|now| self.digest(now) == checkpoint.digest);
@@ -74,7 +74,7 @@ impl Replay {
     }
 
     /// Whether everything that was acknowledged stands where it was said to stand.
-    pub fn check_ledger(&self, store: &Embedded, ledger: &Ledger) {
+    pub fn check_ledger(&self, store: &dyn Store, ledger: &Ledger) {
         let acknowledged = ledger.read();
         for (position, id) in &acknowledged.facts {
             let fact = usize::try_from(*position).ok().and_then(|position| self.facts.get(position - 1));
@@ -88,7 +88,7 @@ impl Replay {
 }
 
 /// The bytes of everything in quarantine.
-fn quarantined(store: &Embedded) -> std::collections::BTreeSet<Vec<u8>> {
+fn quarantined(store: &dyn Store) -> std::collections::BTreeSet<Vec<u8>> {
     let mut all = std::collections::BTreeSet::new();
     let mut after = None;
     loop {

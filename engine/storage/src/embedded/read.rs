@@ -10,8 +10,8 @@ use ontology::Millis;
 use super::Embedded;
 use super::tables::read_error;
 use crate::{
-    Backup, Batch, Block, Blocks, Changes, Digest, Durability, Error, Intake, Log, Pairs, Position, Raw, Result, Rows,
-    Store, Table, Verified, raw,
+    Atomic, Backup, Batch, Block, Blocks, Changes, Digest, Durability, Error, Intake, Log, Pairs, Position, Raw,
+    Result, Rows, Store, Table, Verified, raw,
 };
 
 impl Log for Embedded {
@@ -101,11 +101,13 @@ impl Rows for Embedded {
     }
 }
 
-impl Store for Embedded {
+impl Atomic for Embedded {
     fn commit(&self, batch: Batch, durability: Durability) -> Result<Range<Position>> {
         self.commit_batch(batch, durability)
     }
+}
 
+impl Store for Embedded {
     fn sync(&self) -> Result<()> {
         self.sync_journal()
     }

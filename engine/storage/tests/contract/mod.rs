@@ -4,12 +4,18 @@ pub mod log;
 pub mod quarantine;
 pub mod restart;
 pub mod rows;
+mod servers;
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ontology::Millis;
-use storage::{Embedded, Intake, Memory, NewBlock, NewQuarantined, Options, Retention, Store};
+use storage::{
+    Atomic, Distributed, DistributedOptions, Embedded, Intake, Memory, NewBlock, NewQuarantined, Options, Retention,
+    Store,
+};
 
 pub const RETENTION: Retention = Retention { raw_ms: 1_000, quarantine_ms: 5_000 };
 
@@ -19,6 +25,12 @@ pub trait Harness {
     fn store(&self) -> Box<dyn Store>;
     /// Stops it, which takes the last handle in use, and starts it again over what it kept.
     fn restart(&self, store: Box<dyn Store>) -> Box<dyn Store>;
+}
+
+/// One whose parts share an atom.
+pub trait AtomicHarness: Harness {
+    /// The running store.
+    fn atomic(&self) -> Box<dyn Atomic>;
 }
 
 pub struct OnDisk {
@@ -50,6 +62,12 @@ impl Harness for OnDisk {
     }
 }
 
+impl AtomicHarness for OnDisk {
+    fn atomic(&self) -> Box<dyn Atomic> {
+        Box::new(self.open.lock().unwrap().clone().unwrap())
+    }
+}
+
 pub struct InMemory(Memory);
 
 impl InMemory {
@@ -66,6 +84,65 @@ impl Harness for InMemory {
     fn restart(&self, store: Box<dyn Store>) -> Box<dyn Store> {
         store
     }
+}
+
+impl AtomicHarness for InMemory {
+    fn atomic(&self) -> Box<dyn Atomic> {
+        Box::new(self.0.clone())
+    }
+}
+
+/// On the servers that `fixtures/services up` starts, under a name of its own.
+pub struct OnServers {
+    options: DistributedOptions,
+    open: Mutex<Option<Distributed>>,
+}
+
+impl OnServers {
+    pub fn new() -> Self {
+        let mut options = servers();
+        options.retention = RETENTION;
+        let open = Mutex::new(Some(Distributed::open(options.clone()).unwrap()));
+        OnServers { options, open }
+    }
+}
+
+impl Harness for OnServers {
+    fn store(&self) -> Box<dyn Store> {
+        Box::new(self.open.lock().unwrap().clone().unwrap())
+    }
+
+    fn restart(&self, store: Box<dyn Store>) -> Box<dyn Store> {
+        drop((store, self.open.lock().unwrap().take()));
+        *self.open.lock().unwrap() = Some(Distributed::open(self.options.clone()).unwrap());
+        self.store()
+    }
+}
+
+impl Drop for OnServers {
+    fn drop(&mut self) {
+        self.open.lock().unwrap().take();
+        Distributed::remove(&self.options).unwrap();
+    }
+}
+
+/// A store of a new name on the running servers.
+pub fn servers() -> DistributedOptions {
+    static NAMES: AtomicU32 = AtomicU32::new(0);
+    let number = NAMES.fetch_add(1, Ordering::Relaxed);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    let redis = vec![format!("redis://{}", address("OPSHUB_REDIS"))];
+    DistributedOptions::new(address("OPSHUB_KAFKA"), redis, format!("test-{now:x}-{number}"))
+}
+
+/// The address of a server, as the script that starts it tells it.
+fn address(name: &str) -> String {
+    let told = std::env::var(name).ok().or_else(|| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/services/env");
+        let text = std::fs::read_to_string(file).ok()?;
+        text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+    });
+    told.unwrap_or_else(|| panic!("{name} is not known: start the servers with `fixtures/services up`"))
 }
 
 /// A block of these facts, each from a payload of its own.

@@ -36,7 +36,7 @@ pub fn records_are_listed_by_page_and_filter(harness: &impl Harness) {
     assert_eq!(ids(&*store, &QuarantineFilter::default()), [1, 2, 3, 4]);
     assert_eq!(ids(&*store, &malformed), [1, 3, 4]);
     assert_eq!(ids(&*store, &sap), [1, 4]);
-    assert_eq!(ids(&*store, &none), []);
+    assert!(ids(&*store, &none).is_empty());
     let record = store.quarantined(QuarantineId(2)).unwrap();
     assert_eq!((record.received_at, record.raw_bytes, record.state), (Millis(2), 5, QuarantineState::Held));
     assert_eq!(record.source_position, b"17");

@@ -1,6 +1,6 @@
 //! Contract of restarts and verification.
 
-use storage::{Batch, Changes, Durability, Position, Table, Verified};
+use storage::{Changes, Durability, Position, Table, Verified};
 
 use super::{Harness, facts, intake, rejected};
 
@@ -9,9 +9,9 @@ pub fn everything_is_there_after_a_restart(harness: &impl Harness) {
         let store = harness.store();
         assert_eq!(facts(&*store, 1).len() as u64, 2 * round);
         let changes = Changes::new().put(Table::Customer, "c", round.to_string()).applied(Position(2 * round + 2));
-        let intake = intake(round as i64, &["a", "b"]).source("s", round.to_string());
-        let appended = store.commit(Batch { intake, changes }, Durability::Synced).unwrap();
+        let appended = store.append(intake(round as i64, &["a", "b"]).source("s", round.to_string())).unwrap();
         assert_eq!(appended, Position(2 * round + 1)..Position(2 * round + 3));
+        store.write(changes, Durability::Synced).unwrap();
         store.write(Changes::new().outbox_put(round.to_string(), "act"), Durability::Relaxed).unwrap();
         store.sync().unwrap();
         let store = harness.restart(store);

@@ -2,7 +2,7 @@
 
 use storage::{Batch, Changes, Class, Durability, Error, KEY_BYTES_MAX, Position, Store, Table};
 
-use super::{Harness, intake};
+use super::{AtomicHarness, Harness, intake};
 
 fn keys(store: &dyn Store, table: Table, prefix: &[u8]) -> Vec<Vec<u8>> {
     store.scan(table, prefix).unwrap().map(|row| row.unwrap().0.to_vec()).collect()
@@ -71,8 +71,8 @@ pub fn the_applied_position_only_moves_forward_and_within_the_log(harness: &impl
     assert_eq!(store.applied().unwrap(), Position(3));
 }
 
-pub fn facts_rows_actions_and_position_are_one_atom(harness: &impl Harness) {
-    let store = harness.store();
+pub fn facts_rows_actions_and_position_are_one_atom(harness: &impl AtomicHarness) {
+    let store = harness.atomic();
     let changes = || Changes::new().put(Table::Entity, "k", "v").outbox_put("id", "act");
     let refused =
         Batch { intake: intake(1, &["a"]).source("s", b"1".to_vec()), changes: changes().applied(Position(2)) };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ontology::Millis;
 use storage::{
-    Batch, Changes, Durability, Embedded, Intake, Log as _, NewBlock, NewQuarantined, Options, Position,
+    Atomic as _, Batch, Changes, Durability, Embedded, Intake, Log as _, NewBlock, NewQuarantined, Options, Position,
     Quarantine as _, QuarantineFilter, Result, Rows as _, Store as _, Table,
 };
 

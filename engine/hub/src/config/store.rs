@@ -1,0 +1,183 @@
+//! The section of the store: a folder, or servers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use storage::DistributedOptions;
+
+use super::file::Span;
+use super::{Error, SecretRef};
+use crate::outputs::{check_brokers, is_loopback};
+
+/// Where facts are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreSection {
+    /// Folder of the store; default `.opshub/store`.
+    pub dir: PathBuf,
+    /// Servers in place of a folder.
+    pub distributed: Option<DistributedSection>,
+}
+
+impl Default for StoreSection {
+    fn default() -> Self {
+        StoreSection { dir: PathBuf::from(".opshub/store"), distributed: None }
+    }
+}
+
+/// Servers that keep the store.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DistributedSection {
+    /// Brokers of the log, `host:port` with commas between them.
+    pub brokers: Option<String>,
+    /// Redis that holds the rows: the URL of one server, or of some nodes of a cluster.
+    pub redis: Vec<String>,
+    /// User at Redis.
+    pub redis_user: Option<String>,
+    /// Its password.
+    pub redis_password: Option<SecretRef>,
+    /// Name of the deployment, which its topics and keys begin with; default `opshub`.
+    pub name: Option<String>,
+    /// Replicas of topics that the hub makes; default `3`.
+    pub replicas: Option<i32>,
+    /// Name of this process among those that may own the store: one that comes back under its name takes
+    /// its turn again at once; default none.
+    pub member: Option<String>,
+    /// How long a process may be silent before another takes its turn; default `10s`.
+    pub silence_max: Option<Span>,
+    /// Further properties of the Kafka client, such as `security.protocol`.
+    pub properties: BTreeMap<String, String>,
+    /// Properties that are secrets, such as `sasl.password`, by reference.
+    pub secrets: BTreeMap<String, SecretRef>,
+}
+
+/// Replicas of topics, unless configured.
+const REPLICAS: i32 = 3;
+
+/// Where a hub keeps its store.
+#[derive(Debug, Clone)]
+pub enum StoreConfig {
+    /// In a folder.
+    Embedded(PathBuf),
+    /// On servers.
+    Distributed(Box<DistributedOptions>),
+}
+
+pub(super) fn resolve(section: StoreSection) -> Result<StoreConfig, Error> {
+    let Some(servers) = section.distributed else { return Ok(StoreConfig::Embedded(section.dir)) };
+    let key = |name: &str, problem: &str| Error::key(format!("store.distributed.{name}"), problem);
+    let brokers = servers.brokers.filter(|brokers| !brokers.trim().is_empty());
+    let brokers = brokers.ok_or_else(|| key("brokers", "is missing: write host:port"))?;
+    let name = servers.name.unwrap_or_else(|| "opshub".to_owned());
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
+    if name.is_empty() || !name.chars().all(is_fit) {
+        return Err(key("name", "is no beginning of a topic's name: write letters, digits, `.`, `_` and `-`"));
+    }
+    let replicas = servers.replicas.unwrap_or(REPLICAS);
+    if replicas < 1 {
+        return Err(key("replicas", "is below 1: a topic has at least one"));
+    }
+    let mut properties = BTreeMap::new();
+    for (name, value) in servers.properties {
+        properties.insert(name, connectors::edge::credentials::Secret::new(value));
+    }
+    for (name, reference) in servers.secrets {
+        let value = reference.read(&format!("store.distributed.secrets.{name}"))?;
+        properties.insert(name, value);
+    }
+    check_brokers(&brokers, &properties).map_err(|problem| key("brokers", &problem))?;
+    let password = servers.redis_password.map(|reference| reference.read("store.distributed.redis_password"));
+    let password = password.transpose()?;
+    let redis = servers.redis.iter().map(|url| {
+        redis_url(url, servers.redis_user.as_deref(), password.as_ref().map(|secret| secret.expose()))
+            .map_err(|problem| key("redis", &problem))
+    });
+    let redis = redis.collect::<Result<Vec<_>, _>>()?;
+    if redis.is_empty() {
+        return Err(key("redis", "is missing: write [\"redis://host:port\"]"));
+    }
+    let kafka = properties.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
+    let mut options = DistributedOptions { kafka, replicas, ..DistributedOptions::new(brokers, redis, name) };
+    options.member = servers.member;
+    if let Some(span) = servers.silence_max {
+        options.silence_max = Duration::from_millis(u64::try_from(span.ms()).unwrap_or_default());
+    }
+    Ok(StoreConfig::Distributed(Box::new(options)))
+}
+
+/// The URL with its user and password; one on another machine needs TLS and a password.
+fn redis_url(url: &str, user: Option<&str>, password: Option<&str>) -> Result<String, String> {
+    let Some((scheme @ ("redis" | "rediss"), address)) = url.split_once("://") else {
+        return Err("holds what is no URL of Redis: write redis://host:port, or rediss://host:port for TLS".to_owned());
+    };
+    if address.contains('@') {
+        return Err("holds a user or password: write them in redis_user and redis_password".to_owned());
+    }
+    let host = address.split('/').next().unwrap_or_default();
+    if !is_loopback(host) && (scheme != "rediss" || password.is_none()) {
+        return Err(format!("names {host} on another machine, which needs rediss:// and redis_password"));
+    }
+    let quote = |text: &str| text.bytes().map(quoted).collect::<String>();
+    Ok(match password {
+        Some(password) => format!("{scheme}://{}:{}@{address}", quote(user.unwrap_or_default()), quote(password)),
+        None => url.to_owned(),
+    })
+}
+
+/// A byte as URLs hold it.
+fn quoted(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn resolved(text: &str) -> Result<StoreConfig, String> {
+        resolve(toml::from_str(text).unwrap()).map_err(|error| error.to_string())
+    }
+
+    const SERVERS: &str = "[distributed]\nbrokers = \"127.0.0.1:1\"\nredis = [\"redis://127.0.0.1:2\"]\n";
+
+    #[test]
+    fn a_store_is_a_folder_unless_servers_are_named() {
+        assert!(matches!(resolved("").unwrap(), StoreConfig::Embedded(dir) if dir.ends_with("store")));
+        let StoreConfig::Distributed(options) = resolved(SERVERS).unwrap() else { panic!("servers are named") };
+        assert_eq!((options.name.as_str(), options.replicas), ("opshub", 3));
+        assert_eq!(options.redis, ["redis://127.0.0.1:2"]);
+    }
+
+    #[test]
+    fn what_is_missing_or_unsafe_is_told() {
+        let check = |text: &str, expected: &str| {
+            let error = resolved(text).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("[distributed]\n", "store.distributed.brokers is missing");
+        check("[distributed]\nbrokers = \"127.0.0.1:1\"\n", "store.distributed.redis is missing");
+        check("[distributed]\nbrokers = \"far:1\"\n", "TLS and credentials");
+        check(&format!("{SERVERS}replicas = 0\n"), "replicas is below 1");
+        check(&format!("{SERVERS}name = \"a b\"\n"), "store.distributed.name");
+        check(&format!("{SERVERS}redis_password = \"file:/none\"\n"), "store.distributed.redis_password");
+        for (url, expected) in [
+            ("redis://far:1", "needs rediss://"),
+            ("rediss://far:1", "redis_password"),
+            ("127.0.0.1:1", "no URL of Redis"),
+            ("redis://u:p@127.0.0.1:1", "redis_user"),
+        ] {
+            check(&SERVERS.replace("redis://127.0.0.1:2", url), expected);
+        }
+    }
+
+    #[test]
+    fn credentials_stand_in_the_url_as_urls_hold_them() {
+        let url = redis_url("rediss://far:1/0", Some("hub"), Some("a:b@c")).unwrap();
+        assert_eq!(url, "rediss://hub:a%3Ab%40c@far:1/0");
+        assert_eq!(redis_url("redis://localhost:1", None, Some("p")).unwrap(), "redis://:p@localhost:1");
+        assert_eq!(redis_url("redis://[::1]:1", None, None).unwrap(), "redis://[::1]:1");
+    }
+}

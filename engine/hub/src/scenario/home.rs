@@ -1,0 +1,100 @@
+//! Where the log and the rows of a story live while it is played.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use storage::{Distributed, DistributedOptions, Embedded, Options, Store};
+use tempfile::TempDir;
+
+/// The form of the hub that plays a story.
+#[derive(Debug, Clone, Default)]
+pub enum Form {
+    /// One process with a store of its own.
+    #[default]
+    Embedded,
+    /// The log in Kafka and the rows in Redis. Each story has a name of its own on them, which begins
+    /// with the one given, and leaves nothing there.
+    Distributed(Box<DistributedOptions>),
+}
+
+/// Where the log and the snapshots of a story are. A store is absent between end and start.
+pub(super) enum Home {
+    /// In memory: the story never restarts.
+    Memory(storage::Memory),
+    /// In a folder that lives as long as the story.
+    Folder(TempDir, Option<Embedded>),
+    /// On servers, until the story is over.
+    Servers(Box<DistributedOptions>, Option<Distributed>),
+}
+
+impl Home {
+    pub(super) fn new(form: &Form, restarts: bool) -> anyhow::Result<Self> {
+        match form {
+            Form::Distributed(options) => {
+                let options =
+                    DistributedOptions { name: name_of_its_own(&options.name), ..DistributedOptions::clone(options) };
+                let store = Distributed::open(options.clone())?;
+                Ok(Home::Servers(Box::new(options), Some(store)))
+            }
+            Form::Embedded if restarts => {
+                let folder = tempfile::tempdir().context("make a folder for the store")?;
+                let store = Embedded::open(folder.path(), Options::default())?;
+                Ok(Home::Folder(folder, Some(store)))
+            }
+            Form::Embedded => Ok(Home::Memory(storage::Memory::default())),
+        }
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        const CLOSED: &str = "a store is closed only while the hub restarts";
+        match self {
+            Home::Memory(store) => store,
+            Home::Folder(_, store) => store.as_ref().expect(CLOSED),
+            Home::Servers(_, store) => store.as_ref().expect(CLOSED),
+        }
+    }
+
+    /// Whether a hub that starts again finds what it wrote.
+    pub(super) fn outlives_the_hub(&self) -> bool {
+        match self {
+            Home::Memory(_) => false,
+            Home::Folder(..) | Home::Servers(..) => true,
+        }
+    }
+
+    /// Closes the store and opens it again, as a hub does that starts anew.
+    pub(super) fn reopen(&mut self) -> anyhow::Result<()> {
+        match self {
+            Home::Memory(_) => {}
+            Home::Folder(folder, store) => {
+                drop(store.take());
+                *store = Some(Embedded::open(folder.path(), Options::default())?);
+            }
+            Home::Servers(options, store) => {
+                drop(store.take());
+                *store = Some(Distributed::open(DistributedOptions::clone(options))?);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Home::Servers(options, store) = self {
+            drop(store.take());
+            if let Err(error) = Distributed::remove(options) {
+                tracing::warn!(%error, name = options.name, "a story could not be removed from the servers");
+            }
+        }
+    }
+}
+
+/// No two stories share a name, whoever plays them.
+fn name_of_its_own(prefix: &str) -> String {
+    static STORIES: AtomicU32 = AtomicU32::new(0);
+    let number = STORIES.fetch_add(1, Ordering::Relaxed);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    format!("{prefix}-{since:x}-{}-{number}", std::process::id())
+}

@@ -1,0 +1,103 @@
+//! The same hub with its log in Kafka and its rows in Redis, which `fixtures/services up` starts: it
+//! loses nothing when it is killed, and another one that waits takes over from one that is gone.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sim::Chance;
+use storage::{Distributed, DistributedOptions, Store as _};
+
+use crate::arena::Arena;
+use crate::child::Hub;
+use crate::{LIFE_MS, seed_of, wall};
+
+/// Kills at random instants; `OPSHUB_SERVER_KILLS` has others.
+const KILLS: i64 = 6;
+/// How long a hub that is silent keeps its turn: the shortest that brokers grant unless configured.
+const SILENCE_MAX: &str = "6s";
+
+/// A store on the running servers, removed at the end.
+pub struct Servers {
+    brokers: String,
+    redis: String,
+    name: String,
+}
+
+impl Servers {
+    pub fn new() -> Self {
+        let name = format!("kill-{:x}-{}", wall().0, std::process::id());
+        Servers { brokers: address("OPSHUB_KAFKA"), redis: format!("redis://{}", address("OPSHUB_REDIS")), name }
+    }
+
+    /// Writes the configuration of one of the processes that may own the store.
+    pub fn configure(&self, folder: &Path, member: &str) -> PathBuf {
+        let file = folder.join(format!("{member}.toml"));
+        let Servers { brokers, redis, name } = self;
+        let text = format!(
+            "[store.distributed]\nbrokers = \"{brokers}\"\nredis = [\"{redis}\"]\nname = \"{name}\"\nreplicas = 1\n\
+             member = \"{member}\"\nsilence_max = \"{SILENCE_MAX}\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    fn options(&self) -> DistributedOptions {
+        DistributedOptions::new(self.brokers.clone(), vec![self.redis.clone()], self.name.clone())
+    }
+
+    /// Opens what dead hubs left and reads all of it.
+    pub fn open(&self) -> Distributed {
+        let store = Distributed::open(self.options()).unwrap();
+        store.verify().unwrap();
+        store
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        Distributed::remove(&self.options()).unwrap();
+    }
+}
+
+/// The address of a server, as the script that starts it tells it.
+fn address(name: &str) -> String {
+    let told = std::env::var(name).ok().or_else(|| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/services/env");
+        let text = std::fs::read_to_string(file).ok()?;
+        text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+    });
+    told.unwrap_or_else(|| panic!("{name} is not known: start the servers with `fixtures/services up`"))
+}
+
+#[test]
+fn kills_at_random_instants_lose_nothing_on_servers_either() {
+    let seed = seed_of("kills on servers");
+    let kills = std::env::var("OPSHUB_SERVER_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
+    let mut chance = Chance::of(seed);
+    let mut arena = Arena::on_servers(seed);
+    for _ in 0..kills {
+        let (hub, ready) = arena.start();
+        let life = Duration::from_millis(chance.between(0, 4 * LIFE_MS).unsigned_abs());
+        arena.load(hub, &ready, life, Hub::kill);
+    }
+    let (hub, _) = arena.start();
+    hub.kill();
+    let verdict = arena.judge();
+    println!("{kills} kills, {} acknowledged facts", verdict.facts);
+    assert!(verdict.facts > 100, "only {} facts were acknowledged", verdict.facts);
+}
+
+#[test]
+fn a_hub_that_waits_takes_over_from_one_that_is_gone() {
+    let mut arena = Arena::on_servers(seed_of("a hub that waits"));
+    let (first, ready) = arena.start();
+    let waiting = arena.spawn("second", None);
+    assert!(!waiting.ends_within(Duration::from_millis(500)), "it waits for its turn: {}", arena.told());
+    arena.load(first, &ready, Duration::from_millis(500), Hub::kill);
+    let ready = arena.ready(&waiting);
+    arena.load(waiting, &ready, Duration::from_millis(500), |hub| {
+        hub.terminate();
+        assert_eq!(hub.end().code(), Some(0));
+    });
+    arena.judge();
+}

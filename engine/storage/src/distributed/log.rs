@@ -1,0 +1,241 @@
+//! The log in Kafka: a transaction per group commit.
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard};
+
+use bytes::Bytes;
+use ontology::Millis;
+
+use super::Distributed;
+use super::marks::{Head, Marks, quarantine_record, source_record};
+use super::options::DistributedOptions;
+use super::ordered::{Ordered, Values, chunks};
+use super::topics::Topics;
+use super::writer::{Record, Writer};
+use crate::codec::Decoder;
+use crate::{Block, Blocks, Error, Intake, Log, NewBlock, Position, QuarantineId, Raw, Result, raw};
+
+/// What the log is made of.
+pub(super) struct KafkaLog {
+    options: DistributedOptions,
+    pub(super) topics: Topics,
+    /// Whoever holds the marks writes.
+    marks: Mutex<Marks>,
+    writer: Writer,
+    facts: Ordered,
+    payloads: Ordered,
+    pub(super) inputs: Ordered,
+}
+
+impl KafkaLog {
+    pub(super) fn new(options: &DistributedOptions, topics: Topics, marks: Marks, writer: Writer) -> Result<Self> {
+        Ok(KafkaLog {
+            options: options.clone(),
+            facts: Ordered::open(options, &topics.facts)?,
+            payloads: Ordered::open(options, &topics.payloads)?,
+            inputs: Ordered::open(options, &topics.inputs)?,
+            topics,
+            marks: Mutex::new(marks),
+            writer,
+        })
+    }
+
+    pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().expect("no call panics while it holds the marks: all checks come first")
+    }
+
+    /// How long quarantined inputs are kept.
+    pub(super) fn quarantine_ms(&self) -> i64 {
+        self.options.retention.quarantine_ms
+    }
+
+    /// Writes all records, and with them that the log stands at `head`; or neither.
+    pub(super) fn advance<'a>(
+        &'a self,
+        marks: &mut Marks,
+        head: Head,
+        records: impl IntoIterator<Item = Record<'a>>,
+    ) -> Result<()> {
+        let (key, value) = head.record();
+        let mark = (self.topics.marks.as_str(), key, value);
+        self.writer.transact(records.into_iter().chain([mark]))?;
+        marks.head = head;
+        Ok(())
+    }
+
+    fn add(&self, intake: Intake) -> Result<Range<Position>> {
+        intake.check()?;
+        let mut marks = self.marks();
+        let first = marks.head.last.next();
+        if intake.is_empty() {
+            return Ok(first..first);
+        }
+        let mut head = marks.head.clone();
+        let mut records = self.block_records(intake.block, &mut head);
+        let mut held = Vec::with_capacity(intake.quarantined.len());
+        for record in intake.quarantined {
+            let id = QuarantineId(head.quarantine_next);
+            head.quarantine_next += 1;
+            records.extend(parts(&self.topics.inputs, id.0, &record.raw));
+            held.push(record.held(id));
+        }
+        records.extend(held.iter().map(|record| {
+            let (key, value) = quarantine_record(record);
+            (self.topics.quarantine.as_str(), key, value)
+        }));
+        records.extend(intake.sources.iter().map(|(name, position)| {
+            let (key, value) = source_record(name, position);
+            (self.topics.marks.as_str(), key, value)
+        }));
+        self.advance(&mut marks, head, records)?;
+        marks.quarantine.extend(held.into_iter().map(|record| (record.id, record)));
+        marks.sources.extend(intake.sources.into_iter().map(|(name, position)| (name, Bytes::from(position))));
+        Ok(first..marks.head.last.next())
+    }
+
+    /// The records of a block's facts and payloads, with which the log stands at `head`.
+    fn block_records(&self, block: Option<NewBlock>, head: &mut Head) -> Vec<Record<'_>> {
+        let mut records = Vec::new();
+        let Some(block) = block else { return records };
+        let first = head.last.next();
+        if block.count() > 0 {
+            let (sealed, digest) = block.seal(first, &head.digest);
+            records.extend(parts(&self.topics.facts, first.0, &sealed));
+            head.last = head.last.plus(u64::from(block.count()));
+            head.digest = digest;
+        }
+        if let Some(packed) = block.payloads().pack(first) {
+            let dated = [&block.ingested_at().0.to_le_bytes()[..], &packed].concat();
+            records.extend(parts(&self.topics.payloads, first.0, &dated));
+        }
+        records
+    }
+
+    /// How many commits have payloads that are kept.
+    pub(super) fn count_payloads(&self) -> Result<u64> {
+        let from = self.marks().head.raws_from;
+        let mut values = self.payloads.values_from(None)?;
+        let mut count = 0;
+        while let Some(whole) = values.next()? {
+            count += u64::from(dated(&whole.value)?.0 >= from);
+        }
+        Ok(count)
+    }
+
+    fn expire(&self, now: Millis) -> Result<u64> {
+        let until = now - self.options.retention.raw_ms;
+        let mut marks = self.marks();
+        let from = marks.head.raws_from;
+        if until <= from {
+            return Ok(0);
+        }
+        let mut values = self.payloads.values_from(None)?;
+        let mut dropped = 0;
+        while let Some(whole) = values.next()? {
+            let (ingested_at, _) = dated(&whole.value)?;
+            if ingested_at >= until {
+                break;
+            }
+            dropped += u64::from(ingested_at >= from);
+        }
+        if dropped > 0 {
+            let head = Head { raws_from: until, ..marks.head.clone() };
+            self.advance(&mut marks, head, [])?;
+        }
+        Ok(dropped)
+    }
+}
+
+/// The records of a value in a topic whose keys rise; none of an empty one.
+fn parts<'a>(topic: &'a str, key: u64, value: &[u8]) -> Vec<Record<'a>> {
+    chunks(key, value).map(|(key, record)| (topic, key, Some(record))).collect()
+}
+
+/// When a commit's payloads came in, and the payloads.
+fn dated(value: &[u8]) -> Result<(Millis, &[u8])> {
+    let mut from = Decoder(value);
+    let ingested_at = from.i64().ok_or_else(|| Error::damaged("the payloads", "their head is incomplete"))?;
+    Ok((Millis(ingested_at), from.0))
+}
+
+impl Log for Distributed {
+    fn append(&self, intake: Intake) -> Result<Range<Position>> {
+        self.0.log.add(intake)
+    }
+
+    fn read(&self, from: Position) -> Result<Blocks> {
+        let log = &self.0.log;
+        let last = self.last();
+        if from == last.next() {
+            return Ok(Box::new(std::iter::empty()));
+        }
+        let start = self.start()?;
+        if from < start || from > last {
+            return Err(Error::OutOfRange { asked: from, start, last });
+        }
+        let holder = log.facts.key_at_most(from.0)?.unwrap_or(from.0);
+        let values = log.facts.values_from(Some(holder))?;
+        Ok(Box::new(BlocksOf { values, last, ended: false }))
+    }
+
+    fn last(&self) -> Position {
+        self.0.log.marks().head.last
+    }
+
+    fn start(&self) -> Result<Position> {
+        Ok(self.0.log.facts.first_key()?.map_or_else(|| self.last().next(), Position))
+    }
+
+    fn raws(&self, first: Position) -> Result<Vec<Raw>> {
+        let log = &self.0.log;
+        let from = log.marks().head.raws_from;
+        let mut values = log.payloads.values_from(Some(first.0))?;
+        let mut raws = Vec::new();
+        while let Some(whole) = values.next()?.filter(|whole| whole.key == first.0) {
+            let (ingested_at, packed) = dated(&whole.value)?;
+            if ingested_at >= from {
+                let unpacked = raw::unpack(packed);
+                raws.extend(unpacked.map_err(|why| Error::damaged(format!("the payloads at position {first}"), why))?);
+            }
+        }
+        Ok(raws)
+    }
+
+    fn source(&self, partition: &str) -> Result<Option<Bytes>> {
+        Ok(self.0.log.marks().sources.get(partition).cloned())
+    }
+
+    fn sources(&self) -> Result<Vec<(String, Bytes)>> {
+        let marks = self.0.log.marks();
+        Ok(marks.sources.iter().map(|(name, position)| (name.clone(), position.clone())).collect())
+    }
+
+    fn expire_raws(&self, now: Millis) -> Result<u64> {
+        self.0.log.expire(now)
+    }
+}
+
+/// Blocks in order, up to the one that was the last when reading began.
+struct BlocksOf {
+    values: Values,
+    last: Position,
+    ended: bool,
+}
+
+impl Iterator for BlocksOf {
+    type Item = Result<Block>;
+
+    fn next(&mut self) -> Option<Result<Block>> {
+        if self.ended {
+            return None;
+        }
+        let block = match self.values.next() {
+            Ok(Some(whole)) => Block::open(Bytes::from(whole.value))
+                .map_err(|why| Error::damaged(format!("the block at position {}", whole.key), why)),
+            Ok(None) => Err(Error::damaged("the log", format!("it ends before position {}", self.last))),
+            Err(error) => Err(error),
+        };
+        self.ended = block.as_ref().map_or(true, |block| block.last() >= self.last);
+        Some(block)
+    }
+}

@@ -1,0 +1,151 @@
+//! Where the log and its sources stand: small compacted topics, read whole when the store opens.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use ontology::Millis;
+
+use super::options::DistributedOptions;
+use super::ordered::Reader;
+use crate::codec::{Decoder, Encoder};
+use crate::{DIGEST_START, Digest, Error, Position, QuarantineId, Quarantined, Result};
+
+const HEAD: &[u8] = b"head";
+const SOURCE: &[u8] = b"source/";
+
+/// Where the log stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Position of the newest fact.
+    pub(super) last: Position,
+    /// Digest of the newest block.
+    pub(super) digest: Digest,
+    /// The id that the next quarantined record gets.
+    pub(super) quarantine_next: u64,
+    /// Payloads that came in before this are gone.
+    pub(super) raws_from: Millis,
+    /// Epoch of the owner that wrote this.
+    pub(super) epoch: u64,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Head { last: Position::ZERO, digest: DIGEST_START, quarantine_next: 1, raws_from: Millis::MIN, epoch: 0 }
+    }
+}
+
+impl Head {
+    /// Key and value in the topic of marks.
+    pub(super) fn record(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        let mut out = Encoder::default();
+        out.u64(self.last.0).raw(&self.digest).u64(self.quarantine_next).i64(self.raws_from.0).u64(self.epoch);
+        (HEAD.to_vec(), Some(out.0))
+    }
+
+    fn decode(stored: &[u8]) -> Option<Head> {
+        let mut from = Decoder(stored);
+        let head = Head {
+            last: Position(from.u64()?),
+            digest: from.array()?,
+            quarantine_next: from.u64()?,
+            raws_from: Millis(from.i64()?),
+            epoch: from.u64()?,
+        };
+        from.is_empty().then_some(head)
+    }
+}
+
+/// Key and value of where a source stands.
+pub(super) fn source_record(name: &str, position: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
+    ([SOURCE, name.as_bytes()].concat(), Some(position.to_vec()))
+}
+
+/// Key and value of a quarantined record.
+pub(super) fn quarantine_record(record: &Quarantined) -> (Vec<u8>, Option<Vec<u8>>) {
+    (record.id.0.to_be_bytes().to_vec(), Some(record.encode()))
+}
+
+/// Everything small about a log, as it is held in memory.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Marks {
+    pub(super) head: Head,
+    pub(super) sources: BTreeMap<String, Bytes>,
+    pub(super) quarantine: BTreeMap<QuarantineId, Quarantined>,
+}
+
+impl Marks {
+    /// Reads both topics to their ends.
+    pub(super) fn read(options: &DistributedOptions, marks: &str, quarantine: &str) -> Result<Self> {
+        let mut read = Marks::default();
+        each(options, marks, |key, value| read.take_mark(key, value))?;
+        each(options, quarantine, |key, value| read.take_quarantined(key, value))?;
+        Ok(read)
+    }
+
+    fn take_mark(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
+        if key == HEAD {
+            self.head = Head::decode(value?)?;
+            return Some(());
+        }
+        let name = std::str::from_utf8(key.strip_prefix(SOURCE)?).ok()?.to_owned();
+        match value {
+            Some(position) => self.sources.insert(name, Bytes::copy_from_slice(position)),
+            None => self.sources.remove(&name),
+        };
+        Some(())
+    }
+
+    fn take_quarantined(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
+        let id = QuarantineId(u64::from_be_bytes(key.try_into().ok()?));
+        match value {
+            Some(record) => self.quarantine.insert(id, Quarantined::decode(record)?),
+            None => self.quarantine.remove(&id),
+        };
+        Some(())
+    }
+}
+
+/// Gives every record of a topic to `take`, which answers `None` to what it cannot read.
+fn each(
+    options: &DistributedOptions,
+    topic: &str,
+    mut take: impl FnMut(&[u8], Option<&[u8]>) -> Option<()>,
+) -> Result<()> {
+    let reader = Reader::open(options, topic)?;
+    let (begin, end) = reader.ends()?;
+    if begin == end {
+        return Ok(());
+    }
+    reader.seek(begin)?;
+    while let Some(stored) = reader.next()? {
+        take(&stored.key, stored.value.as_deref())
+            .ok_or_else(|| Error::damaged(format!("the record at offset {} of {topic}", stored.offset), "no mark"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn marks_read_back_and_what_is_none_is_refused() {
+        let head = Head { last: Position(7), digest: [3; 32], quarantine_next: 2, raws_from: Millis(-5), epoch: 9 };
+        let (key, value) = head.record();
+        let value = value.unwrap();
+        let mut marks = Marks::default();
+        marks.take_mark(&key, Some(&value)).unwrap();
+        assert_eq!(marks.head, head);
+        for len in 0..value.len() {
+            assert_eq!(marks.take_mark(&key, Some(&value[..len])), None);
+        }
+        let (key, value) = source_record("sap/idoc", b"17");
+        marks.take_mark(&key, value.as_deref()).unwrap();
+        assert_eq!(marks.sources["sap/idoc"], b"17"[..]);
+        marks.take_mark(&key, None).unwrap();
+        assert!(marks.sources.is_empty());
+        assert_eq!(marks.take_mark(b"other", Some(b"")), None);
+        assert_eq!(marks.take_quarantined(b"no number", None), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! The distributed form of a store: Kafka is the log, Redis holds the rows.
+//!
+//! ```text
+//! append ──one transaction──▶ facts · payloads · inputs · quarantine · marks   (Kafka)
+//! write  ──one script───────▶ rows · outbox · applied position · epoch         (Redis, one hash tag)
+//! ```
+//!
+//! One owner writes at a time. Who opens the store becomes its owner: Kafka fences the producer of
+//! the one before, and every change of the rows names the epoch that the owner drew, so whatever a
+//! former owner still has under way is refused by both servers. Neither rests on a clock.
+//!
+//! Redis may lose what it acknowledged: rows and position share a slot, so both go back together and
+//! the facts behind them are applied again from the log.
+
+mod claim;
+mod log;
+mod marks;
+mod options;
+mod ordered;
+mod quarantine;
+mod redis;
+mod rows;
+mod topics;
+mod turn;
+mod writer;
+
+use std::sync::Arc;
+
+use crate::{Log as _, Quarantine as _, QuarantineFilter, Table};
+use crate::{Result, Rows as _, Store, Verified};
+
+pub use options::DistributedOptions;
+pub use turn::Turn;
+
+/// A store on Kafka and Redis. Clones are handles to the same store.
+#[derive(Clone)]
+pub struct Distributed(Arc<Inner>);
+
+struct Inner {
+    log: log::KafkaLog,
+    rows: rows::RedisRows,
+}
+
+impl Distributed {
+    /// Opens the store as its owner: whoever owned it before can write nothing from now on.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unreachable`] when a server does not answer, [`crate::Error::Unfit`] when one
+    /// is not set up as needed, [`crate::Error::Damaged`] when what they hold does not belong
+    /// together.
+    pub fn open(options: DistributedOptions) -> Result<Self> {
+        claim::open(options).map(|inner| Distributed(Arc::new(inner)))
+    }
+
+    /// Removes a store from its servers, with everything in it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unreachable`] when a server does not answer.
+    pub fn remove(options: &DistributedOptions) -> Result<()> {
+        rows::RedisRows::remove(options)?;
+        topics::Topics::of(&options.name).remove(options)
+    }
+}
+
+impl Store for Distributed {
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn verify(&self) -> Result<Verified> {
+        let mut seen = Verified::default();
+        let start = self.start()?;
+        if start <= self.last() {
+            let mut previous = None;
+            for block in self.read(start)? {
+                let block = block?;
+                if previous.is_some_and(|digest| digest != *block.previous()) {
+                    let what = format!("the block at position {}", block.first());
+                    return Err(crate::Error::damaged(what, "it does not follow the block before it"));
+                }
+                previous = Some(*block.digest());
+                seen.blocks += 1;
+                seen.facts += u64::from(block.count());
+            }
+        }
+        seen.raw_blocks = self.0.log.count_payloads()?;
+        for table in Table::ALL {
+            seen.rows += count(self.scan(table, b"")?)?;
+        }
+        seen.rows += count(self.pending()?)? + self.sources()?.len() as u64;
+        seen.quarantined = self.list(&QuarantineFilter::default(), None, usize::MAX)?.records.len() as u64;
+        Ok(seen)
+    }
+
+    fn backup(&self, _out: &mut dyn std::io::Write) -> Result<crate::Backup> {
+        let why = "the topics of the log are backed up by Kafka's own means, and rows are built again from them";
+        Err(crate::Error::Invalid { what: "a backup", why })
+    }
+}
+
+fn count(mut pairs: crate::Pairs) -> Result<u64> {
+    pairs.try_fold(0, |count, pair| pair.map(|_| count + 1))
+}

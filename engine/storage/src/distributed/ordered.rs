@@ -1,0 +1,235 @@
+//! A topic whose keys only rise: values are found by their key, and read on from there.
+//!
+//! A value longer than a record may be is cut into chunks of one key. Each record begins with its
+//! place among them and their number, 32 bits each, little-endian.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::options::DistributedOptions;
+use super::topics::unreachable;
+use crate::codec::Decoder;
+use crate::{Error, Result};
+
+/// Bytes of a value in one record: well below what brokers take unless configured.
+const CHUNK_BYTES: usize = 512 << 10;
+
+/// The one partition of every topic.
+pub(super) const PARTITION: i32 = 0;
+
+/// One record as it lies in its topic.
+pub(super) struct Stored {
+    pub(super) offset: i64,
+    pub(super) key: Vec<u8>,
+    /// None of a key that is gone.
+    pub(super) value: Option<Vec<u8>>,
+}
+
+/// Reads one topic from any place on: only what was committed.
+pub(super) struct Reader {
+    consumer: BaseConsumer,
+    topic: String,
+    patience: Duration,
+}
+
+impl Reader {
+    pub(super) fn open(options: &DistributedOptions, topic: &str) -> Result<Self> {
+        let mut config = options.client();
+        // A group is named because the client wants one; nothing is committed under it.
+        config.set("group.id", format!("{}.reader", options.name)).set("enable.auto.commit", "false");
+        config.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
+        config.set("auto.offset.reset", "error").set("fetch.wait.max.ms", "10");
+        let consumer = config.create().map_err(unreachable)?;
+        Ok(Reader { consumer, topic: topic.to_owned(), patience: options.patience })
+    }
+
+    /// The oldest offset kept and the one after the newest committed record.
+    pub(super) fn ends(&self) -> Result<(i64, i64)> {
+        self.consumer.fetch_watermarks(&self.topic, PARTITION, self.patience).map_err(unreachable)
+    }
+
+    /// Reads on from this offset.
+    pub(super) fn seek(&self, offset: i64) -> Result<()> {
+        let mut place = TopicPartitionList::new();
+        place.add_partition_offset(&self.topic, PARTITION, Offset::Offset(offset)).map_err(unreachable)?;
+        self.consumer.assign(&place).map_err(unreachable)
+    }
+
+    /// The next record; none at the end of what is committed.
+    pub(super) fn next(&self) -> Result<Option<Stored>> {
+        match self.consumer.poll(self.patience) {
+            Some(Ok(message)) => Ok(Some(Stored {
+                offset: message.offset(),
+                key: message.key().unwrap_or_default().to_vec(),
+                value: message.payload().map(<[u8]>::to_vec),
+            })),
+            Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
+            Some(Err(error)) => Err(unreachable(error)),
+            None => Err(Error::Unreachable {
+                doing: "read the log",
+                server: "Kafka",
+                cause: format!("no record of {} within {} s", self.topic, self.patience.as_secs()),
+                retry_after_ms: 1_000,
+            }),
+        }
+    }
+}
+
+/// The records that hold `value` under `key`.
+pub(super) fn chunks(key: u64, value: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    let count = u32::try_from(value.len().div_ceil(CHUNK_BYTES)).expect("values are below 4 GiB");
+    (0..count).zip(value.chunks(CHUNK_BYTES)).map(move |(index, chunk)| {
+        let mut record = Vec::with_capacity(8 + chunk.len());
+        record.extend_from_slice(&index.to_le_bytes());
+        record.extend_from_slice(&count.to_le_bytes());
+        record.extend_from_slice(chunk);
+        (key.to_be_bytes().to_vec(), record)
+    })
+}
+
+/// A value put together again.
+pub(super) struct Whole {
+    pub(super) key: u64,
+    pub(super) value: Vec<u8>,
+}
+
+/// Reads whole values in order, from where the reader stands.
+pub(super) struct Values(pub(super) Reader);
+
+impl Values {
+    /// The next value that begins from here on; none at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Whole>> {
+        let mut whole: Option<(Whole, u32)> = None;
+        while let Some(stored) = self.0.next()? {
+            let (key, index, count, chunk) = part(&self.0.topic, &stored)?;
+            match &mut whole {
+                None if index == 0 => whole = Some((Whole { key, value: chunk.to_vec() }, 1)),
+                // The beginning of this value is no longer kept.
+                None => continue,
+                Some((begun, seen)) if begun.key == key && *seen == index => {
+                    begun.value.extend_from_slice(chunk);
+                    *seen += 1;
+                }
+                Some(_) => return Err(damaged(&self.0.topic, &stored, "a value before it is cut short")),
+            }
+            if whole.as_ref().is_some_and(|(_, seen)| *seen == count) {
+                return Ok(whole.map(|(whole, _)| whole));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn part<'a>(topic: &str, stored: &'a Stored) -> Result<(u64, u32, u32, &'a [u8])> {
+    let key = key_of(topic, stored)?;
+    let mut from = Decoder(stored.value.as_deref().unwrap_or_default());
+    let head = from.u32().zip(from.u32());
+    let (index, count) = head.ok_or_else(|| damaged(topic, stored, "its head is incomplete"))?;
+    Ok((key, index, count, from.0))
+}
+
+fn key_of(topic: &str, stored: &Stored) -> Result<u64> {
+    let key = stored.key.as_slice().try_into().map(u64::from_be_bytes);
+    key.map_err(|_| damaged(topic, stored, "its key is no number"))
+}
+
+fn damaged(topic: &str, stored: &Stored, why: &str) -> Error {
+    Error::damaged(format!("the record at offset {} of {topic}", stored.offset), why)
+}
+
+/// A topic whose keys only rise.
+pub(super) struct Ordered {
+    options: DistributedOptions,
+    topic: String,
+    /// Looks things up; reading on has readers of its own.
+    looking: Mutex<Reader>,
+}
+
+impl Ordered {
+    pub(super) fn open(options: &DistributedOptions, topic: &str) -> Result<Self> {
+        let looking = Mutex::new(Reader::open(options, topic)?);
+        Ok(Ordered { options: options.clone(), topic: topic.to_owned(), looking })
+    }
+
+    /// The values from the first whose key is at least `key`; from the first of all if none is given.
+    pub(super) fn values_from(&self, key: Option<u64>) -> Result<Values> {
+        let place = match key {
+            Some(key) => self.first_at_least(key)?,
+            None => self.look(Reader::ends)?.0,
+        };
+        let reader = Reader::open(&self.options, &self.topic)?;
+        reader.seek(place)?;
+        Ok(Values(reader))
+    }
+
+    /// The greatest key that is at most `key`; none if all are greater.
+    pub(super) fn key_at_most(&self, key: u64) -> Result<Option<u64>> {
+        let (lowest, _) = self.look(Reader::ends)?;
+        let place =
+            key.checked_add(1).map_or_else(|| Ok(self.look(Reader::ends)?.1), |next| self.first_at_least(next))?;
+        let mut back = 1;
+        while place - back >= lowest {
+            // Marks of transactions lie between records, at the most one per transaction.
+            if let Some((offset, found)) = self.peek(place - back)?
+                && offset < place
+            {
+                return Ok(Some(found));
+            }
+            back += 1;
+        }
+        Ok(None)
+    }
+
+    /// The first key that is kept whole; none in an empty topic.
+    pub(super) fn first_key(&self) -> Result<Option<u64>> {
+        Ok(self.values_from(None)?.next()?.map(|whole| whole.key))
+    }
+
+    /// Offset of the first record whose key is at least `key`, or the end.
+    fn first_at_least(&self, key: u64) -> Result<i64> {
+        let (mut low, mut high) = self.look(Reader::ends)?;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.peek(middle)? {
+                Some((offset, found)) if found < key => low = offset + 1,
+                Some(_) | None => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    /// Offset and key of the first record from `offset` on.
+    fn peek(&self, offset: i64) -> Result<Option<(i64, u64)>> {
+        self.look(|reader| {
+            reader.seek(offset)?;
+            let Some(stored) = reader.next()? else { return Ok(None) };
+            Ok(Some((stored.offset, key_of(&self.topic, &stored)?)))
+        })
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Reader) -> Result<T>) -> Result<T> {
+        look(&self.looking.lock().expect("no call panics while it looks something up"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_cut_where_a_record_is_full() {
+        for (len, parts) in [(1, 1), (CHUNK_BYTES, 1), (CHUNK_BYTES + 1, 2), (3 * CHUNK_BYTES, 3)] {
+            let value: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+            let records: Vec<_> = chunks(7, &value).collect();
+            assert_eq!(records.len(), parts);
+            let joined: Vec<u8> = records.iter().flat_map(|(_, record)| record[8..].to_vec()).collect();
+            assert_eq!(joined, value);
+            assert!(records.iter().all(|(key, _)| *key == 7u64.to_be_bytes()));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The line to Redis: one server or a cluster, connected again after every failure.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use redis::cluster::{ClusterClient, ClusterConnection};
+use redis::{Client, Cmd, Connection, ConnectionLike, FromRedisValue, RedisError, RedisResult};
+
+use super::options::DistributedOptions;
+use crate::{Error, Result};
+
+/// First and longest pause between two tries.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// How long one answer may take.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+enum Servers {
+    One(Client),
+    Cluster(ClusterClient),
+}
+
+enum Connected {
+    One(Connection),
+    Cluster(ClusterConnection),
+}
+
+impl Connected {
+    fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
+        match self {
+            Connected::One(connection) => command.query(connection),
+            Connected::Cluster(connection) => command.query(connection),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        match self {
+            Connected::One(connection) => connection.is_open(),
+            Connected::Cluster(connection) => connection.is_open(),
+        }
+    }
+}
+
+/// A line to Redis.
+pub(super) struct Line {
+    servers: Servers,
+    connected: Mutex<Option<Connected>>,
+    patience: Duration,
+}
+
+impl Line {
+    pub(super) fn open(options: &DistributedOptions) -> Result<Self> {
+        let servers = match options.redis.as_slice() {
+            [] => return Err(Error::Invalid { what: "the address of Redis", why: "there is none" }),
+            [one] => Client::open(one.as_str()).map(Servers::One),
+            nodes => ClusterClient::new(nodes.to_vec()).map(Servers::Cluster),
+        };
+        let servers = servers.map_err(|error| Error::Unfit {
+            what: "the address of Redis".to_owned(),
+            found: error.to_string(),
+            needed: "redis://HOST:PORT or rediss://HOST:PORT".to_owned(),
+        })?;
+        Ok(Line { servers, connected: Mutex::new(None), patience: options.patience })
+    }
+
+    /// Sends a command that may be sent twice, until it is answered or patience ends.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when it was not answered; [`Error::Stop`] when it was refused.
+    pub(super) fn ask<T: FromRedisValue>(&self, doing: &'static str, command: &Cmd) -> Result<T> {
+        let began = Instant::now();
+        let mut pause = PAUSE.0;
+        let mut connected = self.connected.lock().expect("no call panics while it holds the line");
+        loop {
+            match self.ask_once(&mut connected, command) {
+                Ok(answer) => return Ok(answer),
+                Err(error) if !is_passing(&error) => return Err(Error::Stop { cause: format!("Redis: {error}") }),
+                Err(error) if began.elapsed() + pause > self.patience => {
+                    let cause = error.to_string();
+                    return Err(Error::Unreachable { doing, server: "Redis", cause, retry_after_ms: 1_000 });
+                }
+                Err(error) => tracing::warn!(%error, doing, "Redis did not answer: tried again"),
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    fn ask_once<T: FromRedisValue>(&self, connected: &mut Option<Connected>, command: &Cmd) -> RedisResult<T> {
+        let line = match connected.take().filter(Connected::is_open) {
+            Some(line) => connected.insert(line),
+            None => connected.insert(self.connect()?),
+        };
+        let answer = line.ask(command);
+        if answer.as_ref().is_err_and(is_passing) {
+            *connected = None;
+        }
+        answer
+    }
+
+    fn connect(&self) -> RedisResult<Connected> {
+        match &self.servers {
+            Servers::One(client) => {
+                let connection = client.get_connection_with_timeout(ANSWER_MAX)?;
+                connection.set_read_timeout(Some(ANSWER_MAX))?;
+                connection.set_write_timeout(Some(ANSWER_MAX))?;
+                Ok(Connected::One(connection))
+            }
+            Servers::Cluster(client) => {
+                let connection = client.get_connection()?;
+                connection.set_read_timeout(Some(ANSWER_MAX))?;
+                connection.set_write_timeout(Some(ANSWER_MAX))?;
+                Ok(Connected::Cluster(connection))
+            }
+        }
+    }
+}
+
+/// Whether the same command may be answered later.
+fn is_passing(error: &RedisError) -> bool {
+    use redis::{ErrorKind, ServerErrorKind};
+    error.is_io_error()
+        || error.is_cluster_error()
+        || matches!(
+            error.kind(),
+            ErrorKind::Server(
+                ServerErrorKind::BusyLoading
+                    | ServerErrorKind::TryAgain
+                    | ServerErrorKind::MasterDown
+                    | ServerErrorKind::ClusterDown
+                    | ServerErrorKind::ReadOnly
+            ) | ErrorKind::ClusterConnectionNotFound
+        )
+}

@@ -1,8 +1,5 @@
 //! Where the log and the rows of a story live while it is played.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use anyhow::Context as _;
 use storage::{Distributed, DistributedOptions, Embedded, Options, Store};
 use tempfile::TempDir;
@@ -93,8 +90,5 @@ impl Drop for Home {
 
 /// No two stories share a name, whoever plays them.
 fn name_of_its_own(prefix: &str) -> String {
-    static STORIES: AtomicU32 = AtomicU32::new(0);
-    let number = STORIES.fetch_add(1, Ordering::Relaxed);
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
-    format!("{prefix}-{since:x}-{}-{number}", std::process::id())
+    format!("{prefix}-{}", uuid::Uuid::new_v4().simple())
 }

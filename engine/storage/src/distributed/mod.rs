@@ -27,7 +27,7 @@ mod writer;
 use std::sync::Arc;
 
 use crate::{Log as _, Quarantine as _, QuarantineFilter, Table};
-use crate::{Result, Rows as _, Store, Verified};
+use crate::{Position, Result, Rows as _, Store, Verified};
 
 pub use options::DistributedOptions;
 pub use turn::Turn;
@@ -35,6 +35,17 @@ pub use turn::Turn;
 /// A store on Kafka and Redis. Clones are handles to the same store.
 #[derive(Clone)]
 pub struct Distributed(Arc<Inner>);
+
+/// What a look at a store finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Whether its log has been made.
+    pub has_topics: bool,
+    /// Epoch of the newest owner; 0 if Redis knows of none.
+    pub epoch: u64,
+    /// Position up to which facts are in the rows.
+    pub applied: Position,
+}
 
 struct Inner {
     log: log::KafkaLog,
@@ -50,6 +61,16 @@ impl Distributed {
     /// together.
     pub fn open(options: DistributedOptions) -> Result<Self> {
         claim::open(options).map(|inner| Distributed(Arc::new(inner)))
+    }
+
+    /// Looks at a store without owning it, and without changing anything.
+    ///
+    /// # Errors
+    /// As [`Distributed::open`].
+    pub fn look(options: &DistributedOptions) -> Result<Look> {
+        let has_topics = topics::Topics::of(&options.name).are_there(options)?;
+        let (epoch, applied) = rows::RedisRows::look(options)?;
+        Ok(Look { has_topics, epoch, applied })
     }
 
     /// Removes a store from its servers, with everything in it.

@@ -1,7 +1,7 @@
 //! The line to Redis: one server or a cluster, connected again after every failure.
 
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::cluster::{ClusterClient, ClusterConnection};
 use redis::{Client, Cmd, Connection, ConnectionLike, FromRedisValue, RedisError, RedisResult};
@@ -21,14 +21,14 @@ enum Servers {
 
 enum Connected {
     One(Connection),
-    Cluster(ClusterConnection),
+    Cluster(Box<ClusterConnection>),
 }
 
 impl Connected {
     fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
         match self {
             Connected::One(connection) => command.query(connection),
-            Connected::Cluster(connection) => command.query(connection),
+            Connected::Cluster(connection) => command.query(&mut **connection),
         }
     }
 
@@ -67,18 +67,20 @@ impl Line {
     /// # Errors
     /// [`Error::Unreachable`] when it was not answered; [`Error::Stop`] when it was refused.
     pub(super) fn ask<T: FromRedisValue>(&self, doing: &'static str, command: &Cmd) -> Result<T> {
-        let began = Instant::now();
-        let mut pause = PAUSE.0;
+        let (mut waited, mut pause) = (Duration::ZERO, PAUSE.0);
         let mut connected = self.connected.lock().expect("no call panics while it holds the line");
         loop {
             match self.ask_once(&mut connected, command) {
                 Ok(answer) => return Ok(answer),
                 Err(error) if !is_passing(&error) => return Err(Error::Stop { cause: format!("Redis: {error}") }),
-                Err(error) if began.elapsed() + pause > self.patience => {
-                    let cause = error.to_string();
-                    return Err(Error::Unreachable { doing, server: "Redis", cause, retry_after_ms: 1_000 });
+                Err(error) => {
+                    waited += pause + if error.is_timeout() { ANSWER_MAX } else { Duration::ZERO };
+                    if waited > self.patience {
+                        let cause = error.to_string();
+                        return Err(Error::Unreachable { doing, server: "Redis", cause, retry_after_ms: 1_000 });
+                    }
+                    tracing::warn!(%error, doing, "Redis did not answer: tried again");
                 }
-                Err(error) => tracing::warn!(%error, doing, "Redis did not answer: tried again"),
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(PAUSE.1);
@@ -109,7 +111,7 @@ impl Line {
                 let connection = client.get_connection()?;
                 connection.set_read_timeout(Some(ANSWER_MAX))?;
                 connection.set_write_timeout(Some(ANSWER_MAX))?;
-                Ok(Connected::Cluster(connection))
+                Ok(Connected::Cluster(Box::new(connection)))
             }
         }
     }

@@ -108,6 +108,15 @@ impl RedisRows {
         Ok(rows)
     }
 
+    /// Epoch of the newest owner and applied position, claiming nothing.
+    pub(super) fn look(options: &DistributedOptions) -> Result<(u64, Position)> {
+        let (line, keys) = (Line::open(options)?, Keys::of(&options.name));
+        check_memory(&line, &keys)?;
+        let (epoch, applied): (Option<u64>, Option<u64>) =
+            line.ask("look at the rows", cmd("HMGET").arg(&keys.head).arg("epoch").arg("applied"))?;
+        Ok((epoch.unwrap_or(0), Position(applied.unwrap_or(0))))
+    }
+
     /// Removes every key of a store.
     pub(super) fn remove(options: &DistributedOptions) -> Result<()> {
         let (line, keys) = (Line::open(options)?, Keys::of(&options.name));

@@ -1,6 +1,6 @@
 //! The topics of a store: created where they are missing, refused where they are set otherwise.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -62,6 +62,14 @@ impl Topics {
         runtime.block_on(self.check(&admin, options))
     }
 
+    /// Whether brokers know of all of them. None is made by asking.
+    pub(super) fn are_there(&self, options: &DistributedOptions) -> Result<bool> {
+        let admin: AdminClient<DefaultClientContext> = options.client().create().map_err(unreachable)?;
+        let metadata = admin.inner().fetch_metadata(None, options.patience).map_err(unreachable)?;
+        let is_there = |name: &str| metadata.topics().iter().any(|topic| topic.name() == name);
+        Ok(self.needed(options).into_iter().all(|(name, _)| is_there(name)))
+    }
+
     /// Deletes all of them; one that is not there is deleted already.
     pub(super) fn remove(&self, options: &DistributedOptions) -> Result<()> {
         let runtime = runtime()?;
@@ -94,7 +102,7 @@ impl Topics {
     async fn check(&self, admin: &AdminClient<DefaultClientContext>, options: &DistributedOptions) -> Result<()> {
         let needed = self.needed(options);
         let asked: Vec<_> = needed.iter().map(|(name, _)| ResourceSpecifier::Topic(name)).collect();
-        let began = Instant::now();
+        let mut waited = Duration::ZERO;
         loop {
             let told = admin.describe_configs(&asked, &ask(options)).await.map_err(unreachable)?;
             let found = needed.iter().zip(&told).try_for_each(|((name, keeping), told)| {
@@ -103,10 +111,11 @@ impl Topics {
                     .map_err(|(found, needed)| Error::Unfit { what: format!("topic {name}"), found, needed })
             });
             // A topic that was just created is not known everywhere at once.
-            if found.is_ok() || began.elapsed() > CREATED_WITHIN.min(options.patience) {
+            if found.is_ok() || waited > CREATED_WITHIN.min(options.patience) {
                 return found;
             }
             tokio::time::sleep(LOOK_AGAIN).await;
+            waited += LOOK_AGAIN;
         }
     }
 }

@@ -6,10 +6,9 @@ pub mod restart;
 pub mod rows;
 mod servers;
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use ontology::Millis;
 use storage::{
@@ -128,11 +127,10 @@ impl Drop for OnServers {
 
 /// A store of a new name on the running servers.
 pub fn servers() -> DistributedOptions {
-    static NAMES: AtomicU32 = AtomicU32::new(0);
-    let number = NAMES.fetch_add(1, Ordering::Relaxed);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    // Random: the servers outlive the tests.
+    let name = RandomState::new().build_hasher().finish();
     let redis = vec![format!("redis://{}", address("OPSHUB_REDIS"))];
-    DistributedOptions::new(address("OPSHUB_KAFKA"), redis, format!("test-{now:x}-{number}"))
+    DistributedOptions::new(address("OPSHUB_KAFKA"), redis, format!("test-{name:x}"))
 }
 
 /// The address of a server, as the script that starts it tells it.

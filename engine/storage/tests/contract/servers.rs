@@ -61,6 +61,8 @@ fn value(store: &Distributed) -> Option<String> {
 #[test]
 fn an_owner_that_was_replaced_writes_nothing() {
     let home = Home::new();
+    let looked = Distributed::look(&home.0).unwrap();
+    assert_eq!((looked.has_topics, looked.epoch), (false, 0));
     let first = home.open();
     first.append(intake(1, &["a"])).unwrap();
     first.write(put("first", 1), Durability::Synced).unwrap();
@@ -74,6 +76,8 @@ fn an_owner_that_was_replaced_writes_nothing() {
         assert_eq!(refused.class(), Class::Stop, "{refused}");
     }
     assert_eq!((value(&second).as_deref(), second.applied().unwrap()), (Some("first"), Position(1)));
+    let looked = Distributed::look(&home.0).unwrap();
+    assert_eq!((looked.has_topics, looked.epoch, looked.applied), (true, 2, Position(1)));
     second.append(intake(3, &["b"])).unwrap();
     assert_eq!(facts(&second, 1), [(1, "a".into()), (2, "b".into())]);
     second.verify().unwrap();

@@ -3,10 +3,14 @@
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use connectors::Clock as _;
 use ontology::Millis;
-use storage::{Embedded, Error, FORMAT, FreeSpace, Log as _, Options, Priority, Rows as _, SpaceLimits, free_space};
+use storage::{
+    Distributed, DistributedOptions, Embedded, Error, FORMAT, FreeSpace, Log as _, Look, Options, Priority, Rows as _,
+    SpaceLimits, free_space,
+};
 
 use super::Finding;
 use crate::clock::WallClock;
@@ -114,6 +118,20 @@ fn judge_space(space: FreeSpace) -> Finding {
         Finding::doubtful("disk", found, next)
     } else {
         Finding::good("disk", found)
+    }
+}
+
+/// The servers of a store, asked without owning it.
+pub(super) fn servers(options: &DistributedOptions, wait: Duration) -> Finding {
+    let options = DistributedOptions { patience: wait, ..options.clone() };
+    match Distributed::look(&options) {
+        Ok(look) if look.epoch == 0 && !look.has_topics => {
+            Finding::good("store", "Kafka and Redis answer; none of this name yet: the first start makes it")
+        }
+        Ok(Look { epoch, applied, .. }) => {
+            Finding::good("store", format!("Kafka and Redis answer; epoch {epoch}, applied {applied}"))
+        }
+        Err(error) => Finding::wrong("store", error.to_string(), "docs/distributed.md says what the store needs"),
     }
 }
 

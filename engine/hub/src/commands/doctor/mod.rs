@@ -13,7 +13,7 @@ use clap::Args;
 use super::serve::environment;
 use super::{Failure, PROBLEMS_FOUND, runtime};
 use crate::client::table;
-use crate::config;
+use crate::config::{self, StoreConfig};
 
 /// Looks at configuration, secrets, store, disk, clock, ports and the systems that are connected.
 #[derive(Debug, Args)]
@@ -113,6 +113,10 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
     let dir = read.as_ref().map_or_else(|_| config::StoreSection::default().dir, |file| file.store.dir.clone());
     let dir = args.store.clone().unwrap_or(dir);
     let resolved = read.and_then(config::ConfigFile::resolve);
+    let servers = match resolved.as_ref().map(|config| &config.store) {
+        Ok(StoreConfig::Distributed(options)) if args.store.is_none() => Some(options.clone()),
+        Ok(StoreConfig::Distributed(_) | StoreConfig::Embedded(_)) | Err(_) => None,
+    };
     findings.push(match &resolved {
         Ok(_) => Finding::good("configuration", path.map_or("defaults".to_owned(), |path| path.display().to_string())),
         Err(error) => Finding::wrong(
@@ -122,9 +126,20 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
         ),
     });
     findings.extend(local::secrets(&config::secret_files(path, environment()).unwrap_or_default()));
-    let (store, is_in_use) = local::store(&dir);
-    findings.extend(store);
-    findings.push(local::space(&dir));
+    let is_in_use = match servers {
+        // Whether the hub of this machine runs cannot be told from servers.
+        Some(_) if args.offline => true,
+        Some(options) => {
+            findings.push(local::servers(&options, Duration::from_secs(args.wait)));
+            true
+        }
+        None => {
+            let (store, is_in_use) = local::store(&dir);
+            findings.extend(store);
+            findings.push(local::space(&dir));
+            is_in_use
+        }
+    };
     let Ok(config) = resolved else { return Ok(findings) };
     let doors = reach::is_any(&config.connectors).then_some(config.doors);
     let listeners = [("api", Some(config.api.addr)), ("doors", doors), ("metrics", Some(config.metrics))];

@@ -276,7 +276,12 @@ impl MyTurn {
         let StoreConfig::Distributed(options) = store else { return Ok(MyTurn(None)) };
         let (is_mine, mut told) = watch::channel(false);
         let options = options.clone();
-        let queued = tokio::task::spawn_blocking(move || Turn::queue(&options, move |mine| drop(is_mine.send(mine))));
+        let queued = tokio::task::spawn_blocking(move || {
+            Turn::queue(&options, move |mine| {
+                // Nobody listens any more when the hub is about to end.
+                let _ = is_mine.send(mine);
+            })
+        });
         let turn = queued.await??;
         tracing::info!("waiting for the turn to own the store");
         told.wait_for(|mine| *mine).await.map_err(|_| anyhow::anyhow!("the queue for the store has ended"))?;

@@ -29,7 +29,9 @@ use connectors::Clock as _;
 use hub::clock::WallClock;
 use ontology::Millis;
 use sim::Chance;
-use storage::{Atomic as _, Durability, Embedded, Intake, Log as _, NewBlock, NewQuarantined, Quarantine as _};
+use storage::{
+    Atomic as _, Durability, Embedded, Intake, Log as _, NewBlock, NewQuarantined, Quarantine as _, Store as _,
+};
 
 /// Kills at random instants.
 const KILLS: usize = 60;

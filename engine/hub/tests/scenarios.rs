@@ -123,7 +123,7 @@ fn the_form_that_this_build_does_not_run_is_refused() {
 fn refused(steps: &str, expected_line: usize, expected: &str) {
     let text = format!("name: n\nsteps:\n{steps}");
     let loaded = Loaded::parse(&text, Path::new("story.yaml")).unwrap();
-    match play(&loaded, Extra::default()) {
+    match play(&loaded, &Extra::default()) {
         Err(Error::Format { line, why, .. }) => {
             assert!(why.contains(expected), "{why}");
             assert_eq!(line, Some(expected_line), "{why}");
@@ -165,7 +165,7 @@ fn differences_are_found_in_every_part() {
       kpis: { reconciliation_discrepancies: { value: 1 } }
       open: { alerts: 1 }
 ";
-    let outcome = play(&Loaded::parse(text, Path::new("story.yaml")).unwrap(), Extra::default()).unwrap();
+    let outcome = play(&Loaded::parse(text, Path::new("story.yaml")).unwrap(), &Extra::default()).unwrap();
     let told: Vec<&str> = outcome.differences.iter().map(|difference| difference.what.as_str()).collect();
     assert_eq!(told.len(), 17, "{told:#?}");
     assert!(outcome.differences.iter().all(|difference| difference.line == Some(4)));

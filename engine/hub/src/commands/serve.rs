@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn flags_lie_over_everything_else() {
         let config = config(&["--store", "/tmp/x", "--api", "127.0.0.1:0", "--shards", "3", "--batch", "9"]);
-        assert!(matches!(config.store, StoreConfig::Embedded(dir) if dir == PathBuf::from("/tmp/x")));
+        assert!(matches!(config.store, StoreConfig::Embedded(dir) if *dir == *"/tmp/x"));
         assert_eq!((config.api.addr.port(), config.engine.shards, config.batch_max), (0, 3, 9));
         assert_eq!(config.doors.port(), 7401);
     }

@@ -86,7 +86,7 @@ fn the_environment_lies_over_the_file() {
     assert_eq!(config.api.addr.port(), 2);
     assert_eq!((config.engine.shards, config.batch_max), (2, 7));
     assert_eq!(config.engine.insight.grace_ms, 90_000);
-    assert!(matches!(config.store, StoreConfig::Embedded(dir) if dir == PathBuf::from("/var/lib/opshub")));
+    assert!(matches!(config.store, StoreConfig::Embedded(dir) if *dir == *"/var/lib/opshub"));
 }
 
 #[test]

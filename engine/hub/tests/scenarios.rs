@@ -112,13 +112,6 @@ fn a_file_that_is_no_story_is_refused_with_its_line() {
     assert!(text.contains("line 4") && text.contains("untill"), "{text}");
 }
 
-#[test]
-fn the_form_that_this_build_does_not_run_is_refused() {
-    let output = run(&mismatch(), &["--form", "distributed"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("embedded form"));
-}
-
 #[track_caller]
 fn refused(steps: &str, expected_line: usize, expected: &str) {
     let text = format!("name: n\nsteps:\n{steps}");

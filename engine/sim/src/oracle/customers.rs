@@ -9,7 +9,7 @@ use ontology::{CustomerId, EntityKey, EntityKind, PartyRecord};
 use resolver::Model;
 use state::Possible;
 
-use super::pairs::{Pair, Scored, confidence_alone, score_all};
+use super::pairs::{Pair, Scored, confidence_alone, score_all, shares_one_key};
 
 /// A customer's membership.
 #[derive(Debug, Clone)]
@@ -32,34 +32,70 @@ pub fn customers(parties: &[PartyRecord], verdicts: &BTreeMap<Pair, Verdict>, mo
     groups.into_iter().map(|group| membership(group, &pairs, &refused, model)).collect()
 }
 
-/// Scores callers again whose number or address belongs to members of exactly one customer, which
-/// is a question to the customers that there are without callers.
+/// Scores callers again whose number or address belongs to members of exactly one customer, or whose
+/// keys belong to members of several: questions to the customers that there are without callers.
 fn judge_callers(parties: &[PartyRecord], pairs: &mut BTreeMap<Pair, Scored>, model: &Model) {
-    if model.sole_customer.is_none() {
-        return;
-    }
-    let is_caller = |party: &&PartyRecord| party.key.kind == EntityKind::CallerProfile;
-    let others: Vec<&PartyRecord> = parties.iter().filter(|party| !is_caller(party)).collect();
+    let (callers, others): (Vec<&PartyRecord>, Vec<&PartyRecord>) =
+        parties.iter().partition(|party| party.key.kind == EntityKind::CallerProfile);
     let keys: Vec<&EntityKey> = others.iter().map(|party| &party.key).collect();
     let (groups, _) = groups(&keys, pairs, model);
-    // Callers sort after all others, so they stand on the right of every pair.
-    for caller in parties.iter().filter(is_caller) {
-        let shares = |other: &EntityKey| pairs[&(other.clone(), caller.key.clone())].shared_contacts();
-        let is_sole = [0, 1].map(|contact| {
-            let sharing = || keys.iter().filter(|key| shares(key)[contact]);
-            sharing().next().is_some() && groups.iter().any(|group| sharing().all(|key| group.contains(*key)))
-        });
-        let rests_on_sole: Vec<&PartyRecord> = others
-            .iter()
-            .copied()
-            .filter(|other| (0..2).any(|contact| is_sole[contact] && shares(&other.key)[contact]))
-            .collect();
-        for other in rests_on_sole {
-            let confidence = confidence_alone(other, caller, model);
-            let scored = pairs.get_mut(&(other.key.clone(), caller.key.clone())).expect("every pair was scored");
-            scored.confidence = confidence;
+    if model.sole_customer.is_some() {
+        for caller in &callers {
+            judge_by_contacts(caller, &others, &groups, pairs, model);
         }
     }
+    let several: BTreeSet<&EntityKey> = callers
+        .iter()
+        .filter(|caller| names_several(caller, &others, &groups, pairs, model))
+        .map(|caller| &caller.key)
+        .collect();
+    for ((left, right), scored) in pairs {
+        if scored.shares_key() && (several.contains(left) || several.contains(right)) {
+            scored.confidence = scored.confidence.min(model.link_min.0 - 1);
+        }
+    }
+}
+
+/// Callers sort after all others, so they stand on the right of every pair.
+fn judge_by_contacts(
+    caller: &PartyRecord,
+    others: &[&PartyRecord],
+    groups: &[BTreeSet<EntityKey>],
+    pairs: &mut BTreeMap<Pair, Scored>,
+    model: &Model,
+) {
+    let shares = |other: &PartyRecord| pairs[&(other.key.clone(), caller.key.clone())].shared_contacts();
+    let is_sole = [0, 1].map(|contact| {
+        let sharing = || others.iter().filter(|other| shares(other)[contact]);
+        sharing().next().is_some() && groups.iter().any(|group| sharing().all(|other| group.contains(&other.key)))
+    });
+    let rests_on_sole: Vec<&PartyRecord> = others
+        .iter()
+        .copied()
+        .filter(|other| (0..2).any(|contact| is_sole[contact] && shares(other)[contact]))
+        .collect();
+    for other in rests_on_sole {
+        let confidence = confidence_alone(other, caller, model);
+        let scored = pairs.get_mut(&(other.key.clone(), caller.key.clone())).expect("every pair was scored");
+        scored.confidence = confidence;
+    }
+}
+
+/// Whether the keys that a caller entered belong to members of several customers, none of them to all.
+fn names_several(
+    caller: &PartyRecord,
+    others: &[&PartyRecord],
+    groups: &[BTreeSet<EntityKey>],
+    pairs: &BTreeMap<Pair, Scored>,
+    model: &Model,
+) -> bool {
+    let is_named = |other: &&PartyRecord| {
+        let scored = &pairs[&(other.key.clone(), caller.key.clone())];
+        scored.is_met && scored.shares_key()
+    };
+    let named: Vec<&PartyRecord> = others.iter().copied().filter(is_named).collect();
+    let are_one = groups.iter().any(|group| named.iter().all(|other| group.contains(&other.key)));
+    named.len() > 1 && !are_one && !shares_one_key(caller, &named, model)
 }
 
 /// Groups of records, and the accepted pairs that were not made a union.

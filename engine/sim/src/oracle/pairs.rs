@@ -30,6 +30,7 @@ pub struct Scored {
     pub verdict: Option<Verdict>,
     phone: Level,
     email: Level,
+    keys: Level,
 }
 
 impl Scored {
@@ -63,6 +64,12 @@ impl Scored {
     #[must_use]
     pub fn shared_contacts(&self) -> [bool; 2] {
         [self.phone == Level::Exact, self.email == Level::Exact]
+    }
+
+    /// Whether the records show the same key.
+    #[must_use]
+    pub fn shares_key(&self) -> bool {
+        self.keys == Level::Exact
     }
 }
 
@@ -109,6 +116,22 @@ pub fn confidence_alone(left: &PartyRecord, right: &PartyRecord, model: &Model) 
     scorer.explain(&left.key, &right.key).expect("both records were given").confidence.0
 }
 
+/// Whether one key of `caller` is shown by all `others`: by leaving it no other.
+#[must_use]
+pub fn shares_one_key(caller: &PartyRecord, others: &[&PartyRecord], model: &Model) -> bool {
+    caller.xrefs.iter().any(|key| {
+        let mut scorer = Resolver::new(model.clone());
+        let mut alone = caller.clone();
+        alone.xrefs = std::iter::once(key.clone()).collect();
+        scorer.upsert(alone);
+        others.iter().all(|other| {
+            scorer.upsert((*other).clone());
+            let explanation = scorer.explain(&other.key, &caller.key).expect("both records were given");
+            of_explanation(&explanation, None).shares_key()
+        })
+    })
+}
+
 fn of_explanation(explanation: &Explanation, verdict: Option<Verdict>) -> Scored {
     let level = |feature: Feature| {
         let found = explanation.features.iter().find(|explained| explained.feature == feature);
@@ -121,6 +144,7 @@ fn of_explanation(explanation: &Explanation, verdict: Option<Verdict>) -> Scored
         verdict,
         phone: level(Feature::Phone),
         email: level(Feature::Email),
+        keys: level(Feature::Key),
     }
 }
 

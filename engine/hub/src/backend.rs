@@ -98,6 +98,7 @@ impl HubBackend {
         let appended = self.handle.append(facts, quarantined, Payload::default(), None, priority).await;
         appended.map_err(|error| match error {
             storage::Error::Full { .. } => Refusal::new(Reason::DiskFull),
+            storage::Error::Unreachable { .. } => Refusal::new(Reason::LogUnreachable),
             error => {
                 tracing::error!(%error, "the log refused a write of the API");
                 Refusal::new(Reason::Draining)

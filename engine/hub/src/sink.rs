@@ -82,7 +82,10 @@ impl Sink for HubSink {
                 delivered.deliveries.fetch_add(1, Ordering::Relaxed);
                 Ok(Accepted { log_pos: log_pos.0 })
             }
-            Err(storage::Error::Full { retry_after_ms, .. }) => Err(SinkError::Busy { retry_after_ms }),
+            // Nothing was written, and the source can tell it again.
+            Err(storage::Error::Full { retry_after_ms, .. } | storage::Error::Unreachable { retry_after_ms, .. }) => {
+                Err(SinkError::Busy { retry_after_ms })
+            }
             Err(error) => {
                 tracing::error!(%error, system = system.name(), "the log refused a delivery");
                 Err(SinkError::Closed)

@@ -33,7 +33,8 @@ pub trait Backend: Send + Sync + 'static {
     fn customer_as_of(&self, customer: Lookup, at: AsOf) -> Reply<'_, Option<Arc<CustomerView>>>;
 
     /// Makes facts and rejected input durable and answers with the position of the last fact: reads
-    /// see it from there on. Refuses with `DISK_FULL`, `OVERLOADED` or `DRAINING`.
+    /// see it from there on. Refuses with `DISK_FULL`, `LOG_UNREACHABLE`,
+    /// `OVERLOADED` or `DRAINING`.
     fn submit(&self, submission: Submission) -> Reply<'_, LogPos>;
 
     /// Tells why two records are linked or not.

@@ -95,6 +95,8 @@ pub enum Reason {
     Overloaded,
     /// The disk is nearly full; intake is closed.
     DiskFull,
+    /// The servers that keep the log do not answer; nothing was written.
+    LogUnreachable,
     /// A payload could not become a fact.
     BadPayload,
     /// Something is broken in the hub.
@@ -215,6 +217,13 @@ pub const ALL: &[ReasonRow] = &[
         Code::ResourceExhausted,
         "the disk is nearly full, so intake is closed",
         5_000,
+    ),
+    retried(
+        Reason::LogUnreachable,
+        "LOG_UNREACHABLE",
+        Code::Unavailable,
+        "the servers that keep the log do not answer, so nothing was written",
+        1_000,
     ),
     fault(Reason::BadPayload, "BAD_PAYLOAD", "events", "event {event_id}: {problem}"),
     row(Reason::Internal, "INTERNAL", Code::Internal, "the hub failed while {attempt}"),

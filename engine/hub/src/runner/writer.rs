@@ -17,6 +17,9 @@ const LOOK_AT_CLOCK: Duration = Duration::from_millis(10);
 /// Bytes of facts and payloads after which a block is closed.
 const BLOCK_BYTES: usize = 64 << 20;
 
+/// When callers whose jobs were committed with one that failed may come again.
+const RETRY_AFTER_MS: u64 = 1_000;
+
 pub(super) struct Writer {
     pub(super) store: Arc<dyn Store>,
     pub(super) inputs: SyncSender<Input>,
@@ -128,7 +131,8 @@ impl Writer {
         self.inputs.send(input).map_err(|_| anyhow::anyhow!("pass facts on: the engine has ended"))
     }
 
-    /// Tells every caller of a failed commit; a failed disk ends the writer, a full one does not.
+    /// Tells every caller of a failed commit. A failed disk ends the writer; a full one, or servers that
+    /// do not answer, do not.
     fn refuse(
         &self,
         replies: Vec<(tokio::sync::oneshot::Sender<Result<LogPos, storage::Error>>, u64)>,
@@ -136,11 +140,18 @@ impl Writer {
     ) -> anyhow::Result<()> {
         let is_passing = matches!(error.class(), storage::Class::Retry | storage::Class::Reject);
         let text = error.to_string();
+        let silent = if let storage::Error::Unreachable { server, .. } = &error { Some(*server) } else { None };
         let mut error = Some(error);
         for (reply, _) in replies {
-            let told = error.take().unwrap_or_else(|| match is_passing {
-                true => storage::Error::Full { free_bytes: 0, needed_bytes: 0, retry_after_ms: 1_000 },
-                false => storage::Error::Stop { cause: text.clone() },
+            let told = error.take().unwrap_or_else(|| match (is_passing, silent) {
+                (true, Some(server)) => storage::Error::Unreachable {
+                    doing: "commit with others",
+                    server,
+                    cause: text.clone(),
+                    retry_after_ms: RETRY_AFTER_MS,
+                },
+                (true, None) => storage::Error::Full { free_bytes: 0, needed_bytes: 0, retry_after_ms: RETRY_AFTER_MS },
+                (false, _) => storage::Error::Stop { cause: text.clone() },
             });
             let _ = reply.send(Err(told));
         }

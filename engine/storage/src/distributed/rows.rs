@@ -10,8 +10,7 @@
 //! which it holds. Folding the parts into the rows can be done again after any failure; whoever
 //! claims the rows folds what the owner before left.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use redis::{Cmd, cmd};
@@ -32,8 +31,8 @@ const OUTBOX: usize = Table::ALL.len() + 1;
 
 /// The rows of a store.
 pub(super) struct RedisRows {
-    line: Arc<Line>,
-    keys: Arc<Keys>,
+    line: Line,
+    keys: Keys,
     epoch: u64,
     /// Position and number of the last commit; whoever holds it writes.
     stand: Mutex<Stand>,
@@ -97,8 +96,8 @@ fn script<'a>(text: &str, keys: impl IntoIterator<Item = &'a String>) -> Cmd {
 impl RedisRows {
     /// Claims the rows with an epoch above every one known, and puts away what the owner before left.
     pub(super) fn claim(options: &DistributedOptions, known_epoch: u64) -> Result<Self> {
-        let line = Arc::new(Line::open(options)?);
-        let keys = Arc::new(Keys::of(&options.name));
+        let line = Line::open(options)?;
+        let keys = Keys::of(&options.name);
         check_memory(&line, &keys)?;
         let mut claim = script(include_str!("claim.lua"), [&keys.head, &keys.parts]);
         let (epoch, applied, staged): (u64, u64, usize) = line.ask("claim the rows", claim.arg(known_epoch))?;
@@ -271,20 +270,45 @@ impl Rows for Distributed {
     }
 }
 
+/// Commits that a scan begins again for, before it gives up: each takes far longer than a page.
+const SCANS_MAX: usize = 100;
+
 impl RedisRows {
+    /// The rows of a table as of one instant: begun again when a commit came between two pages.
     fn pages(&self, table: usize, prefix: &[u8]) -> Result<Pairs> {
-        let mut pages = Pages {
-            line: self.line.clone(),
-            keys: self.keys.clone(),
-            table,
-            from: [b"[", prefix].concat(),
-            until: after(prefix).map_or_else(|| b"+".to_vec(), |next| [b"(", &next[..]].concat()),
-            commit: None,
-            rows: VecDeque::new(),
-            is_last: false,
-        };
-        pages.read()?;
-        Ok(Box::new(pages))
+        for _ in 0..SCANS_MAX {
+            if let Some(rows) = self.scan_once(table, prefix)? {
+                return Ok(Box::new(rows.into_iter().map(Ok)));
+            }
+        }
+        let why = "they were changed again and again while they were read";
+        Err(Error::Unreachable { doing: "read rows", server: "Redis", cause: why.to_owned(), retry_after_ms: 1_000 })
+    }
+
+    /// All pages, if they are of one commit.
+    fn scan_once(&self, table: usize, prefix: &[u8]) -> Result<Option<Vec<(Bytes, Bytes)>>> {
+        let until = after(prefix).map_or_else(|| b"+".to_vec(), |next| [b"(", &next[..]].concat());
+        let mut from = [b"[", prefix].concat();
+        let mut begun: Option<Vec<u8>> = None;
+        let mut rows: Vec<(Bytes, Bytes)> = Vec::new();
+        loop {
+            let keys = [&self.keys.head].into_iter().chain(self.keys.table(table));
+            let mut ask = script(include_str!("page.lua"), keys);
+            ask.arg(&from).arg(&until).arg(PAGE_ROWS);
+            let mut page = self.line.ask::<Vec<Vec<u8>>>("read rows", &ask)?.into_iter();
+            let commit = page.next().unwrap_or_default();
+            if *begun.get_or_insert_with(|| commit.clone()) != commit {
+                return Ok(None);
+            }
+            let before = rows.len();
+            while let (Some(key), Some(value)) = (page.next(), page.next()) {
+                rows.push((Bytes::from(key), Bytes::from(value)));
+            }
+            match rows.last() {
+                Some((key, _)) if rows.len() - before == PAGE_ROWS => from = [b"(", &key[..]].concat(),
+                Some(_) | None => return Ok(Some(rows)),
+            }
+        }
     }
 }
 
@@ -294,55 +318,6 @@ fn after(prefix: &[u8]) -> Option<Vec<u8>> {
     let mut next = prefix[..=last].to_vec();
     next[last] += 1;
     Some(next)
-}
-
-/// Rows in key order, read some at a time; all of one commit.
-struct Pages {
-    line: Arc<Line>,
-    keys: Arc<Keys>,
-    table: usize,
-    from: Vec<u8>,
-    until: Vec<u8>,
-    commit: Option<Vec<u8>>,
-    rows: VecDeque<(Bytes, Bytes)>,
-    is_last: bool,
-}
-
-impl Pages {
-    fn read(&mut self) -> Result<()> {
-        let keys = [&self.keys.head].into_iter().chain(self.keys.table(self.table));
-        let mut page = script(include_str!("page.lua"), keys);
-        page.arg(&self.from).arg(&self.until).arg(PAGE_ROWS);
-        let mut page: VecDeque<Vec<u8>> = self.line.ask::<Vec<_>>("read rows", &page)?.into();
-        let commit = page.pop_front().unwrap_or_default();
-        if self.commit.get_or_insert_with(|| commit.clone()) != &commit {
-            let why = "they were changed while they were read: read them again";
-            return Err(Error::Invalid { what: "rows that are read", why });
-        }
-        self.is_last = page.len() < 2 * PAGE_ROWS;
-        while let (Some(key), Some(value)) = (page.pop_front(), page.pop_front()) {
-            self.rows.push_back((Bytes::from(key), Bytes::from(value)));
-        }
-        if let Some((key, _)) = self.rows.back() {
-            self.from = [b"(", &key[..]].concat();
-        }
-        Ok(())
-    }
-}
-
-impl Iterator for Pages {
-    type Item = Result<(Bytes, Bytes)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rows.is_empty()
-            && !self.is_last
-            && let Err(error) = self.read()
-        {
-            self.is_last = true;
-            return Some(Err(error));
-        }
-        self.rows.pop_front().map(Ok)
-    }
 }
 
 #[cfg(test)]

@@ -91,3 +91,22 @@ pub fn limits_are_kept(harness: &impl Harness) {
     assert!(matches!(put(vec![b'k'; KEY_BYTES_MAX + 1]).unwrap_err(), Error::TooLarge { .. }));
     assert!(matches!(put(Vec::new()).unwrap_err(), Error::Invalid { .. }));
 }
+
+pub fn a_scan_of_many_rows_goes_on_while_others_write(harness: &impl Harness) {
+    const MANY: usize = 2_500;
+    let store = harness.store();
+    let mut changes = Changes::new();
+    for row in 0..MANY {
+        changes = changes.outbox_put(format!("{row:05}"), "act");
+    }
+    store.write(changes, Durability::Synced).unwrap();
+    let mut seen = 0;
+    for action in store.pending().unwrap() {
+        let (id, _) = action.unwrap();
+        if seen % 500 == 0 {
+            store.write(Changes::new().outbox_done(id.to_vec()), Durability::Synced).unwrap();
+        }
+        seen += 1;
+    }
+    assert_eq!((seen, pending(&*store).len()), (MANY, MANY - 5));
+}

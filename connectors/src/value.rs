@@ -32,6 +32,18 @@ impl Native<'_> {
         }
     }
 
+    /// The text of an id or a name: as [`Native::scalar`], but of a whole number its digits, however its
+    /// source writes it: captures that turn decimals into doubles make `1000.0` or `1.0E7` of an id.
+    #[must_use]
+    pub fn word(&self) -> Option<Cow<'_, str>> {
+        let digits = match self {
+            Native::Number(text) if text.contains(['.', 'e', 'E']) => Decimal::parse(text).and_then(Decimal::whole),
+            Native::Decimal(decimal) => Some(decimal.whole()?),
+            Native::Null | Native::Bool(_) | Native::Number(_) | Native::Text(_) | Native::Other(_) => None,
+        };
+        digits.map(|digits| Cow::Owned(digits.to_string())).or_else(|| self.scalar().map(Cow::Borrowed))
+    }
+
     /// Whether nothing stands there.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -148,6 +160,13 @@ impl Decimal {
     pub fn from_base64(text: &str, scale: i32) -> Option<Self> {
         let bytes = base64::engine::general_purpose::STANDARD.decode(text.trim()).ok()?;
         Self::scaled(twos_complement(&bytes)?, scale)
+    }
+
+    /// The whole number that it is; none where something stands behind the point.
+    #[must_use]
+    pub fn whole(self) -> Option<i64> {
+        let unit = 10_i64.checked_pow(u32::from(self.scale))?;
+        (self.mantissa % unit == 0).then(|| self.mantissa / unit)
     }
 
     /// `self` compared with a whole number.
@@ -291,6 +310,20 @@ mod tests {
         for bad in ["", "-", ".", "12,5x", "1e999", "9223372036854775808", "1.2.3", "--1", "1-2", "*", "0x1", "1e"] {
             assert_eq!(Decimal::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn whole_numbers_are_words_however_they_are_written() {
+        let word = |digits: &'static str| Native::Number(digits.into()).word().unwrap().into_owned();
+        assert_eq!([word("1000"), word("1000.0"), word("1.2345678E7")], ["1000", "1000", "12345678"]);
+        assert_eq!(
+            [word("0.5"), word("1e999"), word("98765432109876543210")],
+            ["0.5", "1e999", "98765432109876543210"]
+        );
+        let of = |mantissa, scale| Native::Decimal(Decimal { mantissa, scale }).word().map(Cow::into_owned);
+        assert_eq!((of(3_000, 0), of(3_000, 2), of(3_050, 2)), (Some("3000".to_owned()), Some("30".to_owned()), None));
+        assert_eq!(Native::Text("1000.0".into()).word().as_deref(), Some("1000.0"), "text is what it is");
+        assert_eq!(Native::Text(" ".into()).word(), None);
     }
 
     #[test]

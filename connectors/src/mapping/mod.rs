@@ -230,7 +230,8 @@ impl ObjectMap {
     pub fn ids(&self, columns: &impl Columns) -> Option<(CompactString, CompactString)> {
         let read = |column: &str| {
             let value = columns.column(column)?;
-            let id = self.id_form.apply(value.scalar()?);
+            let word = value.word()?;
+            let id = self.id_form.apply(&word);
             (id.len() <= ID_BYTES_MAX).then(|| CompactString::from(id))
         };
         let record = read(&self.record)?;

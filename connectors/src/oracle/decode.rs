@@ -320,10 +320,12 @@ fn entries(raw: &[u8]) -> Result<Vec<(Range<usize>, Json<'_>)>, Refusal> {
 
 /// Reads each of `values`, the ones behind a bad one too; the first refusal.
 fn each<T>(values: &[T], mut read: impl FnMut(&T) -> Result<(), Refusal>) -> Result<(), Refusal> {
-    values.iter().fold(Ok(()), |first, value| {
+    let mut first = Ok(());
+    for value in values {
         let read = read(value);
-        first.and(read)
-    })
+        first = first.and(read);
+    }
+    first
 }
 
 fn told_version(row: &Row<'_>) -> Result<Version, Refusal> {

@@ -27,7 +27,7 @@ impl Native<'_> {
     #[must_use]
     pub fn scalar(&self) -> Option<&str> {
         match self {
-            Native::Text(text) | Native::Number(text) => Some(text.trim()).filter(|t| !t.is_empty()),
+            Native::Text(text) | Native::Number(text) => Some(trimmed(text)).filter(|t| !t.is_empty()),
             Native::Null | Native::Bool(_) | Native::Decimal(_) | Native::Other(_) => None,
         }
     }
@@ -49,7 +49,7 @@ impl Native<'_> {
     pub fn is_empty(&self) -> bool {
         match self {
             Native::Null => true,
-            Native::Text(text) => text.trim().is_empty(),
+            Native::Text(text) => trimmed(text).is_empty(),
             Native::Bool(_) | Native::Number(_) | Native::Decimal(_) | Native::Other(_) => false,
         }
     }
@@ -77,6 +77,18 @@ impl Native<'_> {
             Native::Number(text) | Native::Text(text) | Native::Other(text) => Cow::Borrowed(text),
             Native::Decimal(d) => Cow::Owned(format!("{}e-{}", d.mantissa, d.scale)),
         }
+    }
+}
+
+/// `text` without blanks around it; most have none, or plain ones at the end.
+#[inline]
+#[must_use]
+pub fn trimmed(text: &str) -> &str {
+    let text = text.trim_ascii();
+    match text.as_bytes() {
+        [] => text,
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
     }
 }
 
@@ -283,8 +295,8 @@ pub fn day_of(instant: Millis) -> Option<String> {
 /// A wall time in `zone`; one that daylight saving skips or repeats is read as the earlier offset
 /// would have it, so that no input can fail here but one out of range.
 fn wall_instant(wall: jiff::civil::DateTime, zone: &jiff::tz::TimeZone) -> Option<Millis> {
-    let zoned = zone.to_ambiguous_zoned(wall).compatible().ok()?;
-    Some(Millis(zoned.timestamp().as_millisecond()))
+    let instant = zone.to_ambiguous_timestamp(wall).compatible().ok()?;
+    Some(Millis(instant.as_millisecond()))
 }
 
 #[cfg(test)]
@@ -309,6 +321,13 @@ mod tests {
         assert_eq!(Decimal::parse("1.0000000000000000000000"), decimal(1_000_000_000_000_000_000, 18));
         for bad in ["", "-", ".", "12,5x", "1e999", "9223372036854775808", "1.2.3", "--1", "1-2", "*", "0x1", "1e"] {
             assert_eq!(Decimal::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn blanks_of_every_kind_are_trimmed() {
+        for text in ["", " ", "a", " a ", "\u{a0}a\u{2003}", "ä ", "\u{b}a\u{b}", "\u{a0} a\u{a0} ", " a\u{a0}b "] {
+            assert_eq!(trimmed(text), text.trim(), "{text:?}");
         }
     }
 

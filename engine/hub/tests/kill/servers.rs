@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fixtures::services::address;
 use sim::Chance;
 use storage::{Distributed, DistributedOptions, Store as _};
 
@@ -57,16 +58,6 @@ impl Drop for Servers {
     fn drop(&mut self) {
         Distributed::remove(&self.options()).unwrap();
     }
-}
-
-/// The address of a server, as the script that starts it tells it.
-fn address(name: &str) -> String {
-    let told = std::env::var(name).ok().or_else(|| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/services/env");
-        let text = std::fs::read_to_string(file).ok()?;
-        text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
-    });
-    told.unwrap_or_else(|| panic!("{name} is not known: start the servers with `fixtures/services up`"))
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn a_store_follows_its_slot_to_another_node() {
     let to = (from + 1) % nodes.len();
 
     // A script over keys of both nodes is asked for again until the slot has moved.
-    let (begin, begun) = std::sync::mpsc::channel::<()>();
+    let (begin, begun) = std::sync::mpsc::sync_channel::<()>(1);
     let writing = std::thread::spawn({
         let store = store.clone();
         move || {

@@ -2,6 +2,7 @@
 
 mod cluster;
 pub mod log;
+mod migration;
 pub mod quarantine;
 pub mod restart;
 pub mod rows;

@@ -44,7 +44,10 @@ fn all(store: &dyn Store) -> Vec<String> {
     for block in store.read(Position(1)).unwrap().map(Result::unwrap) {
         all.push(format!("{} {:?} {:?}", block.first(), block.digest(), block.ingested_at()));
         let raws = store.raws(block.first()).unwrap();
-        all.extend(raws.iter().map(|raw| format!("{} {} {:?}", raw.first, raw.count, &raw.payload[..9])));
+        all.extend(
+            raws.iter()
+                .map(|raw| format!("{} {} {:?}", raw.first, raw.count, &raw.payload[..raw.payload.len().min(20)])),
+        );
     }
     all.push(format!("{:?}", store.raws(store.last().next()).unwrap()));
     for record in store.list(&QuarantineFilter::default(), None, usize::MAX).unwrap().records {

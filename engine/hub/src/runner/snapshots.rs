@@ -64,9 +64,14 @@ fn write_all(
 ) -> anyhow::Result<()> {
     while let Ok((snapshot, actions)) = waiting.recv() {
         crate::crash::point("snapshot.before");
-        write(store, snapshot, actions)?;
+        let written = write(store, snapshot, actions);
         crate::crash::point("snapshot.after");
+        // Also after a failure: whoever believes for ever that one is being written never asks for the next,
+        // and only by asking learns that this thread has ended.
         busy.store(false, Ordering::Release);
+        written.inspect_err(|error| {
+            tracing::error!(error = format!("{error:#}"), "rows were not written, the hub ends")
+        })?;
     }
     Ok(())
 }

@@ -11,6 +11,17 @@ use crate::{Error, Result};
 /// The epoch is drawn above the one in the log and the one in Redis, and kept in the log: Redis may
 /// go back to an older state, the epoch may not.
 pub(super) fn open(options: DistributedOptions) -> Result<Inner> {
+    let (inner, is_migrating) = open_for_migration(options)?;
+    if is_migrating {
+        let what = format!("the store {}", inner.log.name());
+        let found = "a migration into it was broken off".to_owned();
+        return Err(Error::Unfit { what, found, needed: "brought to its end: run `opshub migrate` again".to_owned() });
+    }
+    Ok(inner)
+}
+
+/// The same, also where a migration has begun; whether one has.
+pub(super) fn open_for_migration(options: DistributedOptions) -> Result<(Inner, bool)> {
     let topics = Topics::of(&options.name);
     topics.ensure(&options)?;
     let writer = Writer::claim(&options)?;
@@ -29,5 +40,6 @@ pub(super) fn open(options: DistributedOptions) -> Result<Inner> {
         let head = Head { epoch: rows.epoch(), ..marks.head.clone() };
         log.advance(&mut marks, head, [])?;
     }
-    Ok(Inner { log, rows })
+    let is_migrating = log.marks().is_migrating;
+    Ok((Inner { log, rows }, is_migrating))
 }

@@ -63,6 +63,22 @@ impl KafkaLog {
         Ok(())
     }
 
+    /// The same, where the log stands at what `stands` makes of its head.
+    pub(super) fn advance_by<'a>(
+        &'a self,
+        records: impl IntoIterator<Item = Record<'a>>,
+        stands: impl FnOnce(Head) -> Head,
+    ) -> Result<()> {
+        let mut marks = self.marks();
+        let head = stands(marks.head.clone());
+        self.advance(&mut marks, head, records)
+    }
+
+    /// Name of the deployment.
+    pub(super) fn name(&self) -> &str {
+        &self.options.name
+    }
+
     fn add(&self, intake: Intake) -> Result<Range<Position>> {
         intake.check()?;
         let mut marks = self.marks();
@@ -94,7 +110,7 @@ impl KafkaLog {
     }
 
     /// The records of a block's facts and payloads, with which the log stands at `head`.
-    fn block_records(&self, block: Option<NewBlock>, head: &mut Head) -> Vec<Record<'_>> {
+    pub(super) fn block_records(&self, block: Option<NewBlock>, head: &mut Head) -> Vec<Record<'_>> {
         let mut records = Vec::new();
         let Some(block) = block else { return records };
         let first = head.last.next();
@@ -147,7 +163,7 @@ impl KafkaLog {
 }
 
 /// The records of a value in a topic whose keys rise; none of an empty one.
-fn parts<'a>(topic: &'a str, key: u64, value: &[u8]) -> Vec<Record<'a>> {
+pub(super) fn parts<'a>(topic: &'a str, key: u64, value: &[u8]) -> Vec<Record<'a>> {
     chunks(key, value).map(|(key, record)| (topic, key, Some(record))).collect()
 }
 

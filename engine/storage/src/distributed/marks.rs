@@ -12,6 +12,8 @@ use crate::{DIGEST_START, Digest, Error, Position, QuarantineId, Quarantined, Re
 
 const HEAD: &[u8] = b"head";
 const SOURCE: &[u8] = b"source/";
+/// Key of the mark that stands while a store is copied from a folder.
+pub(super) const MIGRATION: &[u8] = b"migration";
 
 /// Where the log stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +73,8 @@ pub(super) struct Marks {
     pub(super) head: Head,
     pub(super) sources: BTreeMap<String, Bytes>,
     pub(super) quarantine: BTreeMap<QuarantineId, Quarantined>,
+    /// Whether a migration into this store has not ended.
+    pub(super) is_migrating: bool,
 }
 
 impl Marks {
@@ -85,6 +89,10 @@ impl Marks {
     fn take_mark(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
         if key == HEAD {
             self.head = Head::decode(value?)?;
+            return Some(());
+        }
+        if key == MIGRATION {
+            self.is_migrating = value.is_some();
             return Some(());
         }
         let name = std::str::from_utf8(key.strip_prefix(SOURCE)?).ok()?.to_owned();
@@ -145,6 +153,10 @@ mod tests {
         assert_eq!(marks.sources["sap/idoc"], b"17"[..]);
         marks.take_mark(&key, None).unwrap();
         assert!(marks.sources.is_empty());
+        marks.take_mark(MIGRATION, Some(b"begun")).unwrap();
+        assert!(marks.is_migrating);
+        marks.take_mark(MIGRATION, None).unwrap();
+        assert!(!marks.is_migrating);
         assert_eq!(marks.take_mark(b"other", Some(b"")), None);
         assert_eq!(marks.take_quarantined(b"no number", None), None);
     }

@@ -15,6 +15,7 @@
 mod claim;
 mod log;
 mod marks;
+mod migration;
 mod options;
 mod ordered;
 mod quarantine;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use crate::{Log as _, Quarantine as _, QuarantineFilter, Table};
 use crate::{Position, Result, Rows as _, Store, Verified};
 
+pub use migration::Migrated;
 pub use options::DistributedOptions;
 pub use turn::Turn;
 

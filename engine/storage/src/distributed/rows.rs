@@ -133,7 +133,8 @@ impl RedisRows {
         self.stand.lock().expect("no call panics while it writes").applied
     }
 
-    fn commit(&self, changes: Changes, last: Position) -> Result<()> {
+    /// Commits changes of a log that ends at `last`.
+    pub(super) fn commit(&self, changes: Changes, last: Position) -> Result<()> {
         let mut stand = self.stand.lock().expect("no call panics while it writes");
         changes.check(stand.applied, last)?;
         let applied = changes.applied.unwrap_or(stand.applied);

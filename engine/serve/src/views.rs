@@ -232,7 +232,8 @@ impl<V: View> Published<V> {
     /// not there any more.
     fn tell_objects(&self, view: &V, old: Vec<Object>, changed: &mut Vec<Object>) {
         let new = view.objects();
-        for object in &new {
+        let is_known = |object: &Object| old.iter().any(|o| o.collection == object.collection && o.id == object.id);
+        for object in new.iter().filter(|object| !is_known(object)) {
             self.objects.insert((object.collection, object.id.clone()), view.id().clone());
         }
         changed.extend(new.iter().filter(|object| !old.contains(object)).cloned());

@@ -22,6 +22,9 @@ pub const DIGEST_START: Digest = [0; 32];
 pub const BLOCK_BYTES_MAX: usize = 256 << 20;
 
 const MAGIC: [u8; 4] = *b"OHB1";
+/// Bytes that most facts fit into.
+const FACT_BYTES_USUAL: usize = 512;
+
 const HEAD_BYTES: usize = 4 + 8 + 4 + 8 + 4 + 32 + 32;
 
 /// The facts of one group commit on their way into the log, with the payloads they came from.
@@ -37,6 +40,7 @@ const HEAD_BYTES: usize = 4 + 8 + 4 + 8 + 4 + 32 + 32;
 pub struct NewBlock {
     ingested_at: Millis,
     count: u32,
+    /// The stored form so far: room for the head, then the facts. Empty without facts.
     facts: Vec<u8>,
     payloads: Payloads,
 }
@@ -48,6 +52,11 @@ impl NewBlock {
         NewBlock { ingested_at, count: 0, facts: Vec::new(), payloads: Payloads::default() }
     }
 
+    /// Makes room for so many facts at once, so that none of them is moved while others are added.
+    pub fn reserve(&mut self, facts: usize) {
+        self.facts.reserve(HEAD_BYTES + facts * FACT_BYTES_USUAL);
+    }
+
     /// Adds one encoded fact and gives its index within the block.
     pub fn push(&mut self, fact: &[u8]) -> u32 {
         self.push_with(|out| out.extend_from_slice(fact))
@@ -55,6 +64,9 @@ impl NewBlock {
 
     /// Adds a fact that `encode` appends, and gives its index within the block.
     pub fn push_with(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> u32 {
+        if self.facts.is_empty() {
+            self.facts.resize(HEAD_BYTES, 0);
+        }
         let begin = self.facts.len();
         self.facts.extend_from_slice(&[0; 4]);
         encode(&mut self.facts);
@@ -86,7 +98,11 @@ impl NewBlock {
     /// Bytes of facts and payloads, for bounding a group commit.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.facts.len() + self.payloads.len()
+        self.facts_len() + self.payloads.len()
+    }
+
+    fn facts_len(&self) -> usize {
+        self.facts.len().saturating_sub(HEAD_BYTES)
     }
 
     /// When the facts came in.
@@ -104,7 +120,7 @@ impl NewBlock {
         if self.is_empty() {
             return Err(Error::Invalid { what: "a block", why: "it holds neither fact nor payload" });
         }
-        for size in [self.facts.len(), self.payloads.len()] {
+        for size in [self.facts_len(), self.payloads.len()] {
             if size > BLOCK_BYTES_MAX {
                 return Err(Error::TooLarge { what: "a block", size, size_max: BLOCK_BYTES_MAX });
             }
@@ -112,14 +128,18 @@ impl NewBlock {
         Ok(())
     }
 
-    /// The stored form of this block at its place in the chain, and its digest.
-    pub(crate) fn seal(&self, first: Position, previous: &Digest) -> (Vec<u8>, Digest) {
-        let digest = digest_of(first, self.count, self.ingested_at, previous, &self.facts);
-        let mut out = Encoder::with_capacity(HEAD_BYTES + self.facts.len());
-        out.raw(&MAGIC).u64(first.0).u32(self.count).i64(self.ingested_at.0);
-        out.u32(u32::try_from(self.facts.len()).expect("checked against BLOCK_BYTES_MAX"));
-        out.raw(previous).raw(&digest).raw(&self.facts);
-        (out.0, digest)
+    /// The stored form of this block, which has facts, at its place in the chain, and its digest. The
+    /// facts are moved into it; the payloads stay.
+    pub(crate) fn seal(&mut self, first: Position, previous: &Digest) -> (Vec<u8>, Digest) {
+        let mut out = std::mem::take(&mut self.facts);
+        let facts = &out[HEAD_BYTES..];
+        let digest = digest_of(first, self.count, self.ingested_at, previous, facts);
+        let mut head = Encoder::with_capacity(HEAD_BYTES);
+        head.raw(&MAGIC).u64(first.0).u32(self.count).i64(self.ingested_at.0);
+        head.u32(u32::try_from(facts.len()).expect("checked against BLOCK_BYTES_MAX"));
+        head.raw(previous).raw(&digest);
+        out[..HEAD_BYTES].copy_from_slice(&head.0);
+        (out, digest)
     }
 }
 

@@ -67,7 +67,7 @@ impl Memory {
 
 impl State {
     fn add_intake(&mut self, intake: Intake) {
-        if let Some(block) = intake.block {
+        if let Some(mut block) = intake.block {
             let first = self.last.next();
             if block.count() > 0 {
                 let (stored, digest) = block.seal(first, &self.digest);

@@ -10,6 +10,7 @@ use crate::{BLOCK_BYTES_MAX, Position};
 
 const MAGIC: [u8; 4] = *b"OHR1";
 const DIGEST_BYTES: usize = 16;
+const HEAD_BYTES: usize = 4 + 8 + 4 + DIGEST_BYTES;
 
 /// One native payload and the facts that came from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,12 +77,12 @@ impl Payloads {
         if self.is_empty() {
             return None;
         }
-        let mut body = Encoder::with_capacity(self.entries.len() + self.chunks.len() + CHUNK_BYTES);
-        body.bytes(&self.entries).raw(&self.chunks);
-        put_chunk(&mut body.0, &self.waiting);
         let len = u32::try_from(self.len).expect("checked against BLOCK_BYTES_MAX");
-        let mut out = Encoder::with_capacity(body.0.len() + 32);
-        out.raw(&MAGIC).u64(first.0).u32(len).raw(&digest_of(first, len, &body.0)).raw(&body.0);
+        let mut out = Encoder::with_capacity(HEAD_BYTES + self.entries.len() + self.chunks.len() + 2 * CHUNK_BYTES);
+        out.raw(&MAGIC).u64(first.0).u32(len).raw(&[0; DIGEST_BYTES]).bytes(&self.entries).raw(&self.chunks);
+        put_chunk(&mut out.0, &self.waiting);
+        let digest = digest_of(first, len, &out.0[HEAD_BYTES..]);
+        out.0[HEAD_BYTES - DIGEST_BYTES..HEAD_BYTES].copy_from_slice(&digest);
         Some(out.0)
     }
 }

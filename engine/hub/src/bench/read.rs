@@ -72,7 +72,7 @@ async fn filled(workload: &Workload, dir: &std::path::Path) -> anyhow::Result<Ap
         ..AppOptions::local(clock)
     };
     let app = App::start(Arc::new(Embedded::open(dir, storage::Options::default())?), options).await?;
-    deliver(&app.handle(), &app.published, &workload.to_bytes()).await?;
+    deliver(&app.handle(), &app.published, workload.to_bytes().into()).await?;
     Ok(app)
 }
 

@@ -79,11 +79,10 @@ fn write_all(
 /// Writes one snapshot, and the bodies of actions by their id, as one atom.
 pub(crate) fn write(store: &dyn Store, snapshot: Snapshot, actions: BTreeMap<String, String>) -> anyhow::Result<()> {
     let mut changes = Changes::new().applied(Position(snapshot.position.0));
-    let mut bytes = Vec::with_capacity(512);
     for entity in &snapshot.entities {
-        bytes.clear();
+        let mut bytes = Vec::new();
         entity.encode(&mut bytes);
-        changes.push_put(Table::Entity, entity.key.to_string().into_bytes(), bytes.clone());
+        changes.push_put(Table::Entity, entity.key.to_string().into_bytes(), bytes);
     }
     for (key, value) in snapshot.memory {
         changes.push_put(Table::Customer, key, value);

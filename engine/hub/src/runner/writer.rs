@@ -52,9 +52,10 @@ impl Writer {
             if !jobs.is_empty() {
                 crate::crash::point("writer.received");
             }
+            let facts = jobs.iter().map(|job: &Job| job.facts.len()).sum::<usize>().min(self.batch_max);
             let mut rest = jobs.drain(..).peekable();
             while rest.peek().is_some() {
-                self.commit(&mut rest, ingested_at)?;
+                self.commit(&mut rest, facts, ingested_at)?;
             }
             drop(rest);
             for ask in asks.drain(..) {
@@ -67,15 +68,18 @@ impl Writer {
         self.send(Input::Stop)
     }
 
-    /// Writes one block from as many jobs as fit, answers them, and passes the facts on.
+    /// Writes one block from as many jobs as fit, at most of about so many `facts`, answers them, and
+    /// passes the facts on.
     fn commit(
         &self,
         jobs: &mut std::iter::Peekable<impl Iterator<Item = Job>>,
+        facts: usize,
         ingested_at: Millis,
     ) -> anyhow::Result<()> {
         let mut block = NewBlock::new(ingested_at);
         let mut intake = Intake::new();
-        let mut facts = Vec::new();
+        block.reserve(facts);
+        let mut facts = Vec::with_capacity(facts);
         let mut replies = Vec::new();
         let mut priority = Priority::Source;
         while let Some(job) = jobs.next_if(|job| facts.is_empty() || facts.len() + job.facts.len() <= self.batch_max) {

@@ -112,7 +112,7 @@ impl KafkaLog {
     /// The records of a block's facts and payloads, with which the log stands at `head`.
     pub(super) fn block_records(&self, block: Option<NewBlock>, head: &mut Head) -> Vec<Record<'_>> {
         let mut records = Vec::new();
-        let Some(block) = block else { return records };
+        let Some(mut block) = block else { return records };
         let first = head.last.next();
         if block.count() > 0 {
             let (sealed, digest) = block.seal(first, &head.digest);

@@ -12,8 +12,8 @@ use super::seal::{self, Seal};
 use super::tables::read_error;
 use super::{Embedded, Inner, Writer};
 use crate::{
-    Batch, Changes, Durability, Error, FreeSpace, Intake, Position, Priority, QuarantineId, Result, crash, figures,
-    free_space, raw,
+    Batch, Changes, Durability, Error, FreeSpace, Intake, NewBlock, Position, Priority, QuarantineId, Result, crash,
+    figures, free_space, raw,
 };
 
 /// Payload blocks dropped in one commit: bounds how long an expiry holds up appends.
@@ -23,7 +23,7 @@ const EXPIRE_BLOCKS_MAX: usize = 1024;
 const SETTLE_POLL: Duration = Duration::from_millis(2);
 
 impl Embedded {
-    pub(super) fn commit_batch(&self, batch: Batch, durability: Durability) -> Result<Range<Position>> {
+    pub(super) fn commit_batch(&self, mut batch: Batch, durability: Durability) -> Result<Range<Position>> {
         let inner = &*self.0;
         let mut writer = inner.lock_writer()?;
         batch.check(writer.applied, writer.last)?;
@@ -34,10 +34,11 @@ impl Embedded {
         inner.check_space(priority_of(&batch.intake))?;
         let mut next = *writer;
         let mut write = inner.tables.db.batch();
-        inner.add_intake(&mut write, &batch.intake, &mut next);
+        let size_bytes = batch.intake.block.as_ref().map_or(0, NewBlock::size_bytes);
+        inner.add_intake(&mut write, &mut batch.intake, &mut next);
         inner.add_changes(&mut write, batch.changes, &mut next);
         inner.write(write, &mut writer, next, durability)?;
-        record(&batch.intake, &writer);
+        record(&batch.intake, size_bytes, &writer);
         Ok(first..writer.last.next())
     }
 
@@ -173,9 +174,9 @@ impl Inner {
         Error::Stop { cause: cause.clone() }
     }
 
-    fn add_intake(&self, write: &mut OwnedWriteBatch, intake: &Intake, next: &mut Writer) {
+    fn add_intake(&self, write: &mut OwnedWriteBatch, intake: &mut Intake, next: &mut Writer) {
         let tables = &self.tables;
-        if let Some(block) = &intake.block {
+        if let Some(block) = &mut intake.block {
             let first = next.last.next();
             if block.count() > 0 {
                 let (stored, digest) = block.seal(first, &next.digest);
@@ -216,9 +217,10 @@ fn priority_of(intake: &Intake) -> Priority {
     if intake.is_empty() { Priority::Decision } else { intake.priority }
 }
 
-fn record(intake: &Intake, writer: &Writer) {
+/// Counts what was written; the block came with `size_bytes`.
+fn record(intake: &Intake, size_bytes: usize, writer: &Writer) {
     if let Some(block) = &intake.block {
-        figures::appended(u64::from(block.count()), block.size_bytes(), writer.last.0);
+        figures::appended(u64::from(block.count()), size_bytes, writer.last.0);
     }
     intake.quarantined.iter().for_each(|record| figures::quarantined(&record.reason));
     figures::applied(writer.applied.0);

@@ -35,12 +35,14 @@ impl Tables {
     /// Blocks and payloads are large and written once: their values are kept apart from the keys,
     /// so that compaction moves pointers only. Nothing is compressed by the library: payloads come
     /// compressed, blocks and rows are cheaper to keep than to pack.
+    /// One worker: of several the library keeps the first free to flush, and while another compacts that
+    /// one hands the message on to itself without a pause.
     pub(super) fn open(dir: &Path, cache_bytes: u64) -> fjall::Result<Tables> {
         let db = Database::builder(dir)
             .cache_size(cache_bytes)
             .journal_compression(CompressionType::None)
             .max_journaling_size(JOURNAL_BYTES_MAX)
-            .worker_threads(2)
+            .worker_threads(1)
             .open()?;
         let large = || {
             let apart = KvSeparationOptions::default().compression(CompressionType::None).separation_threshold(4096);

@@ -34,8 +34,8 @@ const WATCHES_PER_CONNECTION: usize = 10;
 /// Pause of a reader between two reads.
 const READ_EVERY: Duration = Duration::from_millis(200);
 
-/// Goals: a change is readable, and at the agents, while a sentence is spoken; half a core and 1.5 GiB of
-/// two cores and 4 GiB leave room for ten times more.
+/// Goals: a change is readable, and at the agents, before anybody notices that it was not; one core of two
+/// and 1.5 GiB leave room for the rest of the machine.
 const VISIBLE_P99_MS_MAX: f64 = 250.0;
 const WATCHED_P99_MS_MAX: f64 = 500.0;
 const READ_P99_MS_MAX: f64 = 100.0;

@@ -35,7 +35,7 @@ pub use file::{ConfigFile, EngineSection, PlainSection};
 pub use oracle::OracleSetup;
 pub use sap::SapSetup;
 pub use secret::SecretRef;
-pub use store::{StoreConfig, StoreSection};
+pub use store::{Advertise, StoreConfig, StoreSection};
 pub use wxcc::WxccSetup;
 pub use zendesk::ZendeskSetup;
 
@@ -95,6 +95,8 @@ impl Error {
 pub struct Config {
     /// Where the store is.
     pub store: StoreConfig,
+    /// Where the processes that share the store reach this one.
+    pub advertise: Advertise,
     /// How the API is served.
     pub api: ApiOptions,
     /// Where sources push to.
@@ -180,8 +182,10 @@ impl ConfigFile {
             return Err(Error::key(key, "is 0: write at least 1"));
         }
         let connectors = connectors::resolve(connectors)?;
+        let (store, advertise) = store::resolve(store)?;
         Ok(Config {
-            store: store::resolve(store)?,
+            store,
+            advertise,
             api: api::resolve(api)?,
             doors,
             metrics,

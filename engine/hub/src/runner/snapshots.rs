@@ -36,6 +36,11 @@ impl Snapshots {
         }
     }
 
+    /// Keeps actions by id for the next snapshot.
+    pub(super) fn put(&mut self, actions: BTreeMap<String, String>) {
+        self.actions.extend(actions);
+    }
+
     pub(super) fn has_actions(&self) -> bool {
         !self.actions.is_empty()
     }
@@ -64,9 +69,14 @@ fn write_all(
 ) -> anyhow::Result<()> {
     while let Ok((snapshot, actions)) = waiting.recv() {
         crate::crash::point("snapshot.before");
-        write(store, snapshot, actions)?;
-        crate::crash::point("snapshot.after");
+        let written = write(store, snapshot, actions);
+        // Also after a failure: the engine notices by its next snapshot that there is no writer any more.
         busy.store(false, Ordering::Release);
+        if let Err(error) = &written {
+            tracing::error!(error = format!("{error:#}"), "write a snapshot");
+        }
+        written?;
+        crate::crash::point("snapshot.after");
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use connectors::SharedClock;
 use ontology::{LogPos, Millis};
-use storage::{Intake, NewBlock, Priority, Store};
+use storage::{Distributed, Intake, NewBlock, Priority, Store};
 use tokio::sync::mpsc;
 
 use super::core::{Input, Wake};
@@ -14,6 +14,10 @@ use super::{Job, Message};
 
 /// How long the writer sleeps at the most before it looks at the clock again.
 const LOOK_AT_CLOCK: Duration = Duration::from_millis(10);
+/// How often at the most those who follow are told of an instant at which something is due, and how
+/// often they are told in any case. Each is a transaction of Kafka.
+const TICK_GAP_MS: i64 = 50;
+const TELL_EVERY_MS: i64 = 1_000;
 /// Bytes of facts and payloads after which a block is closed.
 const BLOCK_BYTES: usize = 64 << 20;
 
@@ -28,9 +32,39 @@ pub(super) struct Writer {
     pub(super) wake: Arc<Wake>,
 }
 
+/// Tells those who follow how far time has come, so that what is due fires there too.
+pub(super) struct Teller {
+    store: Distributed,
+    /// The instant told last: everything is taken after it.
+    told: Millis,
+}
+
+impl Teller {
+    /// Everything is taken after `told`.
+    pub(super) fn new(store: Distributed, told: Millis) -> Self {
+        Teller { store, told }
+    }
+
+    /// Whether `now` is to be told: soon when something is due, else now and then.
+    fn is_due(&self, is_awaited: bool, now: Millis) -> bool {
+        now.since(self.told) >= if is_awaited { TICK_GAP_MS } else { TELL_EVERY_MS }
+    }
+
+    /// Tells it. Servers that are away hold nothing up here: what is told next counts for all before.
+    fn tell(&mut self, now: Millis) -> anyhow::Result<()> {
+        match self.store.tell_time(now) {
+            Err(error) if error.class() != storage::Class::Retry => return Err(error.into()),
+            Err(error) => tracing::warn!(%error, "tell those who follow how far time has come"),
+            Ok(()) => {}
+        }
+        self.told = now;
+        Ok(())
+    }
+}
+
 impl Writer {
-    /// Runs until every sender is gone or one asks for the end.
-    pub(super) fn run(self, mut messages: mpsc::Receiver<Message>) -> anyhow::Result<()> {
+    /// Runs until every sender is gone or one asks for the end. With a `teller` others follow.
+    pub(super) fn run(self, messages: &mut mpsc::Receiver<Message>, mut teller: Option<Teller>) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let mut waiting = Vec::new();
         let (mut jobs, mut asks) = (Vec::new(), Vec::new());
@@ -40,12 +74,15 @@ impl Writer {
             let received = runtime.block_on(async {
                 tokio::time::timeout(LOOK_AT_CLOCK, messages.recv_many(&mut waiting, self.batch_max.max(1))).await
             });
-            ingested_at = ingested_at.max(self.clock.now());
+            let told = teller.as_ref().map_or(Millis::MIN, |teller| teller.told + 1);
+            ingested_at = ingested_at.max(self.clock.now()).max(told);
             is_end = received == Ok(0);
             for message in waiting.drain(..) {
                 match message {
                     Message::Append(job) => jobs.push(job),
                     Message::Ask(ask) => asks.push(ask),
+                    // Asked twice: it owns the store already.
+                    Message::Own { done, .. } => drop(done.send(())),
                     Message::End => is_end = true,
                 }
             }
@@ -60,10 +97,22 @@ impl Writer {
             for ask in asks.drain(..) {
                 self.send(Input::Ask(ask))?;
             }
-            if !is_end && self.wake.is_due(ingested_at) {
+            let mut is_due = self.wake.is_due(ingested_at);
+            if let Some(teller) = &mut teller {
+                is_due = teller.is_due(is_due, ingested_at);
+                if is_due && !is_end {
+                    teller.tell(ingested_at)?;
+                }
+            }
+            if is_due && !is_end {
                 self.send(Input::Tick { now: ingested_at })?;
             }
         }
+        self.stop()
+    }
+
+    /// Nothing comes any more.
+    pub(super) fn stop(&self) -> anyhow::Result<()> {
         self.send(Input::Stop)
     }
 

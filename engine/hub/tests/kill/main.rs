@@ -17,6 +17,7 @@ mod ledger;
 mod load;
 mod outputs;
 mod replay;
+mod replicas;
 mod schema;
 mod servers;
 

@@ -10,7 +10,7 @@ README = CHART / "README.md"
 
 HEAD = """# opshub
 
-The hub on Kubernetes: one pod with its own volume, an API with TLS, doors for sources that push, metrics with rules and dashboards. This page is made from `values.yaml` and `values.schema.json` by `scripts/chart write`; docs/deployment.md of the source tree says how to install, upgrade, back up and size it.
+The hub on Kubernetes: one pod with its own volume, or several on Kafka and Redis; an API with TLS, doors for sources that push, metrics with rules and dashboards. This page is made from `values.yaml` and `values.schema.json` by `scripts/chart write`; docs/deployment.md of the source tree says how to install, upgrade, back up and size it.
 
 ```sh
 helm install hub ./helm/opshub                      # API on the pod's loopback, no source: to look around
@@ -38,7 +38,7 @@ def rows(schema, values, path):
         if path != "config" and part.get("properties"):
             yield from rows(part, default or {}, key)
         entry = part.get("items", {})
-        if entry.get("properties") and name not in ("dns", "api", "doors", "metrics", "egress"):
+        if entry.get("properties") and name not in ("dns", "api", "doors", "metrics", "kafka", "redis", "egress"):
             yield from rows(entry, {}, f"{key}[]")
 
 

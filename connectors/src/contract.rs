@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use compact_str::CompactString;
 use futures::future::BoxFuture;
-use ontology::{EntityKey, Fact, Millis, System, Version};
+use ontology::{EntityKey, Fact, Millis, Op, System, Version};
 
 use crate::headers::{Headers, Kept, NO_HEADERS};
 
@@ -323,6 +323,10 @@ pub trait Known: Send + Sync + 'static {
 
     /// The changes of a source that are still to be read, in order of object and id.
     fn open_gaps(&self, system: System) -> BoxFuture<'_, Vec<KnownGap>>;
+
+    /// For each of `facts`, whether it would change what the hub holds of its record: another value,
+    /// or another life. A record with an open gap is about to be read, so nothing is said of it.
+    fn would_change(&self, facts: Vec<Fact>) -> BoxFuture<'_, Vec<bool>>;
 }
 
 /// A hub that holds nothing yet.
@@ -336,6 +340,10 @@ impl Known for NothingKnown {
 
     fn open_gaps(&self, _: System) -> BoxFuture<'_, Vec<KnownGap>> {
         Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn would_change(&self, facts: Vec<Fact>) -> BoxFuture<'_, Vec<bool>> {
+        Box::pin(std::future::ready(facts.iter().map(|fact| fact.op != Op::Delete).collect()))
     }
 }
 

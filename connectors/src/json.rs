@@ -61,9 +61,16 @@ impl<'a> Json<'a> {
                 Ok(())
             })?;
         } else {
-            let start = parser.at;
-            let value = parser.value(0)?;
-            entries.push((start..parser.at, value));
+            // Some senders write documents one behind the other.
+            loop {
+                let start = parser.at;
+                let value = parser.value(0)?;
+                entries.push((start..parser.at, value));
+                parser.blanks();
+                if parser.peek() != Some(b'{') {
+                    break;
+                }
+            }
         }
         parser.end()?;
         Ok(entries)
@@ -426,6 +433,11 @@ mod tests {
         assert_eq!(&raw[entries[0].0.clone()], br#"{"a":1}"#);
         assert_eq!(entries[1].1, Json::Null);
         assert_eq!(Json::entries(b"{}").unwrap().len(), 1);
+        let behind = Json::entries(b"{\"a\":1}{} \n{}").unwrap();
+        assert_eq!(behind.iter().map(|(range, _)| range.clone()).collect::<Vec<_>>(), [0..7, 7..9, 11..13]);
+        for bad in [&b"{} x"[..], b"{},{}", b"{}[]", b"{}{", b"[]{}"] {
+            assert!(Json::entries(bad).is_err());
+        }
         assert!(Json::entries(b"[]").unwrap().is_empty());
     }
 }

@@ -27,9 +27,21 @@ impl Native<'_> {
     #[must_use]
     pub fn scalar(&self) -> Option<&str> {
         match self {
-            Native::Text(text) | Native::Number(text) => Some(text.trim()).filter(|t| !t.is_empty()),
+            Native::Text(text) | Native::Number(text) => Some(trimmed(text)).filter(|t| !t.is_empty()),
             Native::Null | Native::Bool(_) | Native::Decimal(_) | Native::Other(_) => None,
         }
+    }
+
+    /// The text of an id or a name: as [`Native::scalar`], but of a whole number its digits, however its
+    /// source writes it: captures that turn decimals into doubles make `1000.0` or `1.0E7` of an id.
+    #[must_use]
+    pub fn word(&self) -> Option<Cow<'_, str>> {
+        let digits = match self {
+            Native::Number(text) if text.contains(['.', 'e', 'E']) => Decimal::parse(text).and_then(Decimal::whole),
+            Native::Decimal(decimal) => Some(decimal.whole()?),
+            Native::Null | Native::Bool(_) | Native::Number(_) | Native::Text(_) | Native::Other(_) => None,
+        };
+        digits.map(|digits| Cow::Owned(digits.to_string())).or_else(|| self.scalar().map(Cow::Borrowed))
     }
 
     /// Whether nothing stands there.
@@ -37,7 +49,7 @@ impl Native<'_> {
     pub fn is_empty(&self) -> bool {
         match self {
             Native::Null => true,
-            Native::Text(text) => text.trim().is_empty(),
+            Native::Text(text) => trimmed(text).is_empty(),
             Native::Bool(_) | Native::Number(_) | Native::Decimal(_) | Native::Other(_) => false,
         }
     }
@@ -65,6 +77,18 @@ impl Native<'_> {
             Native::Number(text) | Native::Text(text) | Native::Other(text) => Cow::Borrowed(text),
             Native::Decimal(d) => Cow::Owned(format!("{}e-{}", d.mantissa, d.scale)),
         }
+    }
+}
+
+/// `text` without blanks around it; most have none, or plain ones at the end.
+#[inline]
+#[must_use]
+pub fn trimmed(text: &str) -> &str {
+    let text = text.trim_ascii();
+    match text.as_bytes() {
+        [] => text,
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
     }
 }
 
@@ -148,6 +172,13 @@ impl Decimal {
     pub fn from_base64(text: &str, scale: i32) -> Option<Self> {
         let bytes = base64::engine::general_purpose::STANDARD.decode(text.trim()).ok()?;
         Self::scaled(twos_complement(&bytes)?, scale)
+    }
+
+    /// The whole number that it is; none where something stands behind the point.
+    #[must_use]
+    pub fn whole(self) -> Option<i64> {
+        let unit = 10_i64.checked_pow(u32::from(self.scale))?;
+        (self.mantissa % unit == 0).then(|| self.mantissa / unit)
     }
 
     /// `self` compared with a whole number.
@@ -264,8 +295,8 @@ pub fn day_of(instant: Millis) -> Option<String> {
 /// A wall time in `zone`; one that daylight saving skips or repeats is read as the earlier offset
 /// would have it, so that no input can fail here but one out of range.
 fn wall_instant(wall: jiff::civil::DateTime, zone: &jiff::tz::TimeZone) -> Option<Millis> {
-    let zoned = zone.to_ambiguous_zoned(wall).compatible().ok()?;
-    Some(Millis(zoned.timestamp().as_millisecond()))
+    let instant = zone.to_ambiguous_timestamp(wall).compatible().ok()?;
+    Some(Millis(instant.as_millisecond()))
 }
 
 #[cfg(test)]
@@ -291,6 +322,27 @@ mod tests {
         for bad in ["", "-", ".", "12,5x", "1e999", "9223372036854775808", "1.2.3", "--1", "1-2", "*", "0x1", "1e"] {
             assert_eq!(Decimal::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn blanks_of_every_kind_are_trimmed() {
+        for text in ["", " ", "a", " a ", "\u{a0}a\u{2003}", "ä ", "\u{b}a\u{b}", "\u{a0} a\u{a0} ", " a\u{a0}b "] {
+            assert_eq!(trimmed(text), text.trim(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_words_however_they_are_written() {
+        let word = |digits: &'static str| Native::Number(digits.into()).word().unwrap().into_owned();
+        assert_eq!([word("1000"), word("1000.0"), word("1.2345678E7")], ["1000", "1000", "12345678"]);
+        assert_eq!(
+            [word("0.5"), word("1e999"), word("98765432109876543210")],
+            ["0.5", "1e999", "98765432109876543210"]
+        );
+        let of = |mantissa, scale| Native::Decimal(Decimal { mantissa, scale }).word().map(Cow::into_owned);
+        assert_eq!((of(3_000, 0), of(3_000, 2), of(3_050, 2)), (Some("3000".to_owned()), Some("30".to_owned()), None));
+        assert_eq!(Native::Text("1000.0".into()).word().as_deref(), Some("1000.0"), "text is what it is");
+        assert_eq!(Native::Text(" ".into()).word(), None);
     }
 
     #[test]

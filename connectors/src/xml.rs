@@ -10,6 +10,8 @@ use std::ops::Range;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use crate::value::trimmed;
+
 /// Most elements of a document.
 pub const ELEMENTS_MAX: usize = 10_000;
 /// Most attributes of an element.
@@ -77,8 +79,7 @@ impl<'t> Element<'t> {
     /// Text directly within it, trimmed.
     #[must_use]
     pub fn text(self) -> &'t str {
-        // Most blanks are plain ones, of which the first look makes short work.
-        self.node().text.trim_ascii().trim()
+        trimmed(&self.node().text)
     }
 
     /// The bytes it takes in the document.

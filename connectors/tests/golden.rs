@@ -3,6 +3,8 @@
 
 #[path = "golden/shapes.rs"]
 mod shapes;
+#[path = "golden/variants.rs"]
+mod variants;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

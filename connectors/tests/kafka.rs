@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
 
 use crate::support::{MemoryLog, Story, context};
@@ -13,21 +12,12 @@ use connectors::oracle::kafka::{KafkaConfig, POSITION, Topics, run};
 use connectors::{Connectors, Delivery, Framing};
 use fixtures::faults::{FaultSwitch, Faults, Rate};
 use fixtures::oracle::kafka::KafkaCapture;
+use fixtures::services;
 use fixtures::story::{Change, OracleChange};
 use fixtures::world::{Size, World};
 use ontology::{Millis, Op, System};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-/// The broker's address, as the script that starts it tells it.
-fn brokers() -> String {
-    let told = std::env::var("OPSHUB_KAFKA").ok().or_else(|| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/services/env");
-        let text = std::fs::read_to_string(file).ok()?;
-        text.lines().find_map(|line| line.strip_prefix("OPSHUB_KAFKA=").map(str::to_owned))
-    });
-    told.expect("a broker: start one with `fixtures/services up`")
-}
 
 struct Stage {
     log: MemoryLog,
@@ -40,7 +30,7 @@ struct Stage {
 
 async fn stage(seed: u64, switch: FaultSwitch) -> Stage {
     let prefix = format!("t{}", uuid::Uuid::new_v4().simple());
-    let capture = KafkaCapture::start(&brokers(), &prefix, switch).await.unwrap();
+    let capture = KafkaCapture::start(&services::address("OPSHUB_KAFKA"), &prefix, switch).await.unwrap();
     let world = World::generate(seed, Size::customers(10));
     let changes = world.history().iter().filter_map(|one| match &one.change {
         Change::Oracle(change) => Some((one.at_ms, change.clone())),
@@ -57,7 +47,7 @@ async fn stage(seed: u64, switch: FaultSwitch) -> Stage {
 impl Stage {
     fn config(&self) -> KafkaConfig {
         KafkaConfig {
-            brokers: brokers(),
+            brokers: services::address("OPSHUB_KAFKA"),
             topics: Topics::Prefix(self.prefix.clone()),
             partition: "erp".to_owned(),
             properties: BTreeMap::new(),

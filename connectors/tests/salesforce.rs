@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "the simulator stamps tokens by the real clock")]
 
+mod contents;
 mod whole;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,9 @@ import unittest
 
 import chart
 
+# What the chart itself tells the hub: its name, and whose certificates it believes.
+OWN = ("OPSHUB_STORE__DISTRIBUTED__MEMBER", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
 
 class Pods(unittest.TestCase):
     def each(self, check):
@@ -88,7 +91,10 @@ class Pods(unittest.TestCase):
     def test_secrets_come_by_name_and_none_is_made(self):
         def check(spec, container):
             for one in container.get("env", []):
-                self.assertEqual(set(one["valueFrom"]), {"secretKeyRef"})
+                if one["name"] in OWN:
+                    self.assertNotIn("secretKeyRef", one.get("valueFrom", {}))
+                else:
+                    self.assertEqual(set(one["valueFrom"]), {"secretKeyRef"})
             for volume in spec["volumes"]:
                 self.assertTrue("projected" not in volume or volume["projected"]["defaultMode"] == 0o440)
 
@@ -102,14 +108,35 @@ class Hub(unittest.TestCase):
         return chart.only(chart.objects(name), "StatefulSet")["spec"]
 
     def test_one_pod_with_a_volume_that_outlives_it(self):
-        for name in chart.VALUES:
+        embedded = [name for name in chart.VALUES if name != "distributed"]
+        for name in embedded:
             spec = self.spec(name)
             self.assertEqual(spec["replicas"], 1)
             (claim,) = spec["volumeClaimTemplates"]
             self.assertIn(claim["spec"]["accessModes"], (["ReadWriteOnce"], ["ReadWriteOncePod"]))
-        retained = {name: self.spec(name)["persistentVolumeClaimRetentionPolicy"] for name in chart.VALUES}
+        retained = {name: self.spec(name)["persistentVolumeClaimRetentionPolicy"] for name in embedded}
         self.assertEqual(retained["minimal"], {"whenDeleted": "Retain", "whenScaled": "Retain"})
         self.assertEqual(retained["full"]["whenDeleted"], "Delete")
+
+    def test_pods_on_servers_hold_nothing_and_take_turns_under_their_names(self):
+        spec = self.spec("distributed")
+        self.assertFalse({"volumeClaimTemplates", "persistentVolumeClaimRetentionPolicy"} & spec.keys())
+        self.assertNotIn("replicas", spec, "the autoscaler says how many")
+        fixed = chart.values("distributed")
+        fixed["distributed"]["autoscaling"]["enabled"] = False
+        found = chart.objects_of(fixed)
+        self.assertEqual(chart.only(found, "StatefulSet")["spec"]["replicas"], 3)
+        self.assertEqual(chart.of_kind(found, "HorizontalPodAutoscaler"), [])
+        pod = spec["template"]["spec"]
+        member = pod["containers"][0]["env"][0]
+        self.assertEqual(member["valueFrom"], {"fieldRef": {"fieldPath": "metadata.name"}})
+        spread = {one["topologyKey"] for one in pod["topologySpreadConstraints"]}
+        self.assertEqual(spread, {"topology.kubernetes.io/zone", "kubernetes.io/hostname"})
+
+    def test_the_autoscaler_stays_between_what_was_written(self):
+        scaler = chart.only(chart.objects("distributed"), "HorizontalPodAutoscaler")["spec"]
+        self.assertEqual((scaler["minReplicas"], scaler["maxReplicas"]), (3, 5))
+        self.assertEqual(scaler["scaleTargetRef"]["name"], chart.only(chart.objects("distributed"), "StatefulSet")["metadata"]["name"])
 
     def test_three_probes_ask_the_page_that_needs_no_tls(self):
         for name in chart.VALUES:
@@ -128,9 +155,9 @@ class Hub(unittest.TestCase):
     def test_a_drained_node_is_held_up_only_when_asked(self):
         allowed = {
             name: chart.only(chart.objects(name), "PodDisruptionBudget")["spec"]["maxUnavailable"]
-            for name in ("minimal", "full")
+            for name in ("minimal", "full", "distributed")
         }
-        self.assertEqual(allowed, {"minimal": 1, "full": 0})
+        self.assertEqual(allowed, {"minimal": 1, "full": 0, "distributed": 1})
 
 
 class Network(unittest.TestCase):
@@ -164,6 +191,17 @@ class Network(unittest.TestCase):
         own = rules["grpc"][0]["podSelector"]["matchLabels"]
         test = chart.only(chart.objects("full"), "Pod")["metadata"]["labels"]
         self.assertLessEqual(own.items(), test.items(), "the chart's own test may call")
+
+    def test_pods_on_servers_reach_these_and_each_other(self):
+        policy, given = self.policy("distributed"), chart.values("distributed")["networkPolicy"]
+        _, kafka, redis, own = policy["egress"]
+        self.assertEqual((kafka["to"], [port["port"] for port in kafka["ports"]]), (given["kafka"], [9093]))
+        self.assertEqual((redis["to"], [port["port"] for port in redis["ports"]]), (given["redis"], [6379, 6380]))
+        labels = self.labels("distributed")
+        self.assertLessEqual(own["to"][0]["podSelector"]["matchLabels"].items(), labels.items())
+        entered = {rule["ports"][0]["port"]: rule["from"] for rule in policy["ingress"]}
+        for port in ("grpc", "doors"):
+            self.assertIn(own["to"][0], entered[port], "whoever does not own the store leads callers to who does")
 
     def test_where_the_hub_may_go_is_what_was_written(self):
         self.assertEqual(self.policy("connectors")["egress"][1:], chart.values("connectors")["networkPolicy"]["egress"])

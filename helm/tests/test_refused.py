@@ -15,9 +15,45 @@ ANY = [{"podSelector": {}}]
 OUT = [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 443, "protocol": "TCP"}]}]
 DESK = {"login_url": "https://a.example", "client_id": "c"}
 
+SERVERS = {
+    "brokers": ["kafka:9093"],
+    "redis": ["rediss://redis:6379"],
+    "redisPassword": {"existingSecret": "s"},
+    "properties": {"security.protocol": "SASL_SSL"},
+}
+
+
+def servers(**other):
+    """Values of the distributed form with something else about its servers."""
+    return {"form": "distributed", "distributed": {**SERVERS, **other}, "networkPolicy": {"kafka": ANY, "redis": ANY}}
+
+
 # What is refused: a name, the values, and words that the message has to hold.
 REFUSED = [
-    ("a form that the engine does not have", {"form": "distributed"}, ["form", "embedded"]),
+    ("a form that the engine does not have", {"form": "replicated"}, ["form", "embedded"]),
+    ("servers without addresses", {"form": "distributed"}, ["distributed.brokers", "distributed.redis"]),
+    ("servers beside a volume", {"distributed": SERVERS}, ["form is embedded"]),
+    ("a Redis without a password", servers(redisPassword={}), ["distributed.redisPassword.existingSecret"]),
+    ("a Redis without TLS", servers(redis=["redis://redis:6379"]), ["redis", "rediss"]),
+    ("a broker without a port", servers(brokers=["kafka"]), ["brokers"]),
+    ("brokers in plain text", servers(properties={}), ["security.protocol"]),
+    (
+        "a password among the properties",
+        servers(properties={"security.protocol": "SASL_SSL", "sasl.password": "hunter2"}),
+        ["distributed.properties.sasl.password", "distributed.secrets"],
+    ),
+    (
+        "a property that is written twice",
+        servers(secrets=[{"property": "security.protocol", "existingSecret": "s", "key": "k"}]),
+        ["security.protocol twice"],
+    ),
+    ("one pod that nobody takes over from", servers(replicas=1), ["replicas", "2"]),
+    (
+        "a scale that ends below its beginning",
+        servers(autoscaling={"enabled": True, "replicasMax": 2}),
+        ["replicasMax is below"],
+    ),
+    ("servers that no policy lets the hub reach", {**servers(), "networkPolicy": {}}, ["networkPolicy.kafka"]),
     ("more than one pod", {"replicas": 3}, ["replicas"]),
     ("a misspelt section", {"persistance": {"size": "1Gi"}}, ["persistance"]),
     ("a misspelt key", {"persistence": {"sise": "1Gi"}}, ["persistence", "sise"]),

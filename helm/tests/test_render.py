@@ -93,6 +93,16 @@ class Render(unittest.TestCase):
         jwt = tomllib.loads(chart.configuration(chart.objects("jwt")))["api"]["jwt"]
         self.assertEqual((jwt["roles_claim"], jwt["keys"]), ("realm_access.roles", "/etc/opshub/credentials/jwt/keys"))
 
+    def test_the_servers_of_the_store_are_what_the_values_say(self):
+        made = tomllib.loads(chart.configuration(chart.objects("distributed")))["store"]
+        given, servers = chart.values("distributed")["distributed"], made["distributed"]
+        self.assertEqual(set(made), {"distributed"}, "no folder beside servers")
+        self.assertEqual((servers["brokers"], servers["redis"]), (",".join(given["brokers"]), given["redis"]))
+        self.assertEqual((servers["name"], servers["replicas"], servers["silence_max"]), ("customers", 3, "15s"))
+        self.assertEqual(servers["redis_password"], "file:/etc/opshub/servers/redis")
+        self.assertEqual(servers["secrets"], {"sasl.password": "file:/etc/opshub/servers/kafka/sasl.password"})
+        self.assertEqual(servers["properties"], {**given["properties"], "ssl.ca.location": "/etc/opshub/servers/ca"})
+
     def test_another_configuration_is_another_pod_and_an_equal_one_is_not(self):
         def digest(given):
             template = chart.only(chart.objects_of(given), "StatefulSet")["spec"]["template"]
@@ -105,7 +115,8 @@ class Render(unittest.TestCase):
         for name in chart.VALUES:
             found = chart.objects(name)
             spec = chart.only(found, "StatefulSet")["spec"]["template"]["spec"]
-            volumes = {one["name"] for one in spec["volumes"]} | {"store"}
+            claims = chart.only(found, "StatefulSet")["spec"].get("volumeClaimTemplates", [])
+            volumes = {one["name"] for one in spec["volumes"]} | {one["metadata"]["name"] for one in claims}
             mounts = {one["name"]: one["mountPath"] for one in spec["containers"][0]["volumeMounts"]}
             self.assertEqual(set(mounts), volumes)
             files = set()

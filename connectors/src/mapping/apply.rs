@@ -224,14 +224,18 @@ fn read_text<'v>(values: &'v [Native<'_>], form: Form, part: Option<&(String, us
     let mut joined = Cow::Borrowed("");
     for value in values {
         let text = match value {
-            Native::Text(_) | Native::Number(_) => value.scalar().unwrap_or_default(),
+            Native::Text(_) | Native::Number(_) => value.word().unwrap_or_default(),
             Native::Null => continue,
-            Native::Bool(_) | Native::Decimal(_) | Native::Other(_) => return Outcome::Bad("text was expected"),
+            Native::Decimal(_) => match value.word() {
+                Some(word) => word,
+                None => return Outcome::Bad("text was expected"),
+            },
+            Native::Bool(_) | Native::Other(_) => return Outcome::Bad("text was expected"),
         };
         if joined.is_empty() {
-            joined = Cow::Borrowed(text);
+            joined = text;
         } else if !text.is_empty() {
-            joined.to_mut().extend([" ", text]);
+            joined.to_mut().extend([" ", &text]);
         }
     }
     Outcome::Text(match joined {
@@ -261,9 +265,7 @@ fn whole(digits: &str) -> Option<i64> {
     if let Ok(int) = digits.trim().parse() {
         return Some(int);
     }
-    let decimal = Decimal::parse(digits)?;
-    let unit = 10_i64.checked_pow(u32::from(decimal.scale))?;
-    (decimal.mantissa % unit == 0).then(|| decimal.mantissa / unit)
+    Decimal::parse(digits)?.whole()
 }
 
 fn read_bool(value: &Native<'_>, yes: &[String]) -> Outcome<'static> {
@@ -327,7 +329,7 @@ fn words(separator: &str, values: &[Native<'_>]) -> Vec<Fields> {
 }
 
 fn refs(entities: &[EntityKind], values: &[Native<'_>]) -> Vec<Fields> {
-    let named = entities.iter().zip(values).filter_map(|(entity, value)| Some((entity.name(), value.scalar()?)));
+    let named = entities.iter().zip(values).filter_map(|(entity, value)| Some((entity.name(), value.word()?)));
     let named = named.map(|(kind, id)| format!("{kind}/{id}"));
     named.map(|name| FieldsBuilder::default().set(Field::Ref, ValueRef::Text(&name)).build()).collect()
 }

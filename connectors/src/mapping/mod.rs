@@ -19,7 +19,7 @@ pub use apply::{Applied, Breach, Mode};
 pub use file::MappingError;
 
 use crate::sap::segments::Segments;
-use crate::value::{Columns, Native, TimeUnit};
+use crate::value::{Columns, Native, TimeUnit, trimmed};
 
 /// The mapping of one system.
 #[derive(Debug, Clone)]
@@ -165,7 +165,7 @@ impl Form {
     /// Brings `text` to the form.
     #[must_use]
     pub fn apply(self, text: &str) -> Cow<'_, str> {
-        let text = text.trim();
+        let text = trimmed(text);
         match self {
             Form::Plain => Cow::Borrowed(text),
             Form::TrimZeros if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() => {
@@ -230,7 +230,8 @@ impl ObjectMap {
     pub fn ids(&self, columns: &impl Columns) -> Option<(CompactString, CompactString)> {
         let read = |column: &str| {
             let value = columns.column(column)?;
-            let id = self.id_form.apply(value.scalar()?);
+            let word = value.word()?;
+            let id = self.id_form.apply(&word);
             (id.len() <= ID_BYTES_MAX).then(|| CompactString::from(id))
         };
         let record = read(&self.record)?;

@@ -60,14 +60,14 @@ pub fn table_of(name: &str) -> &str {
 pub fn own_version(row: &Row<'_>) -> Option<Version> {
     let (first, second) = (row.object.ordered_by.first()?, row.object.ordered_by.get(1));
     let column = row.column(first)?;
-    let text = column.scalar()?;
+    let text = &column.word()?;
     let major = match text.parse::<u64>() {
         Ok(number) => number,
         Err(_) => u64::try_from(parse_instant(text, &row.mapping.zone)?.0).ok()?,
     };
     let minor = match second {
         None => 0,
-        Some(second) => row.column(second)?.scalar()?.parse().ok()?,
+        Some(second) => row.column(second)?.word()?.parse().ok()?,
     };
     Some(Version::new(major, minor, 0))
 }
@@ -80,6 +80,8 @@ pub fn fact(row: &Row<'_>, deed: Deed, place: Place, observed_at: Millis) -> Res
     let (op, mode) = match deed {
         Deed::Gone => (Op::Delete, Mode::Image),
         Deed::Told if !row.is_whole() => (Op::Patch, Mode::Patch),
+        // What the capture does not know of a row is not null.
+        Deed::Whole if row.has_unknown() => (Op::Patch, Mode::Patch),
         Deed::Told | Deed::Whole if object.is_deleted(row) => (Op::Delete, Mode::Image),
         Deed::Told | Deed::Whole => (Op::Image, Mode::Image),
     };

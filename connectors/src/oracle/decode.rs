@@ -100,7 +100,7 @@ impl OracleDecoder {
             None => Err(no_identity(format!("{topic}: a record without value"))),
             // A message of the queue carries its payload as text.
             Some(Json::Text(text)) => self.nested(text.as_bytes(), record, observed_at, out),
-            Some(Json::Array(values)) => values.iter().try_for_each(|v| self.value(v, record, observed_at, out)),
+            Some(Json::Array(values)) => each(values, |value| self.value(value, record, observed_at, out)),
             Some(value) => self.value(value, record, observed_at, out),
         }
     }
@@ -117,16 +117,15 @@ impl OracleDecoder {
     }
 
     fn nested(&self, raw: &[u8], record: Record<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Refusal> {
-        let value = Json::parse(raw).map_err(|error| (RejectCode::Malformed, error.to_string()))?;
-        // A text message of the queue wraps its text once more.
-        match value.get("text_vc").filter(|v| !matches!(v, Json::Null)).or_else(|| value.get("text_lob")) {
-            Some(Json::Text(text)) => {
-                let inner = Json::parse(text.as_bytes());
-                let inner = inner.map_err(|error| (RejectCode::Malformed, error.to_string()))?;
-                self.value(&inner, record, observed_at, out)
+        each(&entries(raw)?, |(_, value)| {
+            // A text message of the queue wraps its text once more.
+            match value.get("text_vc").filter(|v| !matches!(v, Json::Null)).or_else(|| value.get("text_lob")) {
+                Some(Json::Text(text)) => {
+                    each(&entries(text.as_bytes())?, |(_, inner)| self.value(inner, record, observed_at, out))
+                }
+                Some(_) | None => self.value(value, record, observed_at, out),
             }
-            Some(_) | None => self.value(&value, record, observed_at, out),
-        }
+        })
     }
 
     fn value(
@@ -315,6 +314,20 @@ impl OracleDecoder {
     }
 }
 
+fn entries(raw: &[u8]) -> Result<Vec<(Range<usize>, Json<'_>)>, Refusal> {
+    Json::entries(raw).map_err(|error| (RejectCode::Malformed, error.to_string()))
+}
+
+/// Reads each of `values`, the ones behind a bad one too; the first refusal.
+fn each<T>(values: &[T], mut read: impl FnMut(&T) -> Result<(), Refusal>) -> Result<(), Refusal> {
+    let mut first = Ok(());
+    for value in values {
+        let read = read(value);
+        first = first.and(read);
+    }
+    first
+}
+
 fn told_version(row: &Row<'_>) -> Result<Version, Refusal> {
     let object = &row.object.name;
     if let [first, ..] = row.object.ordered_by.as_slice() {
@@ -344,10 +357,15 @@ fn imageless(table: &str, deed: Deed) -> Refusal {
 
 /// Schema changes, transaction boundaries and heartbeats say nothing of a row.
 fn is_aside(message: &Json<'_>) -> bool {
-    let is_heartbeat = matches!(message, Json::Object(m) if m.len() == 1 && m[0].0 == "ts_ms");
     let is_boundary = message.get("status").is_some() && message.get("id").is_some();
     let is_schema_change = message.get("tableChanges").is_some() || message.get("ddl").is_some();
-    is_heartbeat || is_boundary || is_schema_change
+    is_heartbeat(message) || is_boundary || is_schema_change
+}
+
+/// A message that has the time and nothing else, in one unit or several.
+fn is_heartbeat(message: &Json<'_>) -> bool {
+    let is_time = |name: &str| matches!(name, "ts_ms" | "ts_us" | "ts_ns");
+    message.get("ts_ms").is_some() && matches!(message, Json::Object(all) if all.iter().all(|(name, _)| is_time(name)))
 }
 
 /// The instant of a heartbeat message, if the document is one.
@@ -357,10 +375,7 @@ pub fn heartbeat(raw: &[u8]) -> Option<Millis> {
     const BYTES_MAX: usize = 4_096;
     let json = Json::parse(Some(raw).filter(|raw| raw.len() <= BYTES_MAX)?).ok()?;
     let message = json.get("payload").unwrap_or(&json);
-    match message {
-        Json::Object(members) if members.len() == 1 => message.get("ts_ms")?.integer().map(Millis),
-        _ => None,
-    }
+    if is_heartbeat(message) { message.get("ts_ms")?.integer().map(Millis) } else { None }
 }
 
 /// The line by which a record of a topic is handed to the decoder. Values that are JSON stand as

@@ -18,8 +18,8 @@ use crate::json::Json;
 pub enum Shape<'a> {
     /// In the envelope and its source block; the schema beside it, if there is one.
     Envelope { envelope: &'a Json<'a>, schema: Option<&'a Json<'a>> },
-    /// In columns of the row that begin with `__`.
-    Flat(&'a Json<'a>),
+    /// In columns of the row that begin with `__`; the schema of the row beside it, if there is one.
+    Flat { row: &'a Json<'a>, schema: Option<&'a Json<'a>> },
     /// In attributes that begin with `iodebezium`.
     CloudEvent(&'a Json<'a>),
 }
@@ -51,7 +51,7 @@ impl<'a> Shape<'a> {
             return Some(Shape::CloudEvent(body));
         }
         if body.get("__op").is_some() || body.get("__deleted").is_some() {
-            return Some(Shape::Flat(body));
+            return Some(Shape::Flat { row: body, schema });
         }
         None
     }
@@ -61,8 +61,10 @@ impl<'a> Shape<'a> {
         let op = match self {
             Shape::Envelope { envelope, .. } => envelope.get("op"),
             Shape::CloudEvent(event) => event.get("iodebeziumop"),
-            Shape::Flat(row) if row.get("__deleted").is_some_and(|d| is_true(d)) => return Verb::Row(Deed::Gone),
-            Shape::Flat(row) => row.get("__op"),
+            Shape::Flat { row, .. } if row.get("__deleted").is_some_and(|d| is_true(d)) => {
+                return Verb::Row(Deed::Gone);
+            }
+            Shape::Flat { row, .. } => row.get("__op"),
         };
         match op.and_then(Json::text) {
             Some("c" | "r") => Verb::Row(Deed::Whole),
@@ -70,7 +72,7 @@ impl<'a> Shape<'a> {
             Some("d") => Verb::Row(Deed::Gone),
             Some("t") => Verb::Truncate,
             // A flattened row may come without its op: then nobody knows whether it is whole.
-            None if matches!(self, Shape::Flat(_)) => Verb::Row(Deed::Told),
+            None if matches!(self, Shape::Flat { .. }) => Verb::Row(Deed::Told),
             Some("m") => Verb::Message,
             Some(_) | None => Verb::Unknown,
         }
@@ -85,7 +87,7 @@ impl<'a> Shape<'a> {
                 let data = event.get("data")?;
                 data.get("payload").unwrap_or(data).get(side)?
             }
-            Shape::Flat(row) => row,
+            Shape::Flat { row, .. } => row,
         };
         matches!(image, Json::Object(_)).then_some(image)
     }
@@ -96,7 +98,7 @@ impl<'a> Shape<'a> {
         let fields = match self {
             Shape::Envelope { schema, .. } => schema.as_ref()?.get("fields")?,
             Shape::CloudEvent(event) => event.path("data.schema.fields")?,
-            Shape::Flat(_) => return None,
+            Shape::Flat { schema, .. } => return *schema,
         };
         fields.elements().iter().find(|field| field.get("field").and_then(Json::text) == Some(side))
     }
@@ -108,7 +110,7 @@ impl<'a> Shape<'a> {
         }
         match self {
             Shape::Envelope { schema, .. } => table_of_schema(schema.as_ref()?),
-            Shape::Flat(row) => row.get("__table").and_then(Json::text),
+            Shape::Flat { row, .. } => row.get("__table").and_then(Json::text),
             Shape::CloudEvent(_) => None,
         }
     }
@@ -143,7 +145,7 @@ impl<'a> Shape<'a> {
                 let told = envelope.get("transaction")?;
                 (told.get("id")?, told.get("data_collection_order")?)
             }
-            Shape::Flat(row) => (row.get("__transaction_id")?, row.get("__transaction_data_collection_order")?),
+            Shape::Flat { row, .. } => (row.get("__transaction_id")?, row.get("__transaction_data_collection_order")?),
             Shape::CloudEvent(event) => (event.get("iodebeziumtxid")?, event.get("iodebeziumtxdatacollectionorder")?),
         };
         Some((id.scalar()?, unsigned(order)?))
@@ -158,7 +160,7 @@ impl<'a> Shape<'a> {
     fn source(&self, name: &str) -> Option<&'a Json<'a>> {
         match self {
             Shape::Envelope { envelope, .. } => envelope.get("source")?.get(name),
-            Shape::Flat(row) => row.get(&format!("__source_{name}")).or_else(|| row.get(&format!("__{name}"))),
+            Shape::Flat { row, .. } => row.get(&format!("__source_{name}")).or_else(|| row.get(&format!("__{name}"))),
             Shape::CloudEvent(event) => {
                 let plain: String = name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect();
                 event.get(&format!("iodebezium{plain}"))

@@ -46,11 +46,10 @@ impl Columns for Row<'_> {
         let value = self.member(column)?;
         Some(match value {
             // The trail says of a column that it does not know it: that is not null.
-            Json::Null if self.is_missing(column) => return None,
+            value if self.is_unknown(column, value) => return None,
             Json::Null => Native::Null,
             Json::Bool(b) => Native::Bool(*b),
             Json::Number(digits) => self.number(column, digits),
-            Json::Text(text) if text == UNAVAILABLE => return None,
             Json::Text(text) => self.text(column, text),
             Json::Object(_) => structured(value),
             Json::Array(_) => Native::Other(Cow::Borrowed("[..]")),
@@ -62,12 +61,24 @@ impl<'a> Row<'a> {
     /// Whether every column that the mapping reads is in the image.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let mut columns = self.object.fields.iter().flat_map(|field| &field.from);
-        columns.all(|column| match self.member(column) {
-            None => false,
-            Some(Json::Null) => !self.is_missing(column),
-            Some(value) => value.text() != Some(UNAVAILABLE),
-        })
+        self.columns().all(|column| self.member(column).is_some_and(|value| !self.is_unknown(column, value)))
+    }
+
+    /// Whether the image names a column that the mapping reads, and says that its value is not known.
+    #[must_use]
+    pub fn has_unknown(&self) -> bool {
+        self.columns().any(|column| self.member(column).is_some_and(|value| self.is_unknown(column, value)))
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &'a String> {
+        self.object.fields.iter().flat_map(|field| &field.from)
+    }
+
+    fn is_unknown(&self, column: &str, value: &Json<'_>) -> bool {
+        match value {
+            Json::Null => self.is_missing(column),
+            other => other.text() == Some(UNAVAILABLE),
+        }
     }
 
     fn member(&self, column: &str) -> Option<&'a Json<'a>> {
@@ -288,6 +299,6 @@ mod tests {
         assert_eq!(row.column("ISSUED_AT"), Some(Native::Null));
         assert_eq!(row.column("CLOSED_AT"), None);
         assert_eq!(row.column("DUE_DATE"), Some(Native::Number("1".into())));
-        assert!(!row.is_whole());
+        assert!(!row.is_whole() && row.has_unknown());
     }
 }

@@ -7,21 +7,29 @@
 //! missed others may have been that nobody can see: all that is remembered is delivered again, and
 //! for some time every stretch is read twice before it is believed. A list without misses proves
 //! that nothing up to its time is missing, which keeps a quiet source fresh.
+//!
+//! Of two changes of a record the first may be lost for good, and the second alone carries the time
+//! that the list shows. So the list tells contents as well, and the hub is asked whether they would
+//! change anything. The list has whole seconds: what it shows is the last word about its second, and
+//! is read to stand at its end, above every event of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use compact_str::CompactString;
 use ontology::{Millis, System};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::RestError;
 use super::fetched::Fetched;
 use super::long_id;
+use super::refetch::Refetch;
 use super::resync::Resyncs;
-use super::select::{Records, instant};
-use crate::contract::{Decoded, Sink, SinkError, Submission};
+use super::select::Records;
+use crate::contract::{Decoded, Delivery, Sink, SinkError, Submission};
 use crate::edge::liveness::heartbeat;
 use crate::edge::retry::Backoff;
 use crate::value::parse_instant;
@@ -40,6 +48,9 @@ const DOUBTED_STRETCHES: u32 = 60;
 
 /// Records that one query asks for.
 const IDS_MAX: usize = 100;
+
+/// Records of a list that the hub is asked about at once.
+const COMPARED_MAX: usize = 200;
 
 /// When the audit runs.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +121,18 @@ struct Listed {
     object: String,
     id: String,
     modified_ms: i64,
+    /// Whether it came by the stream and the hub holds something else all the same.
+    differs: bool,
+}
+
+impl Listed {
+    /// The record as it stood at the end of the second that the list shows.
+    fn at_its_end(&self) -> Refetch {
+        /// Above every commit of the second; a number that JSON carries exactly as an `i64`.
+        const LAST_COMMIT: u64 = i64::MAX.unsigned_abs();
+        let end = u64::try_from(self.modified_ms.saturating_add(Millis::SECOND_MS - 1)).unwrap_or(0);
+        Refetch { object: self.object.clone(), record_id: self.id.clone(), version: (end, LAST_COMMIT, 0) }
+    }
 }
 
 #[derive(Deserialize)]
@@ -204,14 +227,15 @@ impl<S: Sink> Audit<S> {
         }
         let (listed, until) = self.list(settle_ms).await?;
         let has_changes = !listed.is_empty();
-        let missing: Vec<Listed> =
-            listed.into_iter().filter(|row| !self.records.lately.has(&row.object, &row.id, row.modified_ms)).collect();
-        if !missing.is_empty() {
-            if !is_behind && self.is_sent_back(&missing) {
-                return Ok(());
-            }
-            self.read(&missing).await?;
+        let (differing, listed): (Vec<Listed>, Vec<Listed>) = listed.into_iter().partition(|row| row.differs);
+        let missing: Vec<Listed> = listed.into_iter().filter(|row| !self.has(row)).collect();
+        if !missing.is_empty() && !is_behind && self.is_sent_back(&missing) {
+            return Ok(());
         }
+        if !differing.is_empty() {
+            tracing::warn!(records = differing.len(), "records are not what came by the stream: they are read");
+        }
+        self.read(missing.iter().chain(&differing)).await?;
         let is_second_reading = self.read_twice_until.is_some();
         if !is_behind && has_changes && self.doubted > 0 && !is_second_reading && self.go_back(self.since) {
             self.doubted -= 1;
@@ -229,16 +253,14 @@ impl<S: Sink> Audit<S> {
             self.records.context.connectors.salesforce().mapping().objects.iter().map(|o| o.name.clone()).collect();
         let (mut listed, mut until) = (Vec::new(), Millis(i64::MAX));
         for object in objects {
-            let since = instant(self.since);
-            let query = format!("SELECT Id, SystemModstamp FROM {object} WHERE SystemModstamp >= {since}");
-            let mut page = match self.records.rest.query(&query).await {
+            let mut page = match self.records.changed_since(&object, self.since).await {
                 Err(error) if error.is_no_object() => continue,
                 page => page?,
             };
             until = until.min(Millis(page.at.0 - settle_ms));
             loop {
-                for row in &page.records {
-                    listed.push(read_row(&object, row.get())?);
+                for records in page.records.chunks(COMPARED_MAX) {
+                    listed.extend(self.compared(&object, records, Millis(page.at.0 - settle_ms)).await?);
                 }
                 let Some(next) = page.next.take() else { break };
                 page = self.records.rest.more(&next).await?;
@@ -247,6 +269,41 @@ impl<S: Sink> Audit<S> {
         let until = if until.0 == i64::MAX { self.since } else { until.max(self.since) };
         listed.retain(|row| row.modified_ms <= until.0);
         Ok((listed, until))
+    }
+
+    /// Records as they are listed; of those that changed up to `settled` and came by the stream, whether
+    /// the hub holds what they say.
+    async fn compared(
+        &self,
+        object: &str,
+        records: &[Box<RawValue>],
+        settled: Millis,
+    ) -> Result<Vec<Listed>, RestError> {
+        let rows: Result<Vec<Listed>, RestError> = records.iter().map(|row| read_row(object, row.get())).collect();
+        let mut rows = rows?;
+        let came = rows.iter().filter(|row| row.modified_ms <= settled.0 && self.has(row));
+        let gaps: Vec<Refetch> = came.map(Listed::at_its_end).collect();
+        if gaps.is_empty() {
+            return Ok(rows);
+        }
+        let read_at = self.records.now();
+        let raw = Fetched { object, read_at, gaps: &gaps, records, ..Fetched::default() }.delivery();
+        let context = &self.records.context;
+        // What the hub cannot read of a record it cannot compare either; its event is in quarantine.
+        let facts = context.connectors.decode(System::Salesforce, &Delivery::document(&raw, read_at)).facts;
+        let ids: Vec<_> = facts.iter().map(|fact| fact.record_id.clone()).collect();
+        let differ = context.known.would_change(facts).await;
+        let differing: HashSet<CompactString> =
+            ids.into_iter().zip(differ).filter_map(|(id, differs)| differs.then_some(id)).collect();
+        for row in &mut rows {
+            row.differs = differing.contains(row.id.as_str());
+        }
+        Ok(rows)
+    }
+
+    /// Whether a change that is listed has come by the stream.
+    fn has(&self, row: &Listed) -> bool {
+        self.records.lately.has(&row.object, &row.id, row.modified_ms)
     }
 
     /// Sends the stream back, unless that was tried for all that is missing: as far as is remembered
@@ -276,7 +333,7 @@ impl<S: Sink> Audit<S> {
     }
 
     /// Reads what is missing as it stands.
-    async fn read(&self, missing: &[Listed]) -> Result<(), AuditError> {
+    async fn read(&self, missing: impl Iterator<Item = &Listed>) -> Result<(), AuditError> {
         let mut by_object: BTreeMap<&str, Vec<&Listed>> = BTreeMap::new();
         for row in missing {
             by_object.entry(&row.object).or_default().push(row);
@@ -285,7 +342,8 @@ impl<S: Sink> Audit<S> {
             for rows in rows.chunks(IDS_MAX) {
                 let read_at = self.records.now();
                 let page = self.records.by_ids(object, rows.iter().map(|row| row.id.as_str())).await?;
-                let fetched = Fetched { object, read_at, records: &page.records, ..Fetched::default() };
+                let gaps: Vec<Refetch> = rows.iter().map(|row| row.at_its_end()).collect();
+                let fetched = Fetched { object, read_at, gaps: &gaps, records: &page.records, ..Fetched::default() };
                 self.records.submit(&fetched).await?;
                 // Also what is gone meanwhile, or in quarantine, has been looked at.
                 for row in rows {
@@ -318,7 +376,7 @@ fn read_row(object: &str, row: &str) -> Result<Listed, RestError> {
     let broken = RestError::Answer("an id and the time of change");
     let ListedRow { id, modified } = serde_json::from_str(row).map_err(|_| broken.clone())?;
     let modified = parse_instant(&modified, &jiff::tz::TimeZone::UTC).ok_or(broken)?;
-    Ok(Listed { object: object.to_owned(), id: long_id(&id), modified_ms: modified.0 })
+    Ok(Listed { object: object.to_owned(), id: long_id(&id), modified_ms: modified.0, differs: false })
 }
 
 #[cfg(test)]
@@ -337,7 +395,9 @@ mod tests {
     fn a_row_names_its_record_and_its_change() {
         let row = "{\"Id\":\"0014H00002LbR7Q\",\"SystemModstamp\":\"1970-01-01T00:00:05.000+0000\"}";
         let listed = read_row("Account", row);
-        let expected = Listed { object: "Account".to_owned(), id: "0014H00002LbR7QQAV".to_owned(), modified_ms: 5_000 };
+        let (object, id) = ("Account".to_owned(), "0014H00002LbR7QQAV".to_owned());
+        let expected = Listed { object, id, modified_ms: 5_000, differs: false };
+        assert_eq!(expected.at_its_end().version, (5_999, 9_223_372_036_854_775_807, 0));
         assert_eq!(listed, Ok(expected));
         assert!(read_row("Account", "{\"Id\":\"1\"}").is_err());
     }

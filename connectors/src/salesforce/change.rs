@@ -147,6 +147,9 @@ pub(super) struct Changed {
     pub names: HashSet<String>,
     /// Fields of which a difference was sent, not a value.
     pub diffs: Vec<String>,
+    /// Whether bitmaps stand where names were expected, and no schema to read them by: somebody decoded
+    /// the event and left them as they were.
+    pub is_masked: bool,
 }
 
 impl Changed {
@@ -167,7 +170,9 @@ impl Changed {
         };
         let nulled = list("nulledFields").unwrap_or_default();
         let changed = list("changedFields").unwrap_or_else(keys);
-        Changed::of(changed.into_iter().chain(nulled), list("diffFields").unwrap_or_default())
+        let is_masked = changed.iter().chain(&nulled).any(|name| is_mask(name));
+        let changed = Changed::of(changed.into_iter().chain(nulled), list("diffFields").unwrap_or_default());
+        Changed { is_masked, ..changed }
     }
 
     fn of(names: impl Iterator<Item = String>, diffs: Vec<String>) -> Self {
@@ -175,8 +180,14 @@ impl Changed {
         for diff in &diffs {
             names.remove(diff);
         }
-        Changed { names, diffs }
+        Changed { names, diffs, is_masked: false }
     }
+}
+
+/// `0x1C02`, or `4-0x18` for the members of field 4.
+fn is_mask(name: &str) -> bool {
+    let bits = name.split_once('-').map_or(name, |(_, bits)| bits);
+    bits.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// The body of an event as named values.

@@ -238,7 +238,8 @@ impl SalesforceDecoder {
         let mode = if is_whole { Mode::Image } else { Mode::Patch };
         let (fields, needs_read) = self.fields(change.object, &row, mode)?;
         let is_diff = changed.diffs.iter().any(|d| change.object.fields.iter().any(|f| f.from.contains(d)));
-        Ok((fields, needs_read || is_diff || row.is_name_partial()))
+        let is_masked = !is_whole && changed.is_masked;
+        Ok((fields, needs_read || is_diff || is_masked || row.is_name_partial()))
     }
 
     pub(super) fn fields(&self, object: &ObjectMap, row: &impl Columns, mode: Mode) -> Result<(Fields, bool), Failure> {
@@ -274,10 +275,15 @@ fn is_json(raw: &[u8]) -> bool {
     matches!(raw.first(), Some(b'{' | b'['))
 }
 
-/// The envelope and the body of an event in JSON; none of anything else.
+/// The envelope and the body of an event in JSON, which may stand by itself or as the detail of an event
+/// of the relay; none of anything else.
 fn event_of<'a>(json: &'a Json<'a>) -> Option<(&'a Json<'a>, &'a Json<'a>)> {
-    let envelope = json.get("data").unwrap_or(json);
-    let body = envelope.get("payload").filter(|payload| payload.get("ChangeEventHeader").is_some());
+    let is_body = |body: &Json<'_>| body.get("ChangeEventHeader").is_some();
+    if is_body(json) {
+        return Some((json, json));
+    }
+    let envelope = ["data", "detail"].into_iter().find_map(|name| json.get(name)).unwrap_or(json);
+    let body = envelope.get("payload").filter(|payload| is_body(payload));
     body.map(|body| (envelope, body))
 }
 

@@ -86,18 +86,30 @@ impl<S: Sink> Records<S> {
     /// [`RestError`] when a call fails or is refused.
     pub async fn by_ids(&self, object: &str, ids: impl Iterator<Item = &str>) -> Result<Page, RestError> {
         let ids: Vec<String> = ids.map(quoted).collect();
-        let query = self.query_of(object).await?;
-        let result = self.rest.query(&format!("{query} WHERE Id IN ({})", ids.join(","))).await;
-        if result.is_err() {
-            self.forget(object);
-        }
-        let mut page = result?;
+        let mut page = self.matching(object, &format!("Id IN ({})", ids.join(","))).await?;
         while let Some(next) = page.next.take() {
             let more = self.rest.more(&next).await?;
             page.records.extend(more.records);
             page.next = more.next;
         }
         Ok(page)
+    }
+
+    /// The first page of the records that changed at `since` or later, deleted ones included.
+    ///
+    /// # Errors
+    /// As [`Records::by_ids`].
+    pub async fn changed_since(&self, object: &str, since: Millis) -> Result<Page, RestError> {
+        self.matching(object, &format!("SystemModstamp >= {}", instant(since))).await
+    }
+
+    async fn matching(&self, object: &str, condition: &str) -> Result<Page, RestError> {
+        let query = self.query_of(object).await?;
+        let result = self.rest.query(&format!("{query} WHERE {condition}")).await;
+        if result.is_err() {
+            self.forget(object);
+        }
+        result
     }
 
     /// Hands records over; waits while the log is full.

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::segments::{Layout, Segments};
 use crate::contract::RejectCode;
+use crate::value::trimmed;
 use crate::xml::{DEPTH_MAX, ELEMENTS_MAX, Element, Tree};
 
 /// How a control record begins.
@@ -57,7 +58,7 @@ pub const CONTROL_FIELDS: &[ControlField] = &[
 const NUMBER: (usize, usize) = (13, 16);
 
 /// Fields that most segments have.
-const FIELDS_USUAL: usize = 16;
+const FIELDS_USUAL: usize = 24;
 
 /// Where the parts of a data record lie: first character and width.
 const SEGNAM: (usize, usize) = (0, 30);
@@ -251,7 +252,7 @@ impl<'t> Line<'t> {
 
     /// The characters of a field, without the blanks around it. A line may end before it.
     fn cut(&self, place: (usize, usize)) -> &str {
-        self.slice(place).trim_ascii().trim()
+        trimmed(self.slice(place))
     }
 
     /// The characters of a field, in which every blank counts.

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use compact_str::{CompactString, format_compact};
+use compact_str::{CompactString, ToCompactString as _};
 use ontology::{Millis, Op, Version};
 use smallvec::SmallVec;
 
@@ -48,7 +48,7 @@ impl SapDecoder {
                 let segment = Segment { chain, is_patch: false };
                 let op = op_of(object, &segment);
                 let segment = Segment { is_patch: op == Op::Patch, ..segment };
-                let event_id = format_compact!("{}/{place}", origin.event_id);
+                let event_id = joined(&[&origin.event_id, &place.to_compact_string()]);
                 let origin = Origin { event_id, version: origin.version.clone(), ..origin };
                 out.facts.push(self.fact(object, &segment, op, origin)?);
             }
@@ -66,17 +66,17 @@ impl SapDecoder {
     /// Mapped segments wherever they hang, parents before children.
     fn find<'a>(&'a self, around: Element<'a>, chain: &mut Chain<'a>, message: &str, found: &mut Vec<Found<'a>>) {
         for element in around.children() {
-            // A leaf is a field, but for a segment without any.
             if element.name() == CONTROL {
                 continue;
             }
+            // A leaf is a field, but for a segment without any.
+            let object = self.segment_object(element.name(), message);
+            if object.is_none() && element.is_leaf() {
+                continue;
+            }
             chain.push(element);
-            if let Some(object) = self.segment_object(element.name(), message) {
-                found.push(Found { object, chain: chain.clone() });
-            }
-            if !element.is_leaf() {
-                self.find(element, chain, message, found);
-            }
+            found.extend(object.map(|object| Found { object, chain: chain.clone() }));
+            self.find(element, chain, message, found);
             chain.pop();
         }
     }
@@ -103,7 +103,7 @@ impl SapDecoder {
         let (changed_at, rest) = self.serialised(text("SERIAL"), text("CREDAT"), text("CRETIM"))?;
         let sender = if text("SNDPRN").is_empty() { text("SNDPOR") } else { text("SNDPRN") };
         Ok(Origin {
-            event_id: format_compact!("{sender}/{}/{number}", text("MANDT")),
+            event_id: joined(&[sender, text("MANDT"), number]),
             version: version(changed_at, number, rest.saturating_mul(2).saturating_add(1)),
             changed_at,
             observed_at,
@@ -133,6 +133,18 @@ pub(super) fn op_of(object: &ObjectMap, columns: &impl Columns) -> Op {
     } else {
         Op::Image
     }
+}
+
+/// Parts of an id with slashes between them.
+fn joined(parts: &[&str]) -> CompactString {
+    let mut id = CompactString::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
+    for (place, part) in parts.iter().enumerate() {
+        if place > 0 {
+            id.push('/');
+        }
+        id.push_str(part);
+    }
+    id
 }
 
 /// The version of what a document says.

@@ -31,6 +31,8 @@ impl SapDecoder {
         let rows = match (json.path("d.results"), json.get("d"), json.get("value")) {
             (Some(results), _, _) | (None, None, Some(results)) => results.elements(),
             (None, Some(row), _) => std::slice::from_ref(row),
+            // One entity of the fourth version stands by itself.
+            (None, None, None) if json.get("@odata.context").is_some() => std::slice::from_ref(json),
             (None, None, None) => {
                 return Decoded::rejected(RejectCode::NoIdentity, "an answer without rows", raw);
             }
@@ -141,9 +143,12 @@ fn instant(text: &str) -> Option<Millis> {
     }
 }
 
-/// A time of day as the interface writes it, `PT14H04M56S`, in milliseconds.
+/// A time of day as the interface writes it, `PT14H04M56S` or `14:04:56`, in milliseconds.
 fn time_of_day(text: &str) -> Option<i64> {
-    let mut rest = text.trim().strip_prefix("PT")?;
+    let Some(mut rest) = text.trim().strip_prefix("PT") else {
+        let time: jiff::civil::Time = text.trim().parse().ok()?;
+        return Some(time.duration_since(jiff::civil::Time::midnight()).as_secs() * Millis::SECOND_MS);
+    };
     let mut sum = 0_i64;
     for (unit, ms) in PARTS_MS {
         if let Some((count, behind)) = rest.split_once(unit) {
@@ -222,7 +227,8 @@ mod tests {
             ("PT7M", Some(420_000)),
             ("PT5.5S", Some(5_000)),
             ("PT", Some(0)),
-            ("14:04", None),
+            ("14:04:56.9", Some(50_696_000)),
+            ("25:00:00", None),
             ("PTxH", None),
             ("PT99H", None),
         ] {

@@ -22,6 +22,8 @@ pub struct Segments {
     layouts: BTreeMap<String, Layout>,
     /// Name in flat documents, and name in XML.
     external: BTreeMap<String, String>,
+    /// The same for names by habit, without their release.
+    habitual: BTreeMap<String, String>,
 }
 
 impl Segments {
@@ -38,6 +40,9 @@ impl Segments {
         }
         if self.layouts.insert(name.to_owned(), Layout { fields }).is_some() {
             return Err("a second layout of".to_owned());
+        }
+        if let Some(kind @ ("E1" | "Z1")) = name.get(..2) {
+            self.habitual.insert(format!("{}2{}", &kind[..1], &name[2..]), name.to_owned());
         }
         for one in external {
             self.external.insert(one.clone(), name.to_owned());
@@ -58,14 +63,12 @@ impl Segments {
         if let Some(name) = self.external.get(external) {
             return Cow::Borrowed(name);
         }
-        let is_versioned = |text: &str| text.len() > 3 && text.bytes().rev().take(3).all(|b| b.is_ascii_digit());
-        match external.get(..2) {
-            Some(kind @ ("E2" | "Z2")) => {
-                let rest = external.get(2..).unwrap_or_default();
-                let rest = if is_versioned(rest) { rest.get(..rest.len() - 3).unwrap_or(rest) } else { rest };
-                Cow::Owned(format!("{}1{rest}", kind.get(..1).unwrap_or_default()))
-            }
-            Some(_) | None => Cow::Borrowed(external),
+        let Some(kind @ ("E2" | "Z2")) = external.get(..2) else { return Cow::Borrowed(external) };
+        let is_versioned = external.len() > 5 && external.bytes().rev().take(3).all(|b| b.is_ascii_digit());
+        let plain = if is_versioned { &external[..external.len() - 3] } else { external };
+        match self.habitual.get(plain) {
+            Some(name) => Cow::Borrowed(name),
+            None => Cow::Owned(format!("{}1{}", &kind[..1], &plain[2..])),
         }
     }
 }

@@ -23,7 +23,7 @@ fn become_of(system: System, headers: &[(&str, &str)], raw: &str) -> (Vec<String
 }
 
 /// The payload becomes `expected`, line by line (each by its beginning), and its facts hold `holds`.
-fn check(system: System, headers: &[(&str, &str)], raw: &str, expected: &[&str], holds: &[&str]) {
+pub fn check(system: System, headers: &[(&str, &str)], raw: &str, expected: &[&str], holds: &[&str]) {
     let (found, said) = become_of(system, headers, raw);
     let is_so = found.len() == expected.len() && found.iter().zip(expected).all(|(f, e)| f.starts_with(e));
     assert!(is_so, "{raw}\n  became {found:#?}\n  and not {expected:#?}");
@@ -32,11 +32,11 @@ fn check(system: System, headers: &[(&str, &str)], raw: &str, expected: &[&str],
     }
 }
 
-fn oracle(raw: &str, expected: &[&str], holds: &[&str]) {
+pub fn oracle(raw: &str, expected: &[&str], holds: &[&str]) {
     check(System::Oracle, &[], raw, expected, holds);
 }
 
-const SOURCE: &str = r#""source":{"version":"3.0.0.Final","connector":"oracle","name":"erp","ts_ms":1773154800000,"ts_us":1773154800000000,"snapshot":"false","db":"ORCLPDB1","sequence":null,"schema":"AR","table":"CREDIT_NOTE","txId":"6.28.807","scn":"2122184","commit_scn":"2122185","lcr_position":null,"rs_id":"001234.00012345.0010","ssn":1,"redo_thread":1,"user_name":"AR","redo_sql":null,"row_id":"AAASgjAAMAAAACnAAA"}"#;
+pub const SOURCE: &str = r#""source":{"version":"3.0.0.Final","connector":"oracle","name":"erp","ts_ms":1773154800000,"ts_us":1773154800000000,"snapshot":"false","db":"ORCLPDB1","sequence":null,"schema":"AR","table":"CREDIT_NOTE","txId":"6.28.807","scn":"2122184","commit_scn":"2122185","lcr_position":null,"rs_id":"001234.00012345.0010","ssn":1,"redo_thread":1,"user_name":"AR","redo_sql":null,"row_id":"AAASgjAAMAAAACnAAA"}"#;
 
 #[test]
 fn change_capture_of_this_and_other_databases() {
@@ -186,7 +186,7 @@ fn contact_centre_events() {
     );
 }
 
-fn idoc(kind: &str, message: &str, segments: &str) -> String {
+pub fn idoc(kind: &str, message: &str, segments: &str) -> String {
     format!(
         r#"<?xml version="1.0" encoding="UTF-8"?><{kind}><IDOC BEGIN="1"><EDI_DC40 SEGMENT="1"><TABNAM>EDI_DC40</TABNAM><MANDT>800</MANDT><DOCNUM>0000000000817122</DOCNUM><DOCREL>750</DOCREL><STATUS>30</STATUS><DIRECT>1</DIRECT><OUTMOD>2</OUTMOD><IDOCTYP>{kind}</IDOCTYP><MESTYP>{message}</MESTYP><SNDPOR>SAPS4P</SNDPOR><SNDPRT>LS</SNDPRT><SNDPRN>S4PCLNT800</SNDPRN><RCVPOR>OPSHUB</RCVPOR><RCVPRT>LS</RCVPRT><RCVPRN>OPSHUB</RCVPRN><CREDAT>20260310</CREDAT><CRETIM>150000</CRETIM></EDI_DC40>{segments}</IDOC></{kind}>"#
     )

@@ -1,10 +1,7 @@
 //! What a full read says of a record is what its events said.
 
-use ontology::ValueRef;
-use ontology::codec::Cursor;
-
 use super::*;
-use crate::support::standing::standing;
+use crate::support::standing::{shown, standing};
 
 /// Every field that has a value, by object, record and field; a decimal without zeros at its end. What
 /// is deleted has none.
@@ -15,16 +12,7 @@ fn values(log: &MemoryLog) -> BTreeMap<String, String> {
         if newest.get(&record).is_some_and(|fact| fact.op == Op::Delete) {
             continue;
         }
-        let told = match ValueRef::decode(&mut Cursor(&bytes)).unwrap() {
-            ValueRef::Null => continue,
-            ValueRef::Decimal { mut mantissa, mut scale } => {
-                while scale > 0 && mantissa % 10 == 0 {
-                    (mantissa, scale) = (mantissa / 10, scale - 1);
-                }
-                format!("{mantissa}e-{scale}")
-            }
-            other => format!("{other:?}"),
-        };
+        let Some(told) = shown(&bytes) else { continue };
         values.insert(format!("{object}/{record}/{field:?}"), told);
     }
     values

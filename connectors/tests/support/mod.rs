@@ -125,6 +125,24 @@ impl Known for MemoryLog {
         gaps.sort_by(|a, b| (&a.object, &a.record_id).cmp(&(&b.object, &b.record_id)));
         Box::pin(std::future::ready(gaps))
     }
+
+    fn would_change(&self, facts: Vec<Fact>) -> BoxFuture<'_, Vec<bool>> {
+        let held = standing::standing(self);
+        let differs = |fact: &Fact| {
+            fact.fields.iter().any(|(field, value)| {
+                let mut bytes = Vec::new();
+                value.encode(&mut bytes);
+                let held = held.get(&(fact.object.to_string(), fact.record_id.to_string(), field));
+                match held {
+                    Some((stamp, told)) => {
+                        stamp.version < fact.version && standing::shown(told) != standing::shown(&bytes)
+                    }
+                    None => value != ontology::ValueRef::Null,
+                }
+            })
+        };
+        Box::pin(std::future::ready(facts.iter().map(differs).collect()))
+    }
 }
 
 /// Story time that tests set.

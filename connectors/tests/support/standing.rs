@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use ontology::{EntityKind, Field, Millis, Stamp};
+use ontology::codec::Cursor;
+use ontology::{EntityKind, Field, Millis, Stamp, ValueRef};
 
 use super::MemoryLog;
 
@@ -29,6 +30,20 @@ pub fn standing(log: &MemoryLog) -> BTreeMap<Place, (Stamp, Vec<u8>)> {
         stamp.read_at = Millis::MIN;
     }
     standing
+}
+
+/// A value as text, a decimal without zeros at its end; none if it is null.
+pub fn shown(bytes: &[u8]) -> Option<String> {
+    match ValueRef::decode(&mut Cursor(bytes)).unwrap() {
+        ValueRef::Null => None,
+        ValueRef::Decimal { mut mantissa, mut scale } => {
+            while scale > 0 && mantissa % 10 == 0 {
+                (mantissa, scale) = (mantissa / 10, scale - 1);
+            }
+            Some(format!("{mantissa}e-{scale}"))
+        }
+        other => Some(format!("{other:?}")),
+    }
 }
 
 /// Fails with the first places in which the two differ.

@@ -8,6 +8,7 @@ mod commands;
 mod connectors;
 mod env;
 mod file;
+mod kafka;
 mod oracle;
 mod outputs;
 mod sap;
@@ -126,6 +127,14 @@ pub struct Config {
 pub fn read(path: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<ConfigFile, Error> {
     let merged = ConfigFile::from_table(merged(path, environment)?);
     merged.map_err(|problem| Error::key("a section", format!("is set to what it cannot hold: {problem}")))
+}
+
+/// Where the store is that a configuration names, whatever else it says.
+///
+/// # Errors
+/// The first key of the store that is missing or cannot be used.
+pub fn store_of(file: ConfigFile) -> Result<StoreConfig, Error> {
+    store::resolve(file.store).map(|(store, _)| store)
 }
 
 /// The files that secrets are read from, each with the key that refers to it.

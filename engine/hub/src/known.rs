@@ -2,9 +2,9 @@
 
 use connectors::{Known, KnownGap, KnownRecord};
 use futures::future::BoxFuture;
-use ontology::System;
+use ontology::{Fact, Field, Op, System, ValueRef};
 use pipeline::Engine;
-use state::row::SourceRow;
+use state::row::{Applied, SourceRow};
 
 use crate::runner::Handle;
 
@@ -59,6 +59,36 @@ impl Known for EngineKnown {
             gaps
         })
     }
+
+    fn would_change(&self, facts: Vec<Fact>) -> BoxFuture<'_, Vec<bool>> {
+        self.ask(move |engine| facts.iter().map(|fact| would_change(engine, fact)).collect())
+    }
+}
+
+fn would_change(engine: &Engine, fact: &Fact) -> bool {
+    let key = fact.source_key();
+    let row = engine.entity(&fact.entity).and_then(|entity| entity.rows().iter().find(|row| row.key() == key));
+    let Some(row) = row else { return fact.op != Op::Delete };
+    match SourceRow::apply(Some(row), fact) {
+        Applied::Changed(next) if row.open_gap().is_none() => {
+            row.is_alive() != next.is_alive() || says(row).ne(says(&next))
+        }
+        Applied::Changed(_) | Applied::Unchanged => false,
+    }
+}
+
+/// What a row says: null is as good as never told, and 751.9 is 751.90.
+fn says(row: &SourceRow) -> impl Iterator<Item = (Field, ValueRef<'_>)> {
+    row.fields().filter_map(|(field, value, _)| match value {
+        ValueRef::Null => None,
+        ValueRef::Decimal { mut mantissa, mut scale } => {
+            while scale > 0 && mantissa % 10 == 0 {
+                (mantissa, scale) = (mantissa / 10, scale - 1);
+            }
+            Some((field, ValueRef::Decimal { mantissa, scale }))
+        }
+        other => Some((field, other)),
+    })
 }
 
 fn is_of(row: &SourceRow, system: System) -> bool {

@@ -20,6 +20,7 @@ pub mod outcomes;
 pub mod outputs;
 pub mod publish;
 pub mod remapping;
+mod rented;
 pub mod runner;
 pub mod scenario;
 pub mod sink;

@@ -3,17 +3,23 @@
 
 use std::net::SocketAddr;
 
+use fixtures::services::{address, redis_urls};
 use hub::demo::{Options, Summary, play};
+use storage::DistributedOptions;
 
 fn options(seed: u64, shards: usize) -> Options {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    Options { seed, customers: 40, speed: 2.0, for_ms: Some(5_000), api: any, doors: any, shards }
+    Options { seed, customers: 40, speed: 2.0, for_ms: Some(5_000), api: any, doors: any, shards, servers: None }
 }
 
 /// The summary, and the canonical JSON of every customer.
 async fn told(seed: u64, shards: usize) -> (Summary, Vec<String>) {
-    let (stage, end) = play(&options(seed, shards), |_| {}).await.unwrap();
-    let summary = Summary::of(&stage, seed, end).await.unwrap();
+    told_by(&options(seed, shards)).await
+}
+
+async fn told_by(options: &Options) -> (Summary, Vec<String>) {
+    let (stage, end) = play(options, |_| {}).await.unwrap();
+    let summary = Summary::of(&stage, options.seed, end).await.unwrap();
     let handle = stage.app.handle();
     let customers = handle.ask(move |engine| engine.canonical(end).map(|c| c.to_string()).collect()).await.unwrap();
     drop(handle);
@@ -60,4 +66,13 @@ async fn one_seed_tells_one_story_on_any_number_of_shards() {
     }
     assert_eq!(first.digest, again.digest);
     assert_eq!(first.customers, again.customers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_seed_tells_one_story_on_servers_too() {
+    let small = Options { customers: 10, for_ms: Some(1_000), ..options(13, 1) };
+    let servers = DistributedOptions::new(address("OPSHUB_KAFKA"), redis_urls("OPSHUB_REDIS"), "test-demo");
+    let (in_folder, _) = told_by(&small).await;
+    let (on_servers, _) = told_by(&Options { servers: Some(servers), ..small }).await;
+    assert_eq!((on_servers.digest, on_servers.customers), (in_folder.digest, in_folder.customers));
 }

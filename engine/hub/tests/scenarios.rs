@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use fixtures::services::address;
 use hub::scenario::{Error, Extra, Loaded, Report, load, play};
 
 fn folder() -> PathBuf {
@@ -32,16 +33,6 @@ fn stories_hold_in_other_orders_of_delivery() {
             assert!(outcome.passed, "{name}: {:?}", outcome.differences);
         }
     }
-}
-
-/// The address of a server, as the script that starts it tells it.
-fn address(name: &str) -> String {
-    let told = std::env::var(name).ok().or_else(|| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/services/env");
-        let text = std::fs::read_to_string(file).ok()?;
-        text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
-    });
-    told.unwrap_or_else(|| panic!("{name} is not known: start the servers with `fixtures/services up`"))
 }
 
 #[test]

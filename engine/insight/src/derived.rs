@@ -42,6 +42,9 @@ pub(crate) struct Billing {
     pub wake_at: Option<Millis>,
     /// Whether a rate was asked for: then another rate may change them.
     pub depends_on_rates: bool,
+    /// Whether service orders and visits had a part in them: not if there is nothing to explain and no
+    /// invoice names an order.
+    pub depends_on_orders: bool,
 }
 
 impl Derived {

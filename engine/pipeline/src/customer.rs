@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use insight::correlate::{KINDS, has_same_kinds};
 use insight::handoff::{Assessment, assess};
 use insight::{Before, Context, Derived, evaluate_after};
 use ontology::{CustomerId, EntityKey, EntityKind, LogPos};
+use smallvec::SmallVec;
 use state::composite::Micros;
 use state::{Composite, Entity, Freshness, Member, PartyTree, Possible};
 
 use crate::identity::Identity;
 use crate::record::RecordShard;
 use crate::shard::{run, shard_of};
+use crate::together::{FETCHED_MAX, together};
 use crate::view::CustomerView;
 
 /// A customer put together for evaluation.
@@ -59,7 +62,7 @@ impl Scene<'_> {
     pub fn evaluate_all(&self, subjects: Vec<Subject>) -> Vec<Evaluated> {
         let shards = self.records.len();
         if shards == 1 {
-            return subjects.iter().map(|subject| self.evaluate(subject)).collect();
+            return self.evaluate_each(&subjects);
         }
         let mut inputs: Vec<Vec<(usize, Subject)>> = (0..shards).map(|_| Vec::new()).collect();
         for (place, subject) in subjects.into_iter().enumerate() {
@@ -67,11 +70,45 @@ impl Scene<'_> {
         }
         let mut workers = vec![(); shards];
         let done = run(&mut workers, inputs, Vec::len, |_, (), input| {
-            input.iter().map(|(place, subject)| (*place, self.evaluate(subject))).collect::<Vec<_>>()
+            let (places, subjects): (Vec<usize>, Vec<Subject>) = input.into_iter().unzip();
+            places.into_iter().zip(self.evaluate_each(&subjects)).collect::<Vec<_>>()
         });
         let mut done: Vec<(usize, Evaluated)> = done.into_iter().flatten().collect();
         done.sort_by_key(|(place, _)| *place);
         done.into_iter().map(|(_, evaluated)| evaluated).collect()
+    }
+
+    fn evaluate_each(&self, subjects: &[Subject]) -> Vec<Evaluated> {
+        let mut evaluated = Vec::with_capacity(subjects.len());
+        for subjects in subjects.chunks(FETCHED_MAX) {
+            self.fetch(subjects);
+            evaluated.extend(subjects.iter().map(|subject| self.evaluate(subject)));
+        }
+        evaluated
+    }
+
+    /// Reads what evaluations will read, each step for all of them.
+    fn fetch(&self, subjects: &[Subject]) {
+        let Some(views) = self.views else { return };
+        let mut known: SmallVec<[&CustomerView; FETCHED_MAX]> = SmallVec::new();
+        known.extend(subjects.iter().filter_map(|subject| views.get(&subject.id)).map(|view| &**view));
+        together(known.iter().map(|view| view.composite.members.len()));
+        let members = || known.iter().flat_map(|view| &view.composite.members);
+        together(members().map(|member| Arc::strong_count(&member.tree)));
+        let mut trees: SmallVec<[(&PartyTree, &PartyTree); 2 * FETCHED_MAX]> = SmallVec::new();
+        trees.extend(members().filter_map(|member| Some((&*member.tree, &**self.tree(&member.key)?))));
+        together(trees.iter().map(|(was, is)| usize::from(was.is_empty()) ^ usize::from(is.is_empty())));
+        together(trees.iter().flat_map(|(_, is)| is.runs()).map(|run| run.entities().len()));
+        trees.retain(|(was, is)| !has_same_kinds(was, is));
+        let billing = || trees.iter().flat_map(|(_, is)| KINDS.iter().map(|kind| (*is, *kind)));
+        together(billing().map(|(tree, kind)| tree.touch_list(kind)));
+        let records = || billing().flat_map(|(tree, kind)| tree.of_kind(kind));
+        together(records().map(|record| record.rows().len()));
+        together(records().map(|record| record.touch()));
+    }
+
+    fn tree(&self, party: &EntityKey) -> Option<&Arc<PartyTree>> {
+        self.records[shard_of(party, self.records.len())].tree(party)
     }
 
     /// Evaluates one customer.
@@ -93,13 +130,10 @@ impl Scene<'_> {
     pub fn assemble(&self, subject: &Subject) -> Composite {
         let members: Vec<(EntityKey, Micros)> = self.identity.members(&subject.party, &subject.id);
         let possible: Vec<Possible> = self.identity.possible(&members);
-        let tree_of = |party: &EntityKey| -> Arc<PartyTree> {
-            self.records[shard_of(party, self.records.len())].tree(party).cloned().unwrap_or_default()
-        };
         let members = members
             .into_iter()
             .map(|(key, confidence)| {
-                let tree = tree_of(&key);
+                let tree = self.tree(&key).cloned().unwrap_or_default();
                 Member { key, confidence, tree }
             })
             .collect();

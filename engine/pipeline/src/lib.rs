@@ -29,7 +29,9 @@ pub mod shard;
 pub mod snapshot;
 pub mod sources;
 pub mod timers;
+mod together;
 pub mod transition;
+mod trees;
 pub mod view;
 
 pub use action::{Action, ActionKind};

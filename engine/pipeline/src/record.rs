@@ -14,7 +14,8 @@ use state::parents::parents_of;
 use state::{Entity, PartyTree};
 
 use crate::effects::Applied;
-use crate::shard::shard_of;
+use crate::together::{FETCHED_MAX, together};
+use crate::trees::Trees;
 
 /// What one shard has to do in one round.
 #[derive(Debug, Default)]
@@ -174,47 +175,6 @@ impl Slot {
     }
 }
 
-/// Party trees by the record that they hang below.
-#[derive(Debug)]
-struct Trees {
-    /// Which shard this is, and how many there are.
-    place: (usize, usize),
-    trees: HashMap<EntityKey, Arc<PartyTree>>,
-}
-
-impl Trees {
-    /// Puts an entity into the tree of a party record, or has the record's own shard do so.
-    fn put(&mut self, party: EntityKey, entity: Arc<Entity>, touched: &mut Touched) {
-        if !self.has(&party) {
-            touched.messages.push(Message::Put { party, entity });
-            return;
-        }
-        Arc::make_mut(self.trees.entry_ref(&party).or_default()).put(entity);
-        touched.parties.push(party);
-    }
-
-    /// Takes an entity out of the tree of a party record, or has the record's own shard do so.
-    fn take(&mut self, party: EntityKey, key: &EntityKey, touched: &mut Touched) {
-        if !self.has(&party) {
-            touched.messages.push(Message::Take { party, key: key.clone() });
-            return;
-        }
-        let Some(tree) = self.trees.get_mut(&party) else { return };
-        let tree = Arc::make_mut(tree);
-        tree.take(key);
-        // A party that nothing names any more is as if it had never been named.
-        if tree.is_empty() {
-            self.trees.remove(&party);
-        }
-        touched.parties.push(party);
-    }
-
-    fn has(&self, party: &EntityKey) -> bool {
-        let (place, shards) = self.place;
-        shard_of(party, shards) == place
-    }
-}
-
 /// One shard of the record stage.
 #[derive(Debug)]
 pub struct RecordShard {
@@ -228,19 +188,18 @@ impl RecordShard {
     /// The shard at `place` of `shards`, without content.
     #[must_use]
     pub fn new(place: usize, shards: usize) -> Self {
-        RecordShard {
-            slots: HashMap::new(),
-            trees: Trees { place: (place, shards), trees: HashMap::new() },
-            gaps: HashSet::new(),
-            dirty: Vec::new(),
-        }
+        RecordShard { slots: HashMap::new(), trees: Trees::new(place, shards), gaps: HashSet::new(), dirty: Vec::new() }
     }
 
     /// Works through one round.
     pub fn step(&mut self, work: Work) -> Touched {
         let mut touched = Touched::default();
-        for fact in &work.facts {
-            self.apply(fact, &mut touched);
+        for facts in work.facts.chunks(FETCHED_MAX) {
+            self.fetch(facts);
+            for fact in facts {
+                self.apply(fact, &mut touched);
+            }
+            self.trees.settle(&mut touched);
         }
         for message in work.messages {
             match message {
@@ -251,18 +210,27 @@ impl RecordShard {
                 Message::Take { party, key } => self.trees.take(party, &key, &mut touched),
             }
         }
+        self.trees.settle(&mut touched);
         touched
+    }
+
+    /// Reads what applying facts will read, each step for all of them.
+    fn fetch(&self, facts: &[Fact]) {
+        let mut known: SmallVec<[&Slot; FETCHED_MAX]> = SmallVec::new();
+        known.extend(facts.iter().filter_map(|fact| self.slots.get(&fact.entity)));
+        together(known.iter().map(|slot| slot.entity.rows().len()));
+        together(known.iter().map(|slot| slot.entity.touch()));
     }
 
     /// The tree below a party record.
     #[must_use]
     pub fn tree(&self, party: &EntityKey) -> Option<&Arc<PartyTree>> {
-        self.trees.trees.get(party)
+        self.trees.get(party)
     }
 
     /// The party records that something hangs below, in no order.
     pub fn parties(&self) -> impl Iterator<Item = &EntityKey> {
-        self.trees.trees.keys()
+        self.trees.parties()
     }
 
     /// An entity.
@@ -310,6 +278,7 @@ impl RecordShard {
         }
         let slot = self.slots.entry_ref(&entity.key).or_insert_with(|| Slot::named(&entity.key));
         place(slot, Arc::new(entity), &mut self.trees, &mut touched);
+        self.trees.settle(&mut touched);
         touched
     }
 

@@ -9,6 +9,12 @@ use smallvec::SmallVec;
 use crate::history::{Change, History};
 use crate::row::{Applied, Provenance, SourceRow};
 
+/// Most bytes of a stored length.
+const LENGTH_BYTES_MAX: usize = 10;
+
+/// What a machine reads from memory at a time.
+const LINE_BYTES: usize = 64;
+
 /// One entity with its source rows, in the order of their keys. Without rows it is only a name
 /// that something else refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,8 +167,18 @@ impl Entity {
         with_value.or_else(|| self.rows.iter().find(|row| row.has(field)))
     }
 
+    /// Reads a byte of every line of memory that the rows lie in, for nothing. Whoever is about to look
+    /// at several entities and touches all of them first waits for memory once, not once for each.
+    #[must_use]
+    pub fn touch(&self) -> usize {
+        let lines = self.rows.iter().flat_map(|row| row.as_bytes().iter().step_by(LINE_BYTES));
+        lines.fold(0, |all, byte| all ^ usize::from(*byte))
+    }
+
     /// Appends the stored form.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        let rows = self.rows.iter().map(|row| row.as_bytes().len() + LENGTH_BYTES_MAX).sum::<usize>();
+        out.reserve(1 + self.key.id.len() + 2 * LENGTH_BYTES_MAX + rows);
         out.push(self.key.kind.code());
         put_bytes(out, self.key.id.as_bytes());
         put_u64(out, self.rows.len() as u64);

@@ -1,4 +1,5 @@
-//! What every store keeps to, run on the embedded store, on the one in memory and on real servers.
+//! What every store keeps to, run on the embedded store, on the one in memory, and on real
+//! servers: one broker with one Redis, and three brokers with a Redis Cluster.
 #![allow(clippy::unwrap_used)]
 
 #[path = "contract/mod.rs"]
@@ -35,6 +36,19 @@ on_all! {
     quarantine::records_expire_oldest_first_and_ids_are_not_given_again,
     restart::everything_is_there_after_a_restart,
     restart::verification_counts_what_is_there,
+}
+
+/// A cluster answers as one server does, so one of each subject is asked of it.
+mod cluster {
+    use super::contract::{OnServers, log, quarantine, restart, rows};
+
+    #[test]
+    fn log_rows_and_quarantine_are_kept_on_a_cluster() {
+        log::source_positions_and_quarantine_come_with_their_facts(&OnServers::on_a_cluster());
+        rows::a_scan_of_many_rows_goes_on_while_others_write(&OnServers::on_a_cluster());
+        quarantine::attempts_and_decisions_are_kept(&OnServers::on_a_cluster());
+        restart::everything_is_there_after_a_restart(&OnServers::on_a_cluster());
+    }
 }
 
 #[test]

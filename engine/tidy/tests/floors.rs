@@ -1,7 +1,7 @@
 //! Who may use whom. A crate uses only lower floors, and a package with consequences (I/O, async,
 //! wire types, metrics, another language) has one home.
 
-use tidy::{Manifest, expect_none, manifests};
+use tidy::{Manifest, expect_none, files, manifests};
 
 /// The floor of each crate. `docs/adr/0001-house-and-floors.md` says why they lie so.
 const FLOORS: &[(u8, &[&str])] = &[
@@ -143,4 +143,34 @@ fn versions_and_lints_are_stated_once_in_the_root() {
         }
     }
     expect_none(&findings, "versions are stated once, in the root manifest");
+}
+
+/// The packages that the engine is built on, each with a path of production that it carries.
+const CARRIES: &[(&str, &str)] = &[
+    ("dashmap", "engine/serve/src/views.rs"),
+    ("metrics", "engine/storage/src/figures.rs"),
+    ("prost", "engine/hub/src/outputs/events.rs"),
+    ("rayon", "engine/resolver/src/drain.rs"),
+    ("rdkafka", "engine/storage/src/distributed/writer.rs"),
+    ("redis", "engine/storage/src/distributed/redis.rs"),
+    ("serde", "connectors/src/sap/list.rs"),
+    ("strsim", "engine/offline/src/map.rs"),
+    ("tokio", "engine/hub/src/app.rs"),
+    ("tonic", "engine/serve/src/server.rs"),
+];
+
+#[test]
+fn every_package_that_the_engine_is_built_on_carries_a_path_of_production() {
+    let findings: Vec<String> = CARRIES
+        .iter()
+        .filter(|(package, path)| {
+            let used = format!("{package}::");
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let sources = files(folder, &[".rs"]);
+            let file = sources.iter().find(|file| file.path == *path);
+            !file.is_some_and(|file| file.code().any(|(_, line)| line.contains(&used)))
+        })
+        .map(|(package, path)| format!("{path} does not use {package}"))
+        .collect();
+    expect_none(&findings, "a package that nothing in production uses is not declared");
 }

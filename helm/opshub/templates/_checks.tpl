@@ -4,10 +4,49 @@ wrong with it, and what to write.
 */}}
 {{- define "opshub.checks" -}}
 {{- include "opshub.checks.references" (dict "path" "config" "table" .Values.config) -}}
+{{- include "opshub.checks.distributed" . -}}
 {{- include "opshub.checks.api" . -}}
 {{- include "opshub.checks.doors" . -}}
 {{- include "opshub.checks.secrets" . -}}
 {{- include "opshub.checks.network" . -}}
+{{- end -}}
+
+{{- define "opshub.checks.distributed" -}}
+{{- $given := .Values.distributed -}}
+{{- $policy := .Values.networkPolicy -}}
+{{- if eq .Values.form "embedded" -}}
+{{- if or $given.brokers $given.redis $given.autoscaling.enabled -}}
+{{- fail "distributed is filled in, but form is embedded, which is one pod with its own volume: set form to distributed, or leave it out" -}}
+{{- end -}}
+{{- else -}}
+{{- if not (and $given.brokers $given.redis) -}}
+{{- fail "distributed.brokers and distributed.redis are needed by form distributed: name the Kafka and the Redis that are there" -}}
+{{- end -}}
+{{- if not $given.redisPassword.existingSecret -}}
+{{- fail "distributed.redisPassword.existingSecret is missing: Redis holds what is known of customers, so it asks for a password" -}}
+{{- end -}}
+{{- if not (has (get $given.properties "security.protocol") (list "SSL" "SASL_SSL")) -}}
+{{- fail "distributed.properties has no security.protocol of SSL or SASL_SSL: brokers on other machines are reached by TLS and with credentials only" -}}
+{{- end -}}
+{{- $names := list -}}
+{{- range $given.secrets -}}
+{{- if or (has .property $names) (hasKey $given.properties .property) -}}
+{{- fail (printf "distributed names the property %s twice: write it once, in properties or in secrets" .property) -}}
+{{- end -}}
+{{- $names = append $names .property -}}
+{{- end -}}
+{{- range $name, $_ := $given.properties -}}
+{{- if or (contains "password" $name) (contains "secret" $name) -}}
+{{- fail (printf "distributed.properties.%s is a secret: name the secret that holds it in distributed.secrets" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $given.autoscaling.enabled (lt (int $given.autoscaling.replicasMax) (int $given.replicas)) -}}
+{{- fail "distributed.autoscaling.replicasMax is below distributed.replicas: it begins there" -}}
+{{- end -}}
+{{- if and $policy.enabled (not (and $policy.kafka $policy.redis)) -}}
+{{- fail "networkPolicy.kafka and networkPolicy.redis are needed by form distributed: name where the brokers and Redis are" -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "opshub.checks.api" -}}

@@ -35,12 +35,60 @@ others out, which the network policy does.
 {{- end -}}
 {{- $table := deepCopy .Values.config -}}
 {{- $_ := set $table "api" $api -}}
-{{- $_ := set $table "store" (dict "dir" "/var/lib/opshub/store") -}}
+{{- $_ := set $table "store" (fromJson (include "opshub.config.store" .)) -}}
 {{- $_ := set $table "metrics" (dict "listen" (printf "0.0.0.0:%v" .Values.metrics.port) "behind_proxy" true) -}}
 {{- if .Values.doors.enabled -}}
 {{- $_ := set $table "doors" (dict "listen" (printf "0.0.0.0:%v" .Values.doors.port) "behind_proxy" true) -}}
 {{- end -}}
 {{- toJson $table -}}
+{{- end -}}
+
+{{/* Where the store is. What is secret about its servers is mounted, see opshub.servers. */}}
+{{- define "opshub.config.store" -}}
+{{- if eq .Values.form "embedded" -}}
+{{- toJson (dict "dir" "/var/lib/opshub/store") -}}
+{{- else -}}
+{{- $given := .Values.distributed -}}
+{{- $servers := dict "brokers" (join "," $given.brokers) "redis" $given.redis "name" $given.name -}}
+{{- $_ := set $servers "replicas" $given.topicReplicas -}}
+{{- $_ := set $servers "silence_max" $given.silenceMax -}}
+{{- $_ := set $servers "redis_password" "file:/etc/opshub/servers/redis" -}}
+{{- with $given.redisUser }}{{ $_ := set $servers "redis_user" . }}{{ end -}}
+{{- $properties := deepCopy $given.properties -}}
+{{- if $given.ca.existingSecret }}{{ $_ := set $properties "ssl.ca.location" "/etc/opshub/servers/ca" }}{{ end -}}
+{{- if $properties }}{{ $_ := set $servers "properties" $properties }}{{ end -}}
+{{- $secrets := dict -}}
+{{- range $given.secrets }}{{ $_ := set $secrets .property (printf "file:/etc/opshub/servers/kafka/%s" .property) }}{{ end -}}
+{{- if $secrets }}{{ $_ := set $servers "secrets" $secrets }}{{ end -}}
+{{- toJson (dict "distributed" $servers) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What is secret about the servers of the store, as the sources of one volume. */}}
+{{- define "opshub.servers" -}}
+{{- with .Values.distributed }}
+- secret:
+    name: {{ .redisPassword.existingSecret }}
+    items:
+      - key: {{ .redisPassword.key }}
+        path: redis
+{{- range .secrets }}
+- secret:
+    name: {{ .existingSecret }}
+    items:
+      - key: {{ .key }}
+        path: kafka/{{ .property }}
+{{- end }}
+{{- with .ca }}
+{{- if .existingSecret }}
+- secret:
+    name: {{ .existingSecret }}
+    items:
+      - key: {{ .key }}
+        path: ca
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Everything that the API needs to be secret, as the sources of one volume. */}}

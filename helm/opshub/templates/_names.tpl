@@ -49,6 +49,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{/* The ports of addresses that end with one, each once. */}}
+{{- define "opshub.ports" -}}
+{{- $ports := list -}}
+{{- range . }}{{ $ports = append $ports (splitList ":" . | last | int) }}{{ end -}}
+{{- range $ports | uniq | sortAlpha }}
+- port: {{ . }}
+  protocol: TCP
+{{- end }}
+{{- end -}}
+
 {{/* Whether the API is reached from outside the pod: it has TLS, and callers are known. */}}
 {{- define "opshub.isExposed" -}}
 {{- if .Values.api.tls.existingSecret }}true{{ end -}}

@@ -3,14 +3,18 @@
 
 mod decode;
 mod echo;
+mod enterprise;
 mod ingest;
 mod read;
 mod resolve;
+mod scale;
 
 pub use decode::{DecodeOptions, decode};
+pub use enterprise::{EnterpriseOptions, enterprise};
 pub use ingest::{IngestOptions, ingest};
 pub use read::{ReadOptions, read};
 pub use resolve::{Peer, ResolveOptions, resolve};
+pub use scale::{ScaleOptions, scale};
 
 use std::time::Duration;
 

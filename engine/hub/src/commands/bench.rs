@@ -7,8 +7,12 @@ use benches::report::Report;
 use benches::stream::Workload;
 use clap::{Args, Subcommand};
 
+use super::stores::ServersArgs;
 use super::{Failure, PROBLEMS_FOUND, runtime};
-use crate::bench::{DecodeOptions, IngestOptions, Peer, ReadOptions, ResolveOptions, decode, ingest, read, resolve};
+use crate::bench::{
+    DecodeOptions, EnterpriseOptions, IngestOptions, Peer, ReadOptions, ResolveOptions, ScaleOptions, decode,
+    enterprise, ingest, read, resolve, scale,
+};
 
 /// Measures the hot paths. Build with `--release`.
 #[derive(Debug, Args)]
@@ -27,6 +31,10 @@ enum Bench {
     Resolve(ResolveArgs),
     /// Native events to facts, over the plain parse of the same bytes.
     Decode(DecodeArgs),
+    /// Agents who watch, others who read, and ten times the expected events, on one embedded process.
+    Enterprise(EnterpriseArgs),
+    /// The store on Kafka and Redis beside the one in a folder.
+    Scale(ScaleArgs),
 }
 
 #[derive(Debug, Args)]
@@ -108,6 +116,32 @@ struct DecodeArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct EnterpriseArgs {
+    #[command(flatten)]
+    workload: WorkloadArgs,
+    /// Agents, each of whom watches ten customers.
+    #[arg(long, default_value_t = 200)]
+    agents: usize,
+    /// Readers, each of whom reads five customers a second.
+    #[arg(long, default_value_t = 50)]
+    readers: usize,
+    /// Seconds of each part: the average of a day, then a billing run.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+}
+
+#[derive(Debug, Args)]
+struct ScaleArgs {
+    #[command(flatten)]
+    workload: WorkloadArgs,
+    #[command(flatten)]
+    servers: ServersArgs,
+    /// Seconds of the part that measures how late changes are.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+}
+
 /// Length of a round of reads or echoes.
 const ROUND: Duration = Duration::from_millis(500);
 
@@ -128,6 +162,17 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
             let (seed, customers) = (args.seed, args.customers);
             let options = ResolveOptions { folder, tables, seed, customers, peer: Peer::of(&args.peer) };
             print(&resolve(&options)?, args.json)
+        }
+        Bench::Enterprise(args) => {
+            let history = args.workload.or(&Workload::smoke());
+            let lasts = Duration::from_secs(args.seconds.max(1));
+            let options = EnterpriseOptions { history, agents: args.agents, readers: args.readers, lasts };
+            print(&runtime()?.block_on(enterprise(&options))?, args.workload.json)
+        }
+        Bench::Scale(args) => {
+            let workload = args.workload.or(&Workload::smoke());
+            let (servers, lasts) = (args.servers.named("opshub")?, Duration::from_secs(args.seconds.max(1)));
+            print(&scale(&ScaleOptions { workload, servers, lasts })?, args.workload.json)
         }
         Bench::Decode(args) => print(&decode(&DecodeOptions { seed: args.seed, rounds: args.rounds })?, args.json),
     }

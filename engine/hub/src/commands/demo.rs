@@ -11,6 +11,7 @@ use ontology::{Millis, System, Vocabulary};
 
 use pipeline::CustomerView;
 
+use super::stores::ServersArgs;
 use super::{Failure, runtime};
 use crate::demo::{Options, Stage, Summary, play};
 
@@ -41,6 +42,11 @@ pub struct DemoArgs {
     /// Where the API listens; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     api: SocketAddr,
+    /// Keep the log in Kafka and the rows in Redis; the same story.
+    #[arg(long)]
+    distributed: bool,
+    #[command(flatten)]
+    servers: ServersArgs,
     /// Number of shards; any number tells the same story.
     #[arg(long, default_value_t = 1)]
     shards: usize,
@@ -69,6 +75,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
         api: args.api,
         doors: SocketAddr::from(([127, 0, 0, 1], 0)),
         shards: args.shards,
+        servers: args.distributed.then(|| args.servers.named("opshub-demo")).transpose()?,
     };
     let runtime = runtime()?;
     if args.headless || args.json {

@@ -1,14 +1,13 @@
 //! `opshub digest`: the canonical digest of everything derived from a store.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use ontology::Millis;
 use pipeline::{Engine, EngineSettings, Input};
-use storage::{Embedded, Options, Position, Store};
+use storage::Position;
 
-use super::Failure;
+use super::{Failure, stores};
 use crate::as_of;
 
 /// Prints the canonical digest of everything derived from a store that no hub has open.
@@ -17,6 +16,9 @@ pub struct DigestArgs {
     /// Folder of the store.
     #[arg(long, value_name = "DIR", default_value = ".opshub/store")]
     store: PathBuf,
+    /// Configuration that names the store, in place of a folder: the one way to servers.
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
+    config: Option<PathBuf>,
     /// Log position to stand at [default: the end of the log].
     #[arg(long, value_name = "POSITION")]
     position: Option<u64>,
@@ -45,11 +47,11 @@ pub struct DigestArgs {
 }
 
 pub(super) fn run(args: &DigestArgs) -> Result<(), Failure> {
-    let store: Arc<dyn Store> = Arc::new(Embedded::open(&args.store, Options::default())?);
+    let opened = stores::open(args.config.as_deref(), &args.store)?;
     let settings = EngineSettings { shards: args.shards.max(1), ..EngineSettings::default() };
     let mut engine = Engine::new(settings, super::resolve::model(args.model.as_deref())?);
     let until = args.position.map(Position);
-    as_of::replay_in_batches(&*store, until, args.batch, &mut engine)?;
+    as_of::replay_in_batches(&*opened.store, until, args.batch, &mut engine)?;
     let now = args.at.map_or(engine.now(), Millis);
     engine.step(Input::Tick { now });
     if args.canonical {

@@ -10,6 +10,7 @@ mod digest;
 mod doctor;
 mod health;
 mod mapping;
+mod migrate;
 mod quarantine;
 mod resolve;
 mod restore;
@@ -18,6 +19,7 @@ mod serve;
 mod simulate;
 mod sources;
 mod state;
+mod stores;
 mod verify;
 
 pub use serve::sources::connect as connect_sources;
@@ -65,6 +67,8 @@ pub enum Command {
     Backup(backup::BackupArgs),
     /// Make a store of a backup, in a new folder.
     Restore(restore::RestoreArgs),
+    /// Move a store from its folder to Kafka and Redis.
+    Migrate(migrate::MigrateArgs),
     /// Read a whole store, or a whole backup, and check everything that can be checked.
     Verify(verify::VerifyArgs),
     /// Look at everything that a hub stands on before it starts, or when something is wrong.
@@ -139,6 +143,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(command) => config::run(&command),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Digest(args) => digest::run(&args),

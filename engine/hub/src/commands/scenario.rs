@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use storage::DistributedOptions;
 
+use super::stores::ServersArgs;
 use super::{CONFIG_INVALID, Failure, NOT_FOUND, PROBLEMS_FOUND};
 use crate::scenario::{Error, Extra, Form, Report, load, play_all, schema};
 
-/// Exit code: the call makes no sense.
-const USAGE: u8 = 2;
 /// What names of stories on servers begin with.
 const STORIES: &str = "opshub-story";
 
@@ -31,12 +29,8 @@ pub struct RunArgs {
     /// The form of the hub that plays them.
     #[arg(long, value_enum, default_value_t = FormName::Embedded)]
     form: FormName,
-    /// Kafka brokers of the distributed form, `host:port` with commas between them.
-    #[arg(long, value_name = "BROKERS", env = "OPSHUB_KAFKA")]
-    kafka: Option<String>,
-    /// Redis of the distributed form: `redis://` URLs of one server or of some nodes of a cluster.
-    #[arg(long, value_name = "URL", env = "OPSHUB_REDIS", value_delimiter = ',')]
-    redis: Vec<String>,
+    #[command(flatten)]
+    servers: ServersArgs,
     /// Deliver the facts of every story in N further orders too.
     #[arg(long, value_name = "N", default_value_t = 0)]
     shuffle: u32,
@@ -81,23 +75,10 @@ fn run_stories(args: &RunArgs) -> Result<(), Failure> {
 
 /// The form that is asked for, with its servers.
 fn form(args: &RunArgs) -> Result<Form, Failure> {
-    match (args.form, &args.kafka) {
-        (FormName::Embedded, _) => Ok(Form::Embedded),
-        (FormName::Distributed, Some(brokers)) if !args.redis.is_empty() => {
-            let urls = args.redis.iter().map(|url| match url.contains("://") {
-                true => url.clone(),
-                false => format!("redis://{url}"),
-            });
-            let options = DistributedOptions::new(brokers.clone(), urls.collect(), STORIES);
-            Ok(Form::Distributed(Box::new(options)))
-        }
-        (FormName::Distributed, _) => {
-            let why = "play stories on the distributed form: no servers are named; write --kafka HOST:PORT and --redis \
-                       redis://HOST:PORT, or start some with `fixtures/services up` and take their addresses from \
-                       target/services/env";
-            Err(Failure::with(USAGE, anyhow::anyhow!(why)))
-        }
-    }
+    Ok(match args.form {
+        FormName::Embedded => Form::Embedded,
+        FormName::Distributed => Form::Distributed(Box::new(args.servers.named(STORIES)?)),
+    })
 }
 
 fn failure(error: Error) -> Failure {

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use storage::{Error, Store as _, read_backup};
+use storage::{Error, read_backup};
 
-use super::{Failure, PROBLEMS_FOUND, backup, open_store};
+use super::{Failure, PROBLEMS_FOUND, backup, stores};
 
 /// Reads everything of a store that no hub has open, or of a backup, and checks every digest.
 #[derive(Debug, Args)]
@@ -13,6 +13,9 @@ pub struct VerifyArgs {
     /// Folder of the store.
     #[arg(long, value_name = "DIR", default_value = ".opshub/store")]
     store: PathBuf,
+    /// Configuration that names the store, in place of a folder: the one way to servers.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "backup"])]
+    config: Option<PathBuf>,
     /// A backup, in place of a store.
     #[arg(long, value_name = "FILE")]
     backup: Option<PathBuf>,
@@ -48,7 +51,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<(), Failure> {
 }
 
 fn verify_store(args: &VerifyArgs) -> Result<(String, serde_json::Value), Failure> {
-    let seen = open_store(&args.store)?.verify()?;
+    let seen = stores::open(args.config.as_deref(), &args.store)?.store.verify()?;
     let told = format!(
         "{} facts in {} blocks, {} blocks of payloads, {} rows, {} quarantined records",
         seen.facts, seen.blocks, seen.raw_blocks, seen.rows, seen.quarantined

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use connectors::edge::credentials::Secret;
 use serde::Deserialize;
 
-use super::{Error, SecretRef};
+use super::{Error, SecretRef, kafka as client};
 use crate::outputs::KafkaOutput;
 
 /// Partitions of topics that the hub makes, unless configured.
@@ -53,18 +52,8 @@ pub(super) fn kafka(section: KafkaOutputSection) -> Result<KafkaOutput, Error> {
     if partitions < 1 {
         return Err(Error::key("outputs.kafka.partitions", "is below 1: a topic has at least one"));
     }
-    let topic_prefix = section.topic_prefix.unwrap_or_else(|| "opshub".to_owned());
-    let is_fit = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
-    if topic_prefix.is_empty() || !topic_prefix.chars().all(is_fit) {
-        let problem = "is no beginning of a topic's name: write letters, digits, `.`, `_` and `-`";
-        return Err(Error::key("outputs.kafka.topic_prefix", problem));
-    }
-    let mut properties: BTreeMap<String, Secret> =
-        section.properties.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-    for (name, reference) in section.secrets {
-        let value = reference.read(&format!("outputs.kafka.secrets.{name}"))?;
-        properties.insert(name, value);
-    }
+    let topic_prefix = client::topic_prefix("outputs.kafka.topic_prefix", section.topic_prefix)?;
+    let properties = client::properties("outputs.kafka", section.properties, section.secrets)?;
     let output = KafkaOutput {
         brokers: brokers.ok_or_else(|| Error::key("outputs.kafka.brokers", "is missing: write host:port"))?,
         topic_prefix,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use storage::DistributedOptions;
 
 use super::file::Span;
-use super::{Error, SecretRef};
+use super::{Error, SecretRef, kafka};
 use crate::outputs::{check_brokers, is_loopback};
 
 /// Where facts are kept.
@@ -92,23 +92,12 @@ pub(super) fn resolve(section: StoreSection) -> Result<(StoreConfig, Advertise),
     let key = |name: &str, problem: &str| Error::key(format!("store.distributed.{name}"), problem);
     let brokers = servers.brokers.filter(|brokers| !brokers.trim().is_empty());
     let brokers = brokers.ok_or_else(|| key("brokers", "is missing: write host:port"))?;
-    let name = servers.name.unwrap_or_else(|| "opshub".to_owned());
-    let is_fit = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
-    if name.is_empty() || !name.chars().all(is_fit) {
-        return Err(key("name", "is no beginning of a topic's name: write letters, digits, `.`, `_` and `-`"));
-    }
+    let name = kafka::topic_prefix("store.distributed.name", servers.name)?;
     let replicas = servers.replicas.unwrap_or(REPLICAS);
     if replicas < 1 {
         return Err(key("replicas", "is below 1: a topic has at least one"));
     }
-    let mut properties = BTreeMap::new();
-    for (name, value) in servers.properties {
-        properties.insert(name, connectors::edge::credentials::Secret::new(value));
-    }
-    for (name, reference) in servers.secrets {
-        let value = reference.read(&format!("store.distributed.secrets.{name}"))?;
-        properties.insert(name, value);
-    }
+    let properties = kafka::properties("store.distributed", servers.properties, servers.secrets)?;
     check_brokers(&brokers, &properties).map_err(|problem| key("brokers", &problem))?;
     let password = servers.redis_password.map(|reference| reference.read("store.distributed.redis_password"));
     let password = password.transpose()?;

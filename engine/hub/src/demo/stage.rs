@@ -14,11 +14,12 @@ use ontology::{
     EntityKey, EntityKind, Fact, Field, FieldsBuilder, LogPos, Millis, Op, System, ValueRef, Version, Vocabulary,
 };
 use pipeline::EngineSettings;
-use storage::{Embedded, Priority};
+use storage::{DistributedOptions, Embedded, Priority, Store};
 
 use super::connect::{TOPIC, connect};
 use crate::app::{App, AppOptions};
 use crate::clock::StoryClock;
+use crate::rented::Rented;
 
 /// How long a step of the stage may take before the demo gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,6 +45,31 @@ pub struct Options {
     pub doors: SocketAddr,
     /// How many shards each stage has.
     pub shards: usize,
+    /// Servers that keep the store, in place of a folder.
+    pub servers: Option<DistributedOptions>,
+}
+
+/// Where the store is. It goes when the demo ends.
+enum Place {
+    Folder(tempfile::TempDir),
+    Servers(Rented),
+}
+
+impl Place {
+    fn of(servers: Option<&DistributedOptions>) -> std::io::Result<Place> {
+        let folder = || tempfile::Builder::new().prefix("opshub-demo-").tempdir();
+        Ok(match servers {
+            Some(servers) => Place::Servers(Rented::on(servers)),
+            None => Place::Folder(folder()?),
+        })
+    }
+
+    fn open(&self) -> storage::Result<Arc<dyn Store>> {
+        Ok(match self {
+            Place::Folder(dir) => Arc::new(Embedded::open(dir.path(), storage::Options::default())?),
+            Place::Servers(rented) => Arc::new(rented.open()?),
+        })
+    }
 }
 
 /// Everything that plays.
@@ -59,8 +85,7 @@ pub struct Stage {
     /// What was sent so far.
     pub sent: Sent,
     next_transfer: u32,
-    /// The store goes when the demo ends.
-    _store: tempfile::TempDir,
+    _place: Place,
 }
 
 impl Stage {
@@ -75,8 +100,9 @@ impl Stage {
         let vendors = Arc::new(Vendors::start().await?);
         let begin = world.story().first().map_or(T_MS, |first| first.deliver_ms - 1);
         let clock = Arc::new(StoryClock::standing(Millis(begin)));
-        let store_dir = tempfile::Builder::new().prefix("opshub-demo-").tempdir()?;
-        let store = Arc::new(Embedded::open(store_dir.path(), storage::Options::default())?);
+        let place = Place::of(options.servers.as_ref())?;
+        let opened = tokio::task::spawn_blocking(move || place.open().map(|store| (place, store)));
+        let (place, store) = opened.await??;
         let shared: SharedClock = clock.clone();
         let app_options = AppOptions {
             engine: EngineSettings { shards: options.shards.max(1), ..EngineSettings::default() },
@@ -87,7 +113,7 @@ impl Stage {
         let doors = connect(&mut app, &vendors, options.doors).await?;
         let player = Player::new(world.clone(), vendors.clone(), doors)?;
         let sent = Sent::default();
-        Ok(Stage { app, world, clock, vendors, player, sent, next_transfer: 1, _store: store_dir })
+        Ok(Stage { app, world, clock, vendors, player, sent, next_transfer: 1, _place: place })
     }
 
     /// Plays everything before T at its own story times, then lets every source say that it is

@@ -160,7 +160,7 @@ impl Runner {
             Ended::Stop => log_writer.stop(),
             Ended::Turn(told, done) => {
                 let after = follower.take_over(&told, done)?;
-                log_writer.run(&mut waiting, Some(Teller::new(shared, after)))
+                log_writer.run(&mut waiting, Some(Teller::start(shared, after)?))
             }
         };
         let log = named("opshub-log", follow_then_write)?;

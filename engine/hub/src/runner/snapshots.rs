@@ -70,13 +70,13 @@ fn write_all(
     while let Ok((snapshot, actions)) = waiting.recv() {
         crate::crash::point("snapshot.before");
         let written = write(store, snapshot, actions);
-        // Also after a failure: the engine notices by its next snapshot that there is no writer any more.
-        busy.store(false, Ordering::Release);
-        if let Err(error) = &written {
-            tracing::error!(error = format!("{error:#}"), "write a snapshot");
-        }
-        written?;
         crate::crash::point("snapshot.after");
+        // Also after a failure: whoever believes for ever that one is being written never asks for the next,
+        // and only by asking learns that this thread has ended.
+        busy.store(false, Ordering::Release);
+        written.inspect_err(|error| {
+            tracing::error!(error = format!("{error:#}"), "rows were not written, the hub ends")
+        })?;
     }
     Ok(())
 }

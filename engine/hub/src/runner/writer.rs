@@ -1,7 +1,8 @@
 //! The log writer: group commits, acknowledgements, ticks.
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use connectors::SharedClock;
@@ -32,17 +33,21 @@ pub(super) struct Writer {
     pub(super) wake: Arc<Wake>,
 }
 
-/// Tells those who follow how far time has come, so that what is due fires there too.
+/// Tells those who follow how far time has come, so that what is due fires there too. It tells on a
+/// thread of its own: servers that are away hold up no question.
 pub(super) struct Teller {
-    store: Distributed,
+    instants: SyncSender<Millis>,
+    thread: JoinHandle<anyhow::Result<()>>,
     /// The instant told last: everything is taken after it.
     told: Millis,
 }
 
 impl Teller {
     /// Everything is taken after `told`.
-    pub(super) fn new(store: Distributed, told: Millis) -> Self {
-        Teller { store, told }
+    pub(super) fn start(store: Distributed, told: Millis) -> anyhow::Result<Self> {
+        let (instants, waiting) = sync_channel(1);
+        let thread = super::named("opshub-time", move || tell_all(&store, &waiting))?;
+        Ok(Teller { instants, thread, told })
     }
 
     /// Whether `now` is to be told: soon when something is due, else now and then.
@@ -50,16 +55,29 @@ impl Teller {
         now.since(self.told) >= if is_awaited { TICK_GAP_MS } else { TELL_EVERY_MS }
     }
 
-    /// Tells it. Servers that are away hold nothing up here: what is told next counts for all before.
     fn tell(&mut self, now: Millis) -> anyhow::Result<()> {
-        match self.store.tell_time(now) {
-            Err(error) if error.class() != storage::Class::Retry => return Err(error.into()),
-            Err(error) => tracing::warn!(%error, "tell those who follow how far time has come"),
-            Ok(()) => {}
+        if self.thread.is_finished() {
+            anyhow::bail!("tell those who follow how far time has come: the store is owned no longer");
         }
+        // While an instant before waits yet, this one is left out: the next counts for it.
+        let _ = self.instants.try_send(now);
         self.told = now;
         Ok(())
     }
+}
+
+fn tell_all(store: &Distributed, waiting: &Receiver<Millis>) -> anyhow::Result<()> {
+    while let Ok(now) = waiting.recv() {
+        match store.tell_time(now) {
+            Err(error) if error.class() != storage::Class::Retry => {
+                tracing::error!(%error, "tell those who follow how far time has come");
+                return Err(error.into());
+            }
+            Err(error) => tracing::warn!(%error, "tell those who follow how far time has come"),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
 }
 
 impl Writer {

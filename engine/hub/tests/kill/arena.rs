@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use ontology::Millis;
-use storage::Store;
+use storage::{Position, Store};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -30,6 +30,9 @@ pub struct Arena {
     ledger: Ledger,
     authors: Vec<Author>,
     checkpoints: Vec<Checkpoint>,
+    seed: u64,
+    /// How often new authors came in place of those whose answers are still out.
+    rounds: u64,
 }
 
 /// What an arena's log came to.
@@ -51,12 +54,50 @@ impl Arena {
             ledger: Ledger::default(),
             authors: (1..=CLIENTS).map(author).collect(),
             checkpoints: Vec::new(),
+            seed,
+            rounds: 0,
         }
     }
 
     /// One whose store is on servers.
     pub fn on_servers(seed: u64) -> Self {
-        Arena { servers: Some(Servers::new()), ..Arena::new(seed) }
+        Arena::on(Servers::new(), seed)
+    }
+
+    /// One whose store is on these servers.
+    pub fn on(servers: Servers, seed: u64) -> Self {
+        Arena { servers: Some(servers), ..Arena::new(seed) }
+    }
+
+    /// Where hubs of this arena keep their store from now on: on servers that have it already.
+    pub fn move_to(&mut self, servers: Servers) {
+        self.servers = Some(servers);
+    }
+
+    /// The servers of its store.
+    pub fn servers(&self) -> &Servers {
+        self.servers.as_ref().expect("a store on servers")
+    }
+
+    /// The highest acknowledged position.
+    pub fn acknowledged(&self) -> Position {
+        Position(self.ledger.last().0)
+    }
+
+    /// Puts a hub under load until it is gone.
+    pub fn begin_load(&mut self, ready: &Ready) -> Load {
+        if self.authors.is_empty() {
+            self.rounds += 1;
+            let (round, now) = (self.rounds, wall());
+            let author = |client| Author::new(format!("c{client}r{round}"), self.seed ^ (round << 8) ^ client, now);
+            self.authors = (1..=CLIENTS).map(author).collect();
+        }
+        Load::start(&self.runtime, &ready.api, std::mem::take(&mut self.authors), &self.ledger)
+    }
+
+    /// Takes the authors of a load back whose hub is gone, or does not take anything.
+    pub fn end_load(&mut self, load: Load) {
+        self.authors = load.finish(&self.runtime);
     }
 
     /// Starts a hub under a name among those that may own the store, without waiting for anything.
@@ -98,8 +139,7 @@ impl Arena {
 
     /// Puts a hub under load until it ends by itself or `time` is over, then ends it.
     pub fn load(&mut self, hub: Hub, ready: &Ready, time: Duration, end: impl FnOnce(Hub)) {
-        let authors = std::mem::take(&mut self.authors);
-        let load = Load::start(&self.runtime, &ready.api, authors, &self.ledger);
+        let load = self.begin_load(ready);
         hub.ends_within(time);
         end(hub);
         self.authors = load.finish(&self.runtime);

@@ -118,7 +118,7 @@ impl Hub {
         self.signal("TERM");
     }
 
-    /// Sends it a signal by name.
+    /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());

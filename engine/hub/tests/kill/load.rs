@@ -26,6 +26,11 @@ impl Load {
         Load(authors.into_iter().map(publish).collect())
     }
 
+    /// Whether no client publishes any more.
+    pub fn is_over(&self) -> bool {
+        self.0.iter().all(JoinHandle::is_finished)
+    }
+
     /// Waits until every client has noticed that the hub is gone.
     pub fn finish(self, runtime: &Runtime) -> Vec<Author> {
         self.0.into_iter().map(|client| runtime.block_on(client).unwrap()).collect()

@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use fixtures::services::address;
 use hub::outputs::Topic;
 use proto::v1::{self, admin_service_client::AdminServiceClient};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -25,16 +26,6 @@ const FACTS_MIN: u64 = 200;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Where the hub dies, one life after another.
 const DEATHS: [&str; 3] = ["output.sent", "output.sent", "output.marked"];
-
-/// The broker's address, as the script that starts it tells it.
-fn brokers() -> String {
-    let told = std::env::var("OPSHUB_KAFKA").ok().or_else(|| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/services/env");
-        let text = std::fs::read_to_string(file).ok()?;
-        text.lines().find_map(|line| line.strip_prefix("OPSHUB_KAFKA=").map(str::to_owned))
-    });
-    told.expect("a broker: start one with `fixtures/services up`")
-}
 
 /// A record of a topic.
 struct Record {
@@ -57,7 +48,10 @@ struct Topics {
 impl Topics {
     fn new(prefix: &str) -> Self {
         let mut client = ClientConfig::new();
-        client.set("bootstrap.servers", brokers()).set("group.id", "unused").set("enable.auto.commit", "false");
+        client
+            .set("bootstrap.servers", address("OPSHUB_KAFKA"))
+            .set("group.id", "unused")
+            .set("enable.auto.commit", "false");
         let consumer = client.create().unwrap();
         Topics {
             consumer,
@@ -249,7 +243,10 @@ fn topics_hold_what_the_api_answers_however_often_the_hub_dies_after_sending() {
     let (arena, runtime) = filled_arena("outputs");
     let prefix = format!("t{}", uuid::Uuid::new_v4().simple());
     let config = arena.folder().join("opshub.toml");
-    let text = format!("[outputs.kafka]\nbrokers = \"{}\"\ntopic_prefix = \"{prefix}\"\npartitions = 2\n", brokers());
+    let text = format!(
+        "[outputs.kafka]\nbrokers = \"{}\"\ntopic_prefix = \"{prefix}\"\npartitions = 2\n",
+        address("OPSHUB_KAFKA")
+    );
     std::fs::write(&config, text).unwrap();
     assert!(DEATHS.iter().all(|point| hub::crash::OUTPUT_POINTS.contains(point)));
     let arguments = ["--config", config.to_str().unwrap(), "--doors", "127.0.0.1:0"];
@@ -297,7 +294,7 @@ fn brokers_that_are_silent_hold_up_nobody_and_get_everything_when_they_speak() {
 
 /// Passes a connection on to the broker, both ways, until one end closes it.
 fn pass_on(taken: TcpStream) {
-    let Ok(broker) = TcpStream::connect(brokers()) else { return };
+    let Ok(broker) = TcpStream::connect(address("OPSHUB_KAFKA")) else { return };
     for (mut from, mut to) in [(taken.try_clone().unwrap(), broker.try_clone().unwrap()), (broker, taken)] {
         std::thread::spawn(move || {
             // Ends when either side goes, which is what it is for.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use fixtures::services::address;
 use sim::Chance;
-use storage::{Distributed, DistributedOptions, Store as _};
+use storage::{Distributed, DistributedOptions, Position, Store as _};
 
 use crate::arena::Arena;
 use crate::child::Hub;
@@ -16,31 +17,36 @@ use crate::{LIFE_MS, seed_of, wall};
 const KILLS: i64 = 6;
 /// How long a hub that is silent keeps its turn: the shortest that brokers grant unless configured.
 const SILENCE_MAX: &str = "6s";
-
-/// Stores that this process has made.
-static STORES: AtomicU64 = AtomicU64::new(0);
+/// Twice of it, and a little.
+pub const SILENT: Duration = Duration::from_millis(12_500);
 
 /// A store on the running servers, removed at the end.
 pub struct Servers {
     brokers: String,
     redis: String,
     name: String,
+    replicas: i32,
 }
 
 impl Servers {
     pub fn new() -> Self {
-        // Two tests may begin in the same millisecond.
-        let number = STORES.fetch_add(1, Ordering::Relaxed);
-        let name = format!("kill-{:x}-{}-{number}", wall().0, std::process::id());
-        Servers { brokers: address("OPSHUB_KAFKA"), redis: format!("redis://{}", address("OPSHUB_REDIS")), name }
+        Servers::at(&address("OPSHUB_KAFKA"), &address("OPSHUB_REDIS"), 1)
+    }
+
+    /// On these servers, with so many replicas of the log.
+    pub fn at(brokers: &str, redis: &str, replicas: i32) -> Self {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let made = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("kill-{:x}-{}-{made}", wall().0, std::process::id());
+        Servers { brokers: brokers.to_owned(), redis: format!("redis://{redis}"), name, replicas }
     }
 
     /// Writes the configuration of one of the processes that may own the store.
     pub fn configure(&self, folder: &Path, member: &str) -> PathBuf {
         let file = folder.join(format!("{member}.toml"));
-        let Servers { brokers, redis, name } = self;
+        let Servers { brokers, redis, name, replicas } = self;
         let text = format!(
-            "[store.distributed]\nbrokers = \"{brokers}\"\nredis = [\"{redis}\"]\nname = \"{name}\"\nreplicas = 1\n\
+            "[store.distributed]\nbrokers = \"{brokers}\"\nredis = [\"{redis}\"]\nname = \"{name}\"\nreplicas = {replicas}\n\
              member = \"{member}\"\nsilence_max = \"{SILENCE_MAX}\"\n"
         );
         std::fs::write(&file, text).unwrap();
@@ -48,7 +54,13 @@ impl Servers {
     }
 
     fn options(&self) -> DistributedOptions {
-        DistributedOptions::new(self.brokers.clone(), vec![self.redis.clone()], self.name.clone())
+        let options = DistributedOptions::new(self.brokers.clone(), vec![self.redis.clone()], self.name.clone());
+        DistributedOptions { replicas: self.replicas, ..options }
+    }
+
+    /// Position up to which facts are in the rows, without owning them.
+    pub fn applied(&self) -> Position {
+        Distributed::look(&self.options()).map_or(Position::ZERO, |look| look.applied)
     }
 
     /// Opens what dead hubs left and reads all of it.
@@ -63,16 +75,6 @@ impl Drop for Servers {
     fn drop(&mut self) {
         Distributed::remove(&self.options()).unwrap();
     }
-}
-
-/// The address of a server, as the script that starts it tells it.
-fn address(name: &str) -> String {
-    let told = std::env::var(name).ok().or_else(|| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/services/env");
-        let text = std::fs::read_to_string(file).ok()?;
-        text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
-    });
-    told.unwrap_or_else(|| panic!("{name} is not known: start the servers with `fixtures/services up`"))
 }
 
 #[test]

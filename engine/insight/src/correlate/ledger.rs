@@ -179,6 +179,11 @@ impl<'a> Ledger<'a> {
         self.orders.iter().find(|order| order.id() == id)
     }
 
+    /// Whether some invoice names an order.
+    pub fn names_orders(&self) -> bool {
+        self.bills.iter().any(|bill| bill.lines.iter().any(|line| line.order.is_some()))
+    }
+
     /// Confidence that two of the customer's records are one customer's.
     pub fn link_confidence(&self, left: &EntityKey, right: &EntityKey) -> Micros {
         match self.composite.members.as_slice() {

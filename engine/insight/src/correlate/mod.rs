@@ -24,7 +24,8 @@ use crate::context::Context;
 use crate::derived::Derived;
 
 pub use anomalies::{ALL, AnomalyRule};
-pub(crate) use reuse::{still_holds, take_over};
+pub use reuse::{KINDS, has_same_kinds};
+pub(crate) use reuse::{ORDERS, still_holds, take_over};
 
 /// In which way an invoice is out of the ordinary (spec 7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -191,4 +192,5 @@ pub(crate) fn evaluate(composite: &Composite, context: &Context<'_>, derived: &m
     anomalies::find_all(&ledger, derived);
     subjects::correlate_all(&ledger, derived);
     derived.billing.depends_on_rates = ledger.has_asked_for_rate();
+    derived.billing.depends_on_orders = !derived.correlations.is_empty() || ledger.names_orders();
 }

@@ -19,6 +19,7 @@ use ontology::{EntityKind, Millis, ValueRef, Vocabulary};
 use state::{Composite, Entity};
 
 use crate::context::Context;
+use crate::correlate;
 use crate::derived::{Derived, Severity};
 use crate::evaluate::Before;
 
@@ -153,9 +154,13 @@ impl DiscrepancyState {
 }
 
 /// Whether what was concluded about contradictions still holds for the same members, side inputs
-/// and conclusions about billing: those rest on every kind that rules compare but cases.
+/// and conclusions about billing: those rest on every kind that rules compare, but for cases and, where
+/// orders explain nothing, orders and visits. Without cases nothing is contradicted.
 pub(crate) fn still_holds(before: &Before<'_>, composite: &Composite, context: &Context<'_>) -> bool {
-    before.derived.wake_at.is_none_or(|at| at > context.now) && before.has_same(composite, EntityKind::Case)
+    let has_cases = || composite.members.iter().any(|member| !member.tree.of_kind(EntityKind::Case).is_empty());
+    before.derived.wake_at.is_none_or(|at| at > context.now)
+        && before.has_same(composite, EntityKind::Case)
+        && (correlate::ORDERS.into_iter().all(|kind| before.has_same(composite, kind)) || !has_cases())
 }
 
 /// Applies every rule to a customer. Correlations must have been concluded before: a relation may

@@ -11,6 +11,36 @@ use crate::{Error, Result};
 
 /// Opens a store that another process may own.
 pub(super) fn follow(options: &DistributedOptions) -> Result<Inner> {
+    let store = read(options)?;
+    refuse_half(&store)?;
+    Ok(store)
+}
+
+/// Claims a store that was opened to be read; those who follow are told `told`.
+pub(super) fn claim(store: &Inner, told: &str) -> Result<()> {
+    fence(store, told)?;
+    refuse_half(store)
+}
+
+/// Opens and claims a store also where a migration into it has begun; whether one has.
+pub(super) fn open_for_migration(options: &DistributedOptions) -> Result<(Inner, bool)> {
+    let store = read(options)?;
+    fence(&store, "")?;
+    let is_migrating = store.log.marks().is_migrating;
+    Ok((store, is_migrating))
+}
+
+/// Refuses a store that a migration has filled in part.
+fn refuse_half(store: &Inner) -> Result<()> {
+    if store.log.marks().is_migrating {
+        let what = format!("the store {}", store.log.name());
+        let found = "a migration into it was broken off".to_owned();
+        return Err(Error::Unfit { what, found, needed: "brought to its end: run `opshub migrate` again".to_owned() });
+    }
+    Ok(())
+}
+
+fn read(options: &DistributedOptions) -> Result<Inner> {
     let topics = Topics::of(&options.name);
     topics.ensure(options)?;
     let marks = Marks::read(options, &topics.marks, &topics.quarantine)?;
@@ -21,7 +51,7 @@ pub(super) fn follow(options: &DistributedOptions) -> Result<Inner> {
 
 /// The epoch is drawn above the one in the log and the one in Redis, and kept in the log: Redis may
 /// go back to an older state, the epoch may not.
-pub(super) fn claim(store: &Inner, told: &str) -> Result<()> {
+fn fence(store: &Inner, told: &str) -> Result<()> {
     let Inner { log, rows } = store;
     let options = &log.options;
     let writer = Writer::claim(options)?;

@@ -75,6 +75,22 @@ impl KafkaLog {
         Ok(())
     }
 
+    /// The same, where the log stands at what `stands` makes of its head.
+    pub(super) fn advance_by<'a>(
+        &'a self,
+        records: impl IntoIterator<Item = Record<'a>>,
+        stands: impl FnOnce(Head) -> Head,
+    ) -> Result<()> {
+        let mut marks = self.marks();
+        let head = stands(marks.head.clone());
+        self.advance(&mut marks, head, records)
+    }
+
+    /// Name of the deployment.
+    pub(super) fn name(&self) -> &str {
+        &self.options.name
+    }
+
     fn add(&self, intake: Intake) -> Result<Range<Position>> {
         intake.check()?;
         let mut marks = self.marks();

@@ -14,6 +14,8 @@ const HEAD: &[u8] = b"head";
 const SOURCE: &[u8] = b"source/";
 const TIME: &[u8] = b"time";
 const OWNER: &[u8] = b"owner";
+/// Key of the mark that stands while a store is copied from a folder.
+pub(super) const MIGRATION: &[u8] = b"migration";
 
 /// Where the log stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +91,8 @@ pub(super) struct Marks {
     pub(super) time: Option<(Millis, Position)>,
     /// What the owner tells those that follow it; empty before the first one did.
     pub(super) owner: String,
+    /// Whether a migration into this store has not ended.
+    pub(super) is_migrating: bool,
     /// Offsets from which both topics have not been read.
     pub(super) unread: Unread,
 }
@@ -107,6 +111,7 @@ pub(super) enum Subject {
     Source,
     Time,
     Owner,
+    Migration,
 }
 
 impl Marks {
@@ -134,6 +139,10 @@ impl Marks {
             OWNER => {
                 self.owner = std::str::from_utf8(value?).ok()?.to_owned();
                 Some(Subject::Owner)
+            }
+            MIGRATION => {
+                self.is_migrating = value.is_some();
+                Some(Subject::Migration)
             }
             other => {
                 let name = std::str::from_utf8(other.strip_prefix(SOURCE)?).ok()?.to_owned();
@@ -208,6 +217,10 @@ mod tests {
         assert_eq!(marks.take_mark(&key, value.as_deref()), Some(Subject::Owner));
         assert_eq!(marks.owner, "here");
         assert_eq!(marks.take_mark(&key, Some(b"\xff")), None);
+        marks.take_mark(MIGRATION, Some(b"begun")).unwrap();
+        assert!(marks.is_migrating);
+        marks.take_mark(MIGRATION, None).unwrap();
+        assert!(!marks.is_migrating);
         assert_eq!(marks.take_mark(b"other", Some(b"")), None);
         assert_eq!(marks.take_quarantined(b"no number", None), None);
     }

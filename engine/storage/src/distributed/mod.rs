@@ -17,6 +17,7 @@
 mod claim;
 mod log;
 mod marks;
+mod migration;
 mod options;
 mod ordered;
 mod quarantine;
@@ -34,6 +35,7 @@ use ontology::Millis;
 use crate::{Log as _, Quarantine as _, QuarantineFilter, Table};
 use crate::{Position, Result, Rows as _, Store, Verified};
 
+pub use migration::Migrated;
 pub use options::DistributedOptions;
 pub use tail::{Tail, Told};
 pub use turn::Turn;

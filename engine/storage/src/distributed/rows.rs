@@ -145,6 +145,7 @@ impl RedisRows {
         line.ask::<u64>("remove the rows", &script(text, all)).map(drop)
     }
 
+    /// Commits changes of a log that ends at `last`.
     pub(super) fn commit(&self, changes: Changes, last: Position) -> Result<()> {
         let mut held = self.stand();
         let stand = held.ok_or(Error::NotOwner)?;

@@ -26,13 +26,17 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Queues for the store, whose topics are there since it was followed. `changed` is told on another
+    /// Queues for the store, whose topics are made if they are missing. `changed` is told on another
     /// thread when the turn comes, and when it goes; it must not wait.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when Kafka does not answer.
+    /// [`Error::Unreachable`] when Kafka does not answer, [`crate::Error::Unfit`] as for
+    /// [`crate::Distributed::open`].
     pub fn queue(options: &DistributedOptions, changed: impl Fn(bool) + Send + Sync + 'static) -> Result<Turn> {
         let topics = Topics::of(&options.name);
+        if !topics.are_there(options)? {
+            topics.ensure(options)?;
+        }
         let mut config = options.client();
         config.set("group.id", format!("{}.owners", options.name)).set("enable.auto.commit", "false");
         config.set("session.timeout.ms", options.silence_max.as_millis().to_string());

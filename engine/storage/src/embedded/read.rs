@@ -10,8 +10,8 @@ use ontology::Millis;
 use super::Embedded;
 use super::tables::read_error;
 use crate::{
-    Atomic, Backup, Batch, Block, Blocks, Changes, Digest, Durability, Error, Intake, Log, Pairs, Position, Raw,
-    Result, Rows, Store, Table, Verified, raw,
+    Atomic, Backup, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Pairs,
+    Position, Raw, Result, Rows, Store, Table, Verified, raw,
 };
 
 impl Log for Embedded {
@@ -72,6 +72,39 @@ impl Log for Embedded {
 
     fn expire_raws(&self, now: Millis) -> Result<u64> {
         self.drop_raws(now)
+    }
+}
+
+/// What a migration copies as it is.
+impl Embedded {
+    /// Payloads at a position as they are stored, each commit's with the instant at which it came in.
+    pub(crate) fn packed_raws(&self, first: Position) -> Result<Vec<(Millis, Bytes)>> {
+        let what = "the payloads";
+        let entries = self.0.tables.raw.prefix(first.0.to_be_bytes()).map(|guard| {
+            let (key, packed) = pair(what, guard)?;
+            let ingested_at = raw::ingested_at(&key).ok_or_else(|| Error::damaged(what, "a key has no instant"))?;
+            Ok((ingested_at, packed))
+        });
+        entries.collect()
+    }
+
+    /// The id that the next quarantined record gets.
+    pub(crate) fn quarantine_next(&self) -> Result<u64> {
+        self.0.lock_state().map(|writer| writer.quarantine_next)
+    }
+
+    /// Digest of the newest block.
+    pub(crate) fn log_digest(&self) -> Result<Digest> {
+        self.0.lock_state().map(|writer| writer.digest)
+    }
+
+    /// Digest of the block that ends at a position; none if none ends there.
+    pub(crate) fn digest_at(&self, position: Position) -> Result<Option<Digest>> {
+        if position == Position::ZERO {
+            return Ok(Some(DIGEST_START));
+        }
+        let block = self.read(position)?.next().transpose()?;
+        Ok(block.filter(|block| block.last() == position).map(|block| *block.digest()))
     }
 }
 

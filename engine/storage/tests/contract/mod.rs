@@ -1,6 +1,8 @@
 //! The contract, a module per subject. A backend joins by a [`Harness`] and a line in the macro.
 
+mod cluster;
 pub mod log;
+mod migration;
 pub mod quarantine;
 pub mod restart;
 pub mod rows;
@@ -10,6 +12,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::Path;
 use std::sync::Mutex;
 
+use fixtures::services::{address, redis_urls};
 use ontology::Millis;
 use storage::{
     Atomic, Distributed, DistributedOptions, Embedded, Intake, Memory, NewBlock, NewQuarantined, Options, Retention,
@@ -99,7 +102,15 @@ pub struct OnServers {
 
 impl OnServers {
     pub fn new() -> Self {
-        let mut options = servers();
+        Self::open(servers())
+    }
+
+    /// On three brokers and a Redis Cluster of three nodes.
+    pub fn on_a_cluster() -> Self {
+        Self::open(cluster::servers())
+    }
+
+    fn open(mut options: DistributedOptions) -> Self {
         options.retention = RETENTION;
         let open = Mutex::new(Some(Distributed::open(options.clone()).unwrap()));
         OnServers { options, open }
@@ -127,20 +138,12 @@ impl Drop for OnServers {
 
 /// A store of a new name on the running servers.
 pub fn servers() -> DistributedOptions {
-    // Random: the servers outlive the tests.
-    let name = RandomState::new().build_hasher().finish();
-    let redis = vec![format!("redis://{}", address("OPSHUB_REDIS"))];
-    DistributedOptions::new(address("OPSHUB_KAFKA"), redis, format!("test-{name:x}"))
+    DistributedOptions::new(address("OPSHUB_KAFKA"), redis_urls("OPSHUB_REDIS"), new_name())
 }
 
-/// The address of a server, as the script that starts it tells it.
-fn address(name: &str) -> String {
-    let told = std::env::var(name).ok().or_else(|| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/services/env");
-        let text = std::fs::read_to_string(file).ok()?;
-        text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
-    });
-    told.unwrap_or_else(|| panic!("{name} is not known: start the servers with `fixtures/services up`"))
+/// Random: the servers outlive the tests.
+pub fn new_name() -> String {
+    format!("test-{:x}", RandomState::new().build_hasher().finish())
 }
 
 /// A block of these facts, each from a payload of its own.

@@ -154,6 +154,7 @@ mod tests {
         for unknown in ["", "nonsense", "{\"api\":null,\"doors\":null}", "{\"api\":\"https://hub:1\",\"doors\":null}"] {
             assert_eq!(check(unknown, None), None, "{unknown}");
         }
-        assert_eq!(check("{\"api\":\"https://hub:1\",\"doors\":null}", Some(b"no certificate")), None);
+        let by_tls = check("{\"api\":\"https://hub:1\",\"doors\":null}", Some(b""));
+        assert_eq!(by_tls.as_deref(), Some("https://hub:1/"));
     }
 }

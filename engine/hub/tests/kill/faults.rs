@@ -1,0 +1,233 @@
+//! Servers and owners that fail under load, on real servers: nothing that was acknowledged is lost, the
+//! log gives what the oracle makes of it, and the hub is back without a hand. One that ends is started
+//! again, as whoever runs it does.
+//!
+//! The test command runs the quick ones once. `scripts/faults COUNT` runs all of them so often and tells
+//! how long each took to be back.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use fixtures::services::address;
+
+use crate::arena::Arena;
+use crate::child::{Hub, Ready};
+use crate::cut::{Line, Passes};
+use crate::load::Load;
+use crate::redis::Redis;
+use crate::servers::{SILENT, Servers};
+use crate::{seed_of, wall};
+
+/// How often every fault happens; unset, the quick ones happen once.
+const COUNT: &str = "OPSHUB_FAULTS";
+/// Load before a fault, and the length of one that lasts.
+const BEFORE: Duration = Duration::from_millis(500);
+const LASTS: Duration = Duration::from_millis(2_000);
+/// Between two looks whether the hub is back.
+const BEAT: Duration = Duration::from_millis(50);
+/// How often a line flaps, and how long each state of it lasts.
+const FLAPS: usize = 3;
+const FLAP: Duration = Duration::from_millis(700);
+/// When the test gives up on a hub: far above what is promised, because machines of tests are slow.
+const PATIENCE_MS: i64 = 180_000;
+
+/// A fault by its name, whether it is quick, and what happens.
+type Fault = (&'static str, bool, fn(&mut Field));
+
+const OF_REDIS: &[Fault] = &[
+    ("Redis starts again", true, |field| field.restart_redis(|_| {}, Redis::save)),
+    ("Redis starts again empty", true, |field| {
+        field.restart_redis(|_| {}, |redis| drop(std::fs::remove_file(redis.dump())))
+    }),
+    ("Redis goes back to an older state", true, |field| field.restart_redis(Redis::save, |_| {})),
+    ("Redis is cut off", false, |field| field.cut_redis(Passes::Nothing)),
+    ("Redis does not answer", false, |field| field.cut_redis(Passes::NoAnswers)),
+    ("the line to Redis flaps", false, |field| field.flap(|field| &field.redis_line)),
+];
+
+const OF_KAFKA: &[Fault] = &[
+    ("Kafka is cut off", true, |field| field.cut_kafka(Passes::Nothing)),
+    ("Kafka does not answer", false, |field| field.cut_kafka(Passes::NoAnswers)),
+    ("the line to Kafka flaps", true, |field| field.flap(|field| field.kafka_line.as_ref().unwrap())),
+];
+
+const OF_BROKERS: &[Fault] = &[("a broker of three starts again", true, Field::restart_broker)];
+
+const OF_OWNERS: &[Fault] = &[
+    ("the owner is killed while another waits", false, Field::kill_owner),
+    ("the owner stands still and goes on", false, Field::stop_owner),
+];
+
+/// A hub under load with servers that can fail.
+struct Field {
+    arena: Arena,
+    redis: Redis,
+    redis_line: Line,
+    kafka_line: Option<Line>,
+    hub: Hub,
+    ready: Ready,
+    load: Option<Load>,
+    /// Hubs that were replaced, with the load that waits for their answers.
+    replaced: Vec<(Hub, Load)>,
+}
+
+impl Field {
+    fn new(seed: u64, brokers: &str, replicas: i32, kafka_line: Option<Line>) -> Field {
+        let redis = Redis::start();
+        let redis_line = Line::open("127.0.0.1:0", &redis.address());
+        let mut arena = Arena::on(Servers::at(brokers, &redis_line.address(), replicas), seed);
+        let (hub, ready) = arena.start();
+        let load = Some(arena.begin_load(&ready));
+        Field { arena, redis, redis_line, kafka_line, hub, ready, load, replaced: Vec::new() }
+    }
+
+    /// Lets a fault happen and tells after how many milliseconds facts came in and into the rows again.
+    fn suffer(mut self, fault: fn(&mut Field)) -> i64 {
+        self.watch(BEFORE);
+        fault(&mut self);
+        let began = wall();
+        let before = self.arena.acknowledged();
+        self.watch_until(began, |field| field.arena.acknowledged() > before);
+        let since = self.arena.acknowledged();
+        self.watch_until(began, |field| field.arena.servers().applied() >= since);
+        let took_ms = wall().since(began);
+        let Field { mut arena, hub, load, replaced, .. } = self;
+        hub.kill();
+        arena.end_load(load.unwrap());
+        for (hub, load) in replaced {
+            hub.kill();
+            arena.end_load(load);
+        }
+        let verdict = arena.judge();
+        assert!(verdict.facts > 20, "only {} facts were acknowledged", verdict.facts);
+        took_ms
+    }
+
+    /// Goes on under load for a while.
+    fn watch(&mut self, time: Duration) {
+        let until = wall() + i64::try_from(time.as_millis()).unwrap();
+        while wall() < until {
+            self.keep_going();
+        }
+    }
+
+    fn watch_until(&mut self, began: ontology::Millis, is_so: impl Fn(&Field) -> bool) {
+        while !is_so(self) {
+            assert!(wall().since(began) < PATIENCE_MS, "the hub is not back: {}", self.arena.told());
+            self.keep_going();
+        }
+    }
+
+    /// Starts a hub that has ended, and clients that gave up.
+    fn keep_going(&mut self) {
+        if self.hub.ends_within(BEAT) {
+            let load = self.load.take().unwrap();
+            self.arena.end_load(load);
+            (self.hub, self.ready) = self.arena.start();
+            self.load = Some(self.arena.begin_load(&self.ready));
+        } else if self.load.as_ref().is_some_and(Load::is_over) {
+            let load = self.load.take().unwrap();
+            self.arena.end_load(load);
+            self.load = Some(self.arena.begin_load(&self.ready));
+        }
+    }
+
+    /// `before` happens at once, `while_up` just before the end, which nobody is told.
+    fn restart_redis(&mut self, before: fn(&Redis), while_up: fn(&Redis)) {
+        before(&self.redis);
+        self.watch(BEFORE);
+        while_up(&self.redis);
+        self.redis.kill();
+        self.redis.come_back();
+    }
+
+    fn cut_redis(&mut self, passes: Passes) {
+        self.redis_line.set(passes);
+        self.watch(LASTS);
+        self.redis_line.set(Passes::Everything);
+    }
+
+    fn cut_kafka(&mut self, passes: Passes) {
+        let line = self.kafka_line.take().unwrap();
+        line.set(passes);
+        self.watch(LASTS);
+        line.set(Passes::Everything);
+        self.kafka_line = Some(line);
+    }
+
+    fn flap(&mut self, line: fn(&Field) -> &Line) {
+        for _ in 0..FLAPS {
+            line(self).set(Passes::Nothing);
+            line(self).break_all();
+            self.watch(FLAP);
+            line(self).set(Passes::Everything);
+            self.watch(FLAP);
+        }
+    }
+
+    fn restart_broker(&mut self) {
+        let name = format!("kafka-{}", 1 + wall().0 % 3);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/services");
+        let mut restart = Command::new(script).args(["restart", &name]).spawn().unwrap();
+        while restart.try_wait().unwrap().is_none() {
+            self.keep_going();
+        }
+        assert!(restart.wait().unwrap().success(), "{name} did not start again");
+    }
+
+    fn kill_owner(&mut self) {
+        let second = self.arena.spawn("second", None);
+        self.watch(BEFORE);
+        self.hub.signal("KILL");
+        self.replace_by(second);
+    }
+
+    fn stop_owner(&mut self) {
+        let second = self.arena.spawn("second", None);
+        self.watch(BEFORE);
+        self.hub.signal("STOP");
+        assert!(!second.ends_within(SILENT), "it takes over");
+        self.replace_by(second);
+        let (first, _) = self.replaced.last().unwrap();
+        first.signal("CONT");
+    }
+
+    fn replace_by(&mut self, second: Hub) {
+        let ready = self.arena.ready(&second);
+        let first = std::mem::replace(&mut self.hub, second);
+        self.replaced.push((first, self.load.take().unwrap()));
+        self.ready = ready;
+        self.load = Some(self.arena.begin_load(&self.ready));
+    }
+}
+
+/// Lets faults happen, and tells how long each took to be overcome.
+fn all(faults: &[Fault], field: impl Fn(u64) -> Field) {
+    let count = std::env::var(COUNT).ok().map(|count| count.parse::<usize>().expect("the variable holds a number"));
+    let seed = seed_of("faults");
+    for (name, _, fault) in faults.iter().filter(|(_, is_quick, _)| *is_quick || count.is_some()) {
+        let took: Vec<i64> = (0..count.unwrap_or(1)).map(|_| field(seed).suffer(*fault)).collect();
+        println!("{name}: back after {took:?} ms");
+    }
+}
+
+#[test]
+fn a_redis_that_fails_costs_no_fact() {
+    all(OF_REDIS, |seed| Field::new(seed, &address("OPSHUB_KAFKA"), 1, None));
+}
+
+#[test]
+fn a_kafka_that_fails_costs_no_fact() {
+    all(OF_KAFKA, |seed| {
+        let line = Line::open(&address("OPSHUB_KAFKA_CUT"), &address("OPSHUB_KAFKA_CUT_TO"));
+        let brokers = line.address();
+        Field::new(seed, &brokers, 1, Some(line))
+    });
+}
+
+#[test]
+fn a_broker_or_an_owner_that_fails_costs_no_fact() {
+    all(OF_BROKERS, |seed| Field::new(seed, &address("OPSHUB_KAFKA_CLUSTER"), 3, None));
+    all(OF_OWNERS, |seed| Field::new(seed, &address("OPSHUB_KAFKA"), 1, None));
+}

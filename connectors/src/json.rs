@@ -10,6 +10,9 @@ use std::ops::Range;
 /// Deepest nesting that is read.
 pub const DEPTH_MAX: usize = 64;
 
+/// Most documents in one text, one behind the other.
+pub const DOCUMENTS_MAX: usize = 10_000;
+
 /// A JSON value that borrows from its text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json<'a> {
@@ -46,7 +49,8 @@ impl<'a> Json<'a> {
         Ok(value)
     }
 
-    /// Reads one value; the elements of a top-level array come singly, each with its bytes.
+    /// Reads one value, or several objects one behind the other, as some senders write them; the elements
+    /// of a top-level array come singly. Each has its bytes.
     pub fn entries(raw: &'a [u8]) -> Result<Vec<(Range<usize>, Json<'a>)>, JsonError> {
         let mut parser = Parser::new(raw)?;
         parser.blanks();
@@ -61,8 +65,10 @@ impl<'a> Json<'a> {
                 Ok(())
             })?;
         } else {
-            // Some senders write documents one behind the other.
             loop {
+                if entries.len() >= DOCUMENTS_MAX {
+                    return parser.fail("too many documents");
+                }
                 let start = parser.at;
                 let value = parser.value(0)?;
                 entries.push((start..parser.at, value));

@@ -141,7 +141,9 @@ impl SapDecoder {
         }
         let mut out = Decoded::default();
         for (range, json) in entries {
-            self.event(Event::structured(&json), range, delivery.observed_at, &mut out);
+            let carried = event::carried(&json);
+            let data = carried.as_deref().and_then(|raw| Json::parse(raw).ok());
+            self.event(Event::structured(&json, data.as_ref()), range, delivery.observed_at, &mut out);
         }
         out
     }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use base64::Engine as _;
 use compact_str::format_compact;
 use ontology::{Fact, Fields, Millis, Op, Version};
 
@@ -41,10 +42,19 @@ enum Attributes<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// An event whose attributes stand beside its data.
-    pub(super) fn structured(json: &'a Json<'a>) -> Self {
-        Event { attributes: Attributes::Members(json), data: json.get("data") }
+    /// An event whose attributes stand beside its data, which `carried` holds where it was no JSON there.
+    pub(super) fn structured(json: &'a Json<'a>, carried: Option<&'a Json<'a>>) -> Self {
+        Event { attributes: Attributes::Members(json), data: carried.or(json.get("data")) }
     }
+}
+
+/// The data of an event that some broker carries as text or as bytes.
+pub(super) fn carried<'a>(json: &'a Json<'_>) -> Option<Cow<'a, [u8]>> {
+    if let Some(text) = json.get("data").and_then(Json::text) {
+        return Some(Cow::Borrowed(text.as_bytes()));
+    }
+    let base64 = json.get("data_base64").and_then(Json::text)?;
+    base64::engine::general_purpose::STANDARD.decode(base64).ok().map(Cow::Owned)
 }
 
 impl<'a> Attributes<'a> {

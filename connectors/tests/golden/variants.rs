@@ -185,7 +185,15 @@ fn documents_and_events_of_other_senders() {
     let first = r#"{"eventType":"BO.BusinessPartner.Changed","cloudEventsVersion":"0.1","source":"https://s4","eventID":"AAE","eventTime":"2026-03-10T15:00:00Z","data":{"KEY":[{"BUSINESSPARTNER":"1003764"}]}}"#;
     check(System::Sap, &[], first, &["no_identity"], &[]);
     let wrapped = r#"{"type":"sap.s4.beh.businesspartner.v1.BusinessPartner.Changed.v1","specversion":"1.0","source":"/default","id":"a","time":"2026-03-10T15:00:00Z","data":"{\"BusinessPartner\":\"1003764\"}"}"#;
-    check(System::Sap, &[], wrapped, &["no_identity"], &[]);
+    // Brokers may carry data as text, or as bytes.
+    let gap = "gap E1KNA1M/1003764 at 1773154800000.0.0";
+    check(System::Sap, &[], wrapped, &[gap], &[]);
+    let (attributes, _) = wrapped.split_once("\"data\"").unwrap();
+    let bytes = format!("{attributes}\"data_base64\":\"eyJCdXNpbmVzc1BhcnRuZXIiOiIxMDAzNzY0In0=\"}}");
+    check(System::Sap, &[], &bytes, &[gap], &[]);
+    for broken in [bytes.replace("eyJC", "?"), wrapped.replace("{\\\"Business", "<\\\"Business")] {
+        check(System::Sap, &[], &broken, &["no_identity"], &[]);
+    }
 }
 
 /// Events of work items and of messages that could not be delivered.

@@ -74,6 +74,8 @@ fn json_five_hundred_thousand_entries() {
     let decoded = decode(System::Oracle, raw.as_bytes());
     assert_eq!(decoded.facts.len(), 0);
     assert!(!decoded.rejects.is_empty());
+    refused("{}".repeat(500_000).as_bytes());
+    assert_eq!(decode(System::Oracle, "{}".repeat(10_000).as_bytes()).rejects.len(), 10_000);
 }
 
 #[test]

@@ -2,10 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
+use std::process::Command;
 
-use fixtures::services::{address, redis_urls};
 use hub::demo::{Options, Summary, play};
-use storage::DistributedOptions;
 
 fn options(seed: u64, shards: usize) -> Options {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -14,12 +13,8 @@ fn options(seed: u64, shards: usize) -> Options {
 
 /// The summary, and the canonical JSON of every customer.
 async fn told(seed: u64, shards: usize) -> (Summary, Vec<String>) {
-    told_by(&options(seed, shards)).await
-}
-
-async fn told_by(options: &Options) -> (Summary, Vec<String>) {
-    let (stage, end) = play(options, |_| {}).await.unwrap();
-    let summary = Summary::of(&stage, options.seed, end).await.unwrap();
+    let (stage, end) = play(&options(seed, shards), |_| {}).await.unwrap();
+    let summary = Summary::of(&stage, seed, end).await.unwrap();
     let handle = stage.app.handle();
     let customers = handle.ask(move |engine| engine.canonical(end).map(|c| c.to_string()).collect()).await.unwrap();
     drop(handle);
@@ -68,11 +63,10 @@ async fn one_seed_tells_one_story_on_any_number_of_shards() {
     assert_eq!(first.customers, again.customers);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_seed_tells_one_story_on_servers_too() {
-    let small = Options { customers: 10, for_ms: Some(1_000), ..options(13, 1) };
-    let servers = DistributedOptions::new(address("OPSHUB_KAFKA"), redis_urls("OPSHUB_REDIS"), "test-demo");
-    let (in_folder, _) = told_by(&small).await;
-    let (on_servers, _) = told_by(&Options { servers: Some(servers), ..small }).await;
-    assert_eq!((on_servers.digest, on_servers.customers), (in_folder.digest, in_folder.customers));
+#[test]
+fn the_demo_on_servers_needs_to_know_them() {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_opshub"));
+    let output = demo.args(["demo", "--distributed", "--headless"]).env_remove("OPSHUB_KAFKA").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("fixtures/services up"));
 }

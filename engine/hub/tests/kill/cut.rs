@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 
 /// What gets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,7 @@ pub enum Passes {
 pub struct Line {
     address: SocketAddr,
     shared: Arc<Shared>,
+    listening: Option<JoinHandle<()>>,
 }
 
 struct Shared {
@@ -39,7 +41,7 @@ impl Line {
             open: Mutex::default(),
         });
         let (to, of_line) = (to.to_owned(), shared.clone());
-        std::thread::spawn(move || {
+        let listening = std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 if of_line.is_over.load(Ordering::Acquire) {
                     return;
@@ -50,7 +52,7 @@ impl Line {
                 }
             }
         });
-        Line { address, shared }
+        Line { address, shared, listening: Some(listening) }
     }
 
     pub fn address(&self) -> String {
@@ -77,8 +79,11 @@ impl Drop for Line {
         self.shared.is_over.store(true, Ordering::Release);
         self.set(Passes::Everything);
         self.break_all();
-        // Wakes the thread that listens.
+        // Wakes the thread that listens; when it has ended, another may listen there.
         drop(TcpStream::connect(self.address));
+        if let Some(listening) = self.listening.take() {
+            listening.join().unwrap();
+        }
     }
 }
 

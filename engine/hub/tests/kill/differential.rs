@@ -86,7 +86,7 @@ fn check(seed: u64) -> Result<(), String> {
     equal("in a folder", &runtime.block_on(play(&delivery, restart, in_folder)), &expected)?;
     let servers = Arc::new(Servers::new());
     let opened = servers.clone();
-    let on_servers = move || -> Arc<dyn Store> { Arc::new(opened.open()) };
+    let on_servers = move || -> Arc<dyn Store> { Arc::new(opened.store()) };
     equal("on servers", &runtime.block_on(play(&delivery, restart, on_servers)), &expected)
 }
 

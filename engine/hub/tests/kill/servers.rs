@@ -63,9 +63,14 @@ impl Servers {
         Distributed::look(&self.options()).map_or(Position::ZERO, |look| look.applied)
     }
 
+    /// Opens the store.
+    pub fn store(&self) -> Distributed {
+        Distributed::open(self.options()).unwrap()
+    }
+
     /// Opens what dead hubs left and reads all of it.
     pub fn open(&self) -> Distributed {
-        let store = Distributed::open(self.options()).unwrap();
+        let store = self.store();
         store.verify().unwrap();
         store
     }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use connectors::SharedClock;
 use connectors::outbound::command::CommandKind;
 use connectors::outbound::{Command, Failure};
@@ -56,10 +57,12 @@ impl Performer {
     /// recognised from the first delivery on.
     ///
     /// # Errors
-    /// When the outbox cannot be read.
-    pub fn announce(&mut self) -> anyhow::Result<()> {
-        for row in self.store.pending()? {
-            let command = Command::parse(&row?.1).ok();
+    /// When the store cannot be read.
+    pub async fn announce(&mut self) -> anyhow::Result<()> {
+        let outcomes = self.outcomes.clone();
+        tokio::task::spawn_blocking(move || outcomes.load()).await??;
+        for (_, body) in self.pending().await? {
+            let command = Command::parse(&body).ok();
             if let Some(command) = command.filter(|command| self.targets.of(command.verb()).is_some()) {
                 self.outcomes.sending(&command);
             }
@@ -94,7 +97,9 @@ impl Performer {
         if self.targets.is_empty() {
             return Ok(());
         }
-        for body in self.outcomes.all()?.into_iter().filter_map(|outcome| outcome.body) {
+        let outcomes = self.outcomes.clone();
+        let all = tokio::task::spawn_blocking(move || outcomes.all()).await??;
+        for body in all.into_iter().filter_map(|outcome| outcome.body) {
             let Ok(command) = Command::parse(body.as_bytes()) else { continue };
             if let Some(lane) = self.targets.of(command.verb()) {
                 // The hub's own memory refuses nothing and is always there.
@@ -104,13 +109,19 @@ impl Performer {
         Ok(())
     }
 
+    /// The outbox, read off the runtime's threads: a server may take its time to answer.
+    async fn pending(&self) -> anyhow::Result<Vec<(Bytes, Bytes)>> {
+        let store = self.store.clone();
+        let read = move || store.pending()?.collect::<Result<Vec<_>, _>>();
+        Ok(tokio::task::spawn_blocking(read).await??)
+    }
+
     async fn perform_some(&mut self, receiving: &mut Receiving) -> anyhow::Result<()> {
         let mut performed = 0;
-        for row in self.store.pending()? {
+        for (id, body) in self.pending().await? {
             if performed == AT_A_TIME_MAX {
                 return Ok(());
             }
-            let (id, body) = row?;
             let command = Command::parse(&body).ok().filter(|command| self.targets.of(command.verb()).is_some());
             let is_performed = match command {
                 Some(command) => self.carry_out(&id, &body, command).await?,
@@ -144,7 +155,8 @@ impl Performer {
                 (Ending::Refused, why)
             }
         };
-        self.outcomes.end(id, (&command, body), ending, now)?;
+        let (outcomes, id, body) = (self.outcomes.clone(), id.to_vec(), body.to_vec());
+        tokio::task::spawn_blocking(move || outcomes.end(&id, (&command, &body), ending, now)).await??;
         Ok(true)
     }
 
@@ -171,7 +183,8 @@ impl Performer {
         crate::crash::point("action.after");
         receiving.backoff = BACKOFF.0;
         metrics::counter!("opshub_actions_total", "outcome" => "delivered").increment(1);
-        self.store.write(Changes::new().outbox_done(id.to_vec()), Durability::Relaxed)?;
+        let (store, done) = (self.store.clone(), Changes::new().outbox_done(id.to_vec()));
+        tokio::task::spawn_blocking(move || store.write(done, Durability::Relaxed)).await??;
         Ok(true)
     }
 }

@@ -14,20 +14,22 @@ use pipeline::{CustomerView, EngineSettings};
 use resolver::Model;
 use serve::auth::Callers;
 use serve::connections::{self, Bounds};
+use serve::owner::Owner;
 use serve::server::{Options as ServeOptions, Server};
 use serve::views::Published;
-use storage::Store;
+use storage::{Distributed, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::actions::{Performer, Receiver};
 use crate::backend::HubBackend;
+use crate::doors::Doors;
 use crate::figures::Figures;
 use crate::known::EngineKnown;
 use crate::outcomes::Outcomes;
 use crate::publish::publisher;
-use crate::runner::{Handle, Runner, RunnerOptions};
+use crate::runner::{Handle, OwnerChanged, Publish, Runner, RunnerOptions};
 use crate::sink::HubSink;
 use crate::targets::Targets;
 
@@ -89,7 +91,12 @@ pub struct App {
     connectors: Connectors,
     api: SocketAddr,
     callers: Callers,
+    owner: Owner,
+    /// What empties the outbox; none once it does.
+    performer: Option<Performer>,
     doors: Option<SocketAddr>,
+    /// Who answers at the doors, where they were open before the store was owned.
+    switch: Option<Doors>,
     more_doors: Vec<Router>,
     stop: CancellationToken,
     tasks: JoinSet<anyhow::Result<()>>,
@@ -115,6 +122,46 @@ impl App {
         targets: Targets,
         model: Model,
     ) -> anyhow::Result<App> {
+        let start = move |options, publish| Runner::start(store, options, publish);
+        let mut app = Self::assemble(start, options, targets, model).await?;
+        app.work().await?;
+        Ok(app)
+    }
+
+    /// Follows the process that owns the store: reads are answered here, what needs the owner goes where
+    /// `owner_changed` says. [`App::own`] makes this process the owner.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn follow(
+        store: Distributed,
+        options: AppOptions,
+        targets: Targets,
+        model: Model,
+        owner_changed: OwnerChanged,
+    ) -> anyhow::Result<App> {
+        options.api.owner.set_unknown();
+        let start = move |options, publish| Runner::follow(store, options, publish, owner_changed);
+        Self::assemble(start, options, targets, model).await
+    }
+
+    /// Makes this process the owner of the store that it follows, and begins its work. `told` is what the
+    /// others are told.
+    ///
+    /// # Errors
+    /// When the store could not be taken over.
+    pub async fn own(&mut self, told: String) -> anyhow::Result<()> {
+        self.runner.own(told).await?;
+        self.owner.set_here();
+        self.work().await
+    }
+
+    async fn assemble(
+        start: impl FnOnce(RunnerOptions, Publish) -> anyhow::Result<Runner> + Send + 'static,
+        options: AppOptions,
+        targets: Targets,
+        model: Model,
+    ) -> anyhow::Result<App> {
         let AppOptions { clock, engine, api, receiver, batch_max, unmonitored, connectors } = options;
         let published = Arc::new(Published::new(LogPos(0)));
         let figures = Arc::new(Figures::default());
@@ -126,31 +173,28 @@ impl App {
             batch_max,
             unmonitored,
         };
-        let opened = store.clone();
-        let runner = tokio::task::spawn_blocking(move || Runner::start(opened, runner_options, publish)).await??;
+        let runner = tokio::task::spawn_blocking(move || start(runner_options, publish)).await??;
         let handle = runner.handle();
         let backend = HubBackend::new(handle.clone(), published.clone(), figures.clone(), engine, model);
         let backend = Arc::new(backend.reading_by(connectors.clone()));
+        let owner = api.owner.clone();
         let server = Server::bind(api, backend).await?;
         let (api, callers) = (server.local_addr()?, server.callers());
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let stopped = stop.clone();
         tasks.spawn(async move { Ok(server.run(async move { stopped.cancelled().await }).await?) });
-        let outcomes = Outcomes::open(store.clone())?;
-        let mut performer = Performer {
-            store: store.clone(),
+        let store = handle.store().clone();
+        let outcomes = Outcomes::new(store.clone());
+        let performer = Performer {
+            store,
             receiver,
             targets,
             outcomes: outcomes.clone(),
             clock: clock.clone(),
             published: published.clone(),
         };
-        performer.announce()?;
-        tasks.spawn(performer.run(stop.clone()));
-        tasks.spawn(expire(store, clock.clone(), stop.clone()));
         let sink = HubSink::new(handle, outcomes.clone());
-        let more_doors = Vec::new();
         Ok(App {
             runner,
             published,
@@ -161,11 +205,25 @@ impl App {
             connectors,
             api,
             callers,
+            owner,
+            performer: Some(performer),
             doors: None,
-            more_doors,
+            switch: None,
+            more_doors: Vec::new(),
             stop,
             tasks,
         })
+    }
+
+    /// Begins what only the owner of the store does: emptying the outbox, dropping what is past its
+    /// retention.
+    async fn work(&mut self) -> anyhow::Result<()> {
+        let Some(mut performer) = self.performer.take() else { return Ok(()) };
+        performer.announce().await?;
+        let store = performer.store.clone();
+        self.tasks.spawn(performer.run(self.stop.clone()));
+        self.tasks.spawn(expire(store, self.clock.clone(), self.stop.clone()));
+        Ok(())
     }
 
     /// Where the API listens.
@@ -228,11 +286,25 @@ impl App {
         std::mem::take(&mut self.more_doors)
     }
 
+    /// Opens doors before the store is owned: they hand on to the owner's until [`App::open_doors`].
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn open_doors_elsewhere(&mut self, address: SocketAddr, doors: Doors) -> anyhow::Result<SocketAddr> {
+        let address = self.open_doors(address, doors.router()).await?;
+        self.switch = Some(doors);
+        Ok(address)
+    }
+
     /// Opens the HTTP doors that sources push to.
     ///
     /// # Errors
     /// When the address cannot be bound.
     pub async fn open_doors(&mut self, address: SocketAddr, doors: Router) -> anyhow::Result<SocketAddr> {
+        if let (Some(switch), Some(address)) = (&self.switch, self.doors) {
+            switch.open(doors);
+            return Ok(address);
+        }
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let stop = self.stop.clone();

@@ -99,6 +99,8 @@ impl HubBackend {
         appended.map_err(|error| match error {
             storage::Error::Full { .. } => Refusal::new(Reason::DiskFull),
             storage::Error::Unreachable { .. } => Refusal::new(Reason::LogUnreachable),
+            // It was to be forwarded: the store is changing hands.
+            storage::Error::NotOwner => Refusal::new(Reason::NotOwner).with("owner", "not known"),
             error => {
                 tracing::error!(%error, "the log refused a write of the API");
                 Refusal::new(Reason::Draining)

@@ -36,7 +36,7 @@ pub use file::{ConfigFile, EngineSection, PlainSection};
 pub use oracle::OracleSetup;
 pub use sap::SapSetup;
 pub use secret::SecretRef;
-pub use store::{StoreConfig, StoreSection};
+pub use store::{Advertise, StoreConfig, StoreSection};
 pub use wxcc::WxccSetup;
 pub use zendesk::ZendeskSetup;
 
@@ -96,6 +96,8 @@ impl Error {
 pub struct Config {
     /// Where the store is.
     pub store: StoreConfig,
+    /// Where the processes that share the store reach this one.
+    pub advertise: Advertise,
     /// How the API is served.
     pub api: ApiOptions,
     /// Where sources push to.
@@ -132,7 +134,7 @@ pub fn read(path: Option<&Path>, environment: impl Iterator<Item = (String, Stri
 /// # Errors
 /// The first key of the store that is missing or cannot be used.
 pub fn store_of(file: ConfigFile) -> Result<StoreConfig, Error> {
-    store::resolve(file.store)
+    store::resolve(file.store).map(|(store, _)| store)
 }
 
 /// The files that secrets are read from, each with the key that refers to it.
@@ -189,8 +191,10 @@ impl ConfigFile {
             return Err(Error::key(key, "is 0: write at least 1"));
         }
         let connectors = connectors::resolve(connectors)?;
+        let (store, advertise) = store::resolve(store)?;
         Ok(Config {
-            store: store::resolve(store)?,
+            store,
+            advertise,
             api: api::resolve(api)?,
             doors,
             metrics,

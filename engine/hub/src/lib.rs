@@ -13,6 +13,7 @@ pub mod commands;
 pub mod config;
 pub mod crash;
 pub mod demo;
+pub mod doors;
 pub mod figures;
 pub mod known;
 pub mod outcomes;

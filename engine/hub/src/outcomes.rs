@@ -92,20 +92,25 @@ struct Awaited {
 }
 
 impl Outcomes {
-    /// The outcomes in `store`.
+    /// The outcomes in `store`, without those whose change is waited for: see [`Outcomes::load`].
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Outcomes { store, awaited: Arc::default() }
+    }
+
+    /// Begins to wait for the changes that the store says are awaited.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn open(store: Arc<dyn Store>) -> anyhow::Result<Self> {
-        let outcomes = Outcomes { store, awaited: Arc::default() };
-        for outcome in outcomes.all()?.into_iter().filter(|one| one.outcome == Ending::Done) {
-            outcomes.await_change(outcome);
+    pub fn load(&self) -> anyhow::Result<()> {
+        for outcome in self.all()?.into_iter().filter(|one| one.outcome == Ending::Done) {
+            self.await_change(outcome);
         }
-        for row in outcomes.store.scan(Table::Meta, TOLD)? {
+        for row in self.store.scan(Table::Meta, TOLD)? {
             let key = String::from_utf8_lossy(&row?.0[TOLD.len()..]).into_owned();
-            outcomes.lock().sent.insert(key, true);
+            self.lock().sent.insert(key, true);
         }
-        Ok(outcomes)
+        Ok(())
     }
 
     /// Every outcome, in order of keys.
@@ -264,13 +269,19 @@ mod tests {
 
     const KEY: &str = "action-0123456789abcdef0123";
 
+    fn opened(store: &Arc<dyn Store>) -> Outcomes {
+        let outcomes = Outcomes::new(store.clone());
+        outcomes.load().unwrap();
+        outcomes
+    }
+
     fn ended(ending: Ending) -> (Outcomes, Arc<dyn Store>) {
         let store: Arc<dyn Store> = Arc::new(storage::Memory::default());
         let body = format!(
             "{{\"id\": \"{KEY}\", \"action\": \"flag_invoice\", \"at_ms\": 5, \"invoice\": \"I\", \"text\": \"x\"}}"
         );
         store.write(Changes::new().outbox_put(KEY, body.clone()), Durability::Relaxed).unwrap();
-        let outcomes = Outcomes::open(store.clone()).unwrap();
+        let outcomes = opened(&store);
         let command = Command::parse(body.as_bytes()).unwrap();
         outcomes.end(KEY.as_bytes(), (&command, body.as_bytes()), (ending, String::new()), Millis(7)).unwrap();
         (outcomes, store)
@@ -291,7 +302,7 @@ mod tests {
     #[test]
     fn our_own_change_is_known_when_it_comes_back_also_after_a_restart() {
         let (_, store) = ended(Ending::Done);
-        let outcomes = Outcomes::open(store).unwrap();
+        let outcomes = opened(&store);
         outcomes.recognise(b"{\"REVIEW_KEY\": \"action-0123456789abcdef0124\"}", Millis(8)).unwrap();
         assert_eq!(ending(&outcomes), Ending::Done, "another's key");
         outcomes.recognise(format!("\u{1}{KEY}\u{2}").as_bytes(), Millis(9)).unwrap();
@@ -306,10 +317,10 @@ mod tests {
             "{{\"id\": \"{KEY}\", \"action\": \"flag_invoice\", \"at_ms\": 5, \"invoice\": \"I\", \"text\": \"x\"}}"
         );
         let command = Command::parse(body.as_bytes()).unwrap();
-        let killed = Outcomes::open(store.clone()).unwrap();
+        let killed = opened(&store);
         killed.sending(&command);
         killed.recognise(KEY.as_bytes(), Millis(6)).unwrap();
-        let outcomes = Outcomes::open(store.clone()).unwrap();
+        let outcomes = opened(&store);
         outcomes.sending(&command);
         outcomes.end(KEY.as_bytes(), (&command, body.as_bytes()), (Ending::Done, String::new()), Millis(7)).unwrap();
         assert_eq!(ending(&outcomes), Ending::Confirmed);

@@ -13,6 +13,9 @@ use crate::runner::{Handle, Payload};
 /// Version of the contract that connectors read by.
 const CONTRACT_VERSION: &str = "1";
 
+/// When a source may come again to a process that does not own the store.
+const NOT_OWNER_RETRY_MS: u64 = 1_000;
+
 /// What a system has delivered since the start.
 #[derive(Debug, Default)]
 pub struct Delivered {
@@ -86,6 +89,7 @@ impl Sink for HubSink {
             Err(storage::Error::Full { retry_after_ms, .. } | storage::Error::Unreachable { retry_after_ms, .. }) => {
                 Err(SinkError::Busy { retry_after_ms })
             }
+            Err(storage::Error::NotOwner) => Err(SinkError::Busy { retry_after_ms: NOT_OWNER_RETRY_MS }),
             Err(error) => {
                 tracing::error!(%error, system = system.name(), "the log refused a delivery");
                 Err(SinkError::Closed)

@@ -21,6 +21,7 @@ use tower::{Layer, Service};
 
 use crate::auth::Callers;
 use crate::metrics;
+use crate::owner::Owner;
 use crate::policy::{Access, Entry, Policy, Principal};
 use crate::reason::{Reason, Refusal};
 
@@ -58,13 +59,15 @@ struct Rules {
     policy: Policy,
     callers: Callers,
     deadline: Duration,
+    owner: Owner,
 }
 
 impl GateLayer {
-    /// A gate with these rules; `deadline` is for unary calls that name none.
+    /// A gate with these rules; `deadline` is for unary calls that name none, `owner` answers what only
+    /// the owner of the store can.
     #[must_use]
-    pub fn new(policy: Policy, callers: Callers, deadline: Duration) -> Self {
-        GateLayer { rules: Arc::new(Rules { policy, callers, deadline }) }
+    pub fn new(policy: Policy, callers: Callers, deadline: Duration, owner: Owner) -> Self {
+        GateLayer { rules: Arc::new(Rules { policy, callers, deadline, owner }) }
     }
 }
 
@@ -109,11 +112,21 @@ where
         // The ready service is the one that was polled; a fresh clone takes its place.
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
+        let elsewhere = (entry.needs_owner && !self.rules.owner.is_here()).then(|| self.rules.owner.clone());
         Box::pin(async move {
             let begun = Instant::now();
+            let answering = async move {
+                match elsewhere {
+                    None => inner.call(request).await,
+                    Some(owner) => {
+                        let is_by_certificate = shown_certificates(&request).is_some();
+                        Ok(owner.forward(request, is_by_certificate).await)
+                    }
+                }
+            };
             let answer = match limit {
-                None => inner.call(request).await,
-                Some(limit) => match tokio::time::timeout(limit, inner.call(request)).await {
+                None => answering.await,
+                Some(limit) => match tokio::time::timeout(limit, answering).await {
                     Ok(answer) => answer,
                     Err(_) => Ok(late(limit).into_http()),
                 },
@@ -218,7 +231,12 @@ mod tests {
         let pool = prost_reflect::DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
         let jwt = JwtRules::new(ISSUER, "opshub", &["ES256".to_owned()], &key.public_key_pem()).unwrap();
         let callers = Callers::new(Authentication { jwt: Some(jwt), ..Authentication::default() });
-        Rules { policy: Policy::check(POLICY, &pool).unwrap(), callers, deadline: DEADLINE_DEFAULT }
+        Rules {
+            policy: Policy::check(POLICY, &pool).unwrap(),
+            callers,
+            deadline: DEADLINE_DEFAULT,
+            owner: Owner::default(),
+        }
     }
 
     fn admit(rules: &Rules, path: &str, token: Option<&str>) -> Result<(), Code> {

@@ -15,6 +15,7 @@ pub mod gate;
 pub mod listen;
 pub mod mask;
 pub mod metrics;
+pub mod owner;
 pub mod page;
 pub mod page_server;
 pub mod policy;

@@ -102,6 +102,30 @@ pub const CUSTOMERS: Metric = Metric {
     description: "Customers that can be read",
     labels: &[],
 };
+/// Whether this process owns the store.
+pub const OWNER: Metric = Metric {
+    name: "opshub_owner",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "1 where this process takes what is written, 0 where it follows the one that does",
+    labels: &[],
+};
+/// Positions that a process that follows is behind.
+pub const REPLICA_LAG_POSITIONS: Metric = Metric {
+    name: "opshub_replica_lag_positions",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "Facts in the log that a process that follows has not read yet",
+    labels: &[],
+};
+/// How old the newest is that a process that follows was told.
+pub const REPLICA_LAG_SECONDS: Metric = Metric {
+    name: "opshub_replica_lag_seconds",
+    kind: MetricKind::Gauge,
+    unit: Unit::Seconds,
+    description: "Time since the owner's newest fact or word that a process that follows has read; a living owner speaks each second",
+    labels: &[],
+};
 /// Applied position.
 pub const APPLIED_POSITION: Metric = Metric {
     name: "opshub_applied_position",
@@ -146,6 +170,9 @@ pub const ALL: &[Metric] = &[
     CONNECTIONS_REFUSED,
     CUSTOMERS,
     APPLIED_POSITION,
+    OWNER,
+    REPLICA_LAG_POSITIONS,
+    REPLICA_LAG_SECONDS,
     OPEN_ITEMS,
     WATERMARK,
     BUILD,

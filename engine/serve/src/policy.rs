@@ -77,6 +77,9 @@ pub struct Entry {
     pub access: Access,
     /// Whether it streams: then it has no default deadline.
     pub is_stream: bool,
+    /// Whether only the owner of the store can answer it: it writes, or asks for what the owner alone
+    /// has under way.
+    pub needs_owner: bool,
 }
 
 use Role::{Admin, Agent, Auditor, Billing, Source, Steward, Supervisor, Technician};
@@ -100,28 +103,28 @@ pub const POLICY: &[Entry] = &[
     unary("/opshub.v1.IdentityService/ResolveIdentity", OFFICE),
     unary("/opshub.v1.IdentityService/ExplainMatch", IDENTITY),
     unary("/opshub.v1.IdentityService/ListReviewItems", IDENTITY),
-    unary("/opshub.v1.IdentityService/DecideReviewItem", STEWARDS),
-    unary("/opshub.v1.IdentityService/MergeIdentities", STEWARDS),
-    unary("/opshub.v1.IdentityService/SplitIdentity", STEWARDS),
-    unary("/opshub.v1.HandoffService/PrepareHandoff", DESK),
+    owner("/opshub.v1.IdentityService/DecideReviewItem", STEWARDS),
+    owner("/opshub.v1.IdentityService/MergeIdentities", STEWARDS),
+    owner("/opshub.v1.IdentityService/SplitIdentity", STEWARDS),
+    owner("/opshub.v1.HandoffService/PrepareHandoff", DESK),
     unary("/opshub.v1.HandoffService/GetHandoff", OFFICE),
     unary("/opshub.v1.HandoffService/ListHandoffs", OFFICE),
-    unary("/opshub.v1.HandoffService/AcceptHandoff", DESK),
+    owner("/opshub.v1.HandoffService/AcceptHandoff", DESK),
     unary("/opshub.v1.DiscrepancyService/GetDiscrepancy", OFFICE),
     unary("/opshub.v1.DiscrepancyService/ListDiscrepancies", OFFICE),
     stream("/opshub.v1.DiscrepancyService/WatchDiscrepancies", OFFICE),
-    unary("/opshub.v1.DiscrepancyService/AcknowledgeDiscrepancy", DESK),
+    owner("/opshub.v1.DiscrepancyService/AcknowledgeDiscrepancy", DESK),
     unary("/opshub.v1.AlertService/ListAlerts", EVERYBODY),
-    unary("/opshub.v1.AlertService/AcknowledgeAlert", DESK),
+    owner("/opshub.v1.AlertService/AcknowledgeAlert", DESK),
     unary("/opshub.v1.CorrelationService/ListCorrelations", OFFICE),
     unary("/opshub.v1.CorrelationService/ExplainCorrelation", OFFICE),
     unary("/opshub.v1.KpiService/ListKpis", OFFICE),
-    unary("/opshub.v1.IngestService/PublishEvents", SOURCES),
-    unary("/opshub.v1.AdminService/ListSources", WATCHERS),
+    owner("/opshub.v1.IngestService/PublishEvents", SOURCES),
+    owner("/opshub.v1.AdminService/ListSources", WATCHERS),
     unary("/opshub.v1.AdminService/ListQuarantine", WATCHERS),
     unary("/opshub.v1.AdminService/GetQuarantine", WATCHERS),
-    unary("/opshub.v1.AdminService/ReplayQuarantine", ADMINS),
-    unary("/opshub.v1.AdminService/DiscardQuarantine", ADMINS),
+    owner("/opshub.v1.AdminService/ReplayQuarantine", ADMINS),
+    owner("/opshub.v1.AdminService/DiscardQuarantine", ADMINS),
     unary("/opshub.v1.AdminService/GetDigest", WATCHERS),
     stream("/opshub.v1.AdminService/CreateBackup", ADMINS),
     open("/grpc.health.v1.Health/"),
@@ -130,15 +133,19 @@ pub const POLICY: &[Entry] = &[
 ];
 
 const fn unary(path: &'static str, roles: &'static [Role]) -> Entry {
-    Entry { path, access: Access::Roles(roles), is_stream: false }
+    Entry { path, access: Access::Roles(roles), is_stream: false, needs_owner: false }
+}
+
+const fn owner(path: &'static str, roles: &'static [Role]) -> Entry {
+    Entry { path, access: Access::Roles(roles), is_stream: false, needs_owner: true }
 }
 
 const fn stream(path: &'static str, roles: &'static [Role]) -> Entry {
-    Entry { path, access: Access::Roles(roles), is_stream: true }
+    Entry { path, access: Access::Roles(roles), is_stream: true, needs_owner: false }
 }
 
 const fn open(path: &'static str) -> Entry {
-    Entry { path, access: Access::Open, is_stream: true }
+    Entry { path, access: Access::Open, is_stream: true, needs_owner: false }
 }
 
 /// The table, ready to be asked.
@@ -221,7 +228,7 @@ mod tests {
     #[test]
     fn an_entry_without_method_stops_the_start() {
         static ENTRIES: std::sync::LazyLock<Vec<Entry>> = std::sync::LazyLock::new(|| {
-            let table = POLICY.iter().map(|e| Entry { path: e.path, access: e.access, is_stream: e.is_stream });
+            let table = POLICY.iter().map(|e| Entry { path: e.path, ..*e });
             table.chain([unary("/opshub.v1.AdminService/Nothing", ADMINS)]).collect()
         });
         let error = Policy::check(&ENTRIES, &pool()).unwrap_err();

@@ -97,6 +97,8 @@ pub enum Reason {
     DiskFull,
     /// The servers that keep the log do not answer; nothing was written.
     LogUnreachable,
+    /// Another process owns the store, and the call could not be forwarded to it.
+    NotOwner,
     /// A payload could not become a fact.
     BadPayload,
     /// Something is broken in the hub.
@@ -223,6 +225,13 @@ pub const ALL: &[ReasonRow] = &[
         "LOG_UNREACHABLE",
         Code::Unavailable,
         "the servers that keep the log do not answer, so nothing was written",
+        1_000,
+    ),
+    retried(
+        Reason::NotOwner,
+        "NOT_OWNER",
+        Code::Unavailable,
+        "the process that takes writes ({owner}) cannot be reached from this one: try again, or call it",
         1_000,
     ),
     fault(Reason::BadPayload, "BAD_PAYLOAD", "events", "event {event_id}: {problem}"),

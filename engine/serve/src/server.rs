@@ -20,6 +20,7 @@ use crate::drain::{Drain, DrainSwitch};
 use crate::error::Error;
 use crate::gate::{DEADLINE_DEFAULT, GateLayer};
 use crate::listen::{self, Exposure};
+use crate::owner::Owner;
 use crate::policy::{Entry, POLICY, Policy};
 use crate::service::{self, Api};
 
@@ -49,6 +50,8 @@ pub struct Options {
     pub deadline: Duration,
     /// Services that are not of the API, behind the same gate.
     pub beside: Beside,
+    /// Who answers what only the owner of the store can.
+    pub owner: Owner,
 }
 
 /// Services beside the API, such as what it is measured by. A hub that serves has none.
@@ -99,6 +102,7 @@ impl Options {
             authentication: Authentication::default(),
             deadline: DEADLINE_DEFAULT,
             beside: Beside::default(),
+            owner: Owner::default(),
         }
     }
 }
@@ -121,13 +125,13 @@ impl Server {
     /// # Errors
     /// If the address may not or cannot be used, or the policy table does not fit the API.
     pub async fn bind(options: Options, backend: Arc<dyn Backend>) -> Result<Self, Error> {
-        let Options { addr, tls, authentication, deadline, beside } = options;
+        let Options { addr, tls, authentication, deadline, beside, owner } = options;
         let exposure = listen::check(addr, tls.is_some(), authentication.is_configured())?;
         let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET)?;
         let policy = Policy::check(POLICY, &pool)?.with(beside.policy);
         let is_open = !authentication.is_configured();
         let callers = Callers::new(authentication);
-        let gate = GateLayer::new(policy, callers.clone(), deadline);
+        let gate = GateLayer::new(policy, callers.clone(), deadline, owner);
         let (drain_switch, drain) = Drain::new();
         let (health, health_service) = tonic_health::server::health_reporter();
         let routes = service::routes(Api::new(backend, pool, drain.clone()), beside.routes).add_service(health_service);

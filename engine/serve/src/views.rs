@@ -84,7 +84,7 @@ pub struct Publication<V> {
 pub struct Slot<V> {
     /// The view.
     pub view: Arc<V>,
-    /// Rises with every change of the customer.
+    /// Rises with every change of the customer, also from one process to another.
     pub version: u64,
     /// Position of the last change.
     pub changed_at: LogPos,
@@ -115,6 +115,12 @@ pub struct Found<V> {
     pub is_redirected: bool,
     /// Where members went that once belonged to the name.
     pub split_into: Vec<CustomerId>,
+}
+
+/// The version of a view that is published at `position`: processes that publish the same log agree on
+/// it but for changes by time alone, which they may fold differently.
+fn next_version(before: Option<u64>, position: LogPos) -> u64 {
+    before.map_or(1, |before| before + 1).max(position.0)
 }
 
 /// Keys are names that sources chose, so the hash is seeded anew in every process.
@@ -217,12 +223,12 @@ impl<V: View> Published<V> {
                     self.tell_objects(&view, before.view.objects(), changed);
                 }
                 paths = view.changed_paths(&before.view);
-                let version = before.version + 1;
+                let version = next_version(Some(before.version), position);
                 entry.insert(Slot::new(view, version, position));
             }
             Entry::Vacant(entry) => {
                 self.tell_objects(&view, Vec::new(), changed);
-                entry.insert(Slot::new(view, 1, position));
+                entry.insert(Slot::new(view, next_version(None, position), position));
             }
         }
         Change { key: id.0, paths, causes: Vec::new() }

@@ -90,6 +90,9 @@ pub enum Error {
         /// When to try again, in milliseconds.
         retry_after_ms: u64,
     },
+    /// This process follows the owner of the store and has not claimed it.
+    #[error("write to the store: another process owns it, write there, or wait until this one takes over")]
+    NotOwner,
     /// A server is not set up as the store needs it.
     #[error("use {what}: {found}, it must be {needed}")]
     Unfit {
@@ -170,7 +173,7 @@ impl Error {
             | Error::NotEmpty { .. }
             | Error::BackupDamaged { .. }
             | Error::BackupNewer { .. } => Class::Reject,
-            Error::Full { .. } | Error::Unreachable { .. } => Class::Retry,
+            Error::Full { .. } | Error::Unreachable { .. } | Error::NotOwner => Class::Retry,
             Error::InUse { .. }
             | Error::Newer { .. }
             | Error::Damaged { .. }

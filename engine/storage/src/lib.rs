@@ -33,7 +33,7 @@ mod store;
 
 pub use backup::{BACKUP_FORMAT, Backup, read_backup};
 pub use block::{BLOCK_BYTES_MAX, Block, DIGEST_START, Digest, NewBlock};
-pub use distributed::{Distributed, DistributedOptions, Look, Migrated, Turn};
+pub use distributed::{Distributed, DistributedOptions, Look, Migrated, Tail, Told, Turn};
 pub use embedded::{Embedded, FORMAT, Options, WriteProbe};
 pub use error::{Class, Error, Result};
 pub use figures::describe;

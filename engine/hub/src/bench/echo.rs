@@ -20,7 +20,8 @@ use tonic_prost::ProstCodec;
 /// Path of the only method.
 pub(super) const ECHO: &str = "/bench.Echo/Echo";
 /// As any read of the API: for those who have a role.
-const POLICY: &[Entry] = &[Entry { path: ECHO, access: Access::Roles(&[Role::Admin]), is_stream: false }];
+const POLICY: &[Entry] =
+    &[Entry { path: ECHO, access: Access::Roles(&[Role::Admin]), is_stream: false, needs_owner: false }];
 
 /// What is echoed.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::stores::ServersArgs;
 use super::{CONFIG_INVALID, Failure, NOT_FOUND, PROBLEMS_FOUND};
-use crate::scenario::{Error, Extra, Form, Report, load, play, schema};
+use crate::scenario::{Error, Extra, Form, Report, load, play_all, schema};
 
 /// What names of stories on servers begin with.
 const STORIES: &str = "opshub-story";
@@ -61,8 +61,9 @@ pub(super) fn run(command: &ScenarioCommand) -> Result<(), Failure> {
 fn run_stories(args: &RunArgs) -> Result<(), Failure> {
     let extra = Extra { form: form(args)?, shuffles: args.shuffle };
     let mut report = Report::default();
-    for story in load(&args.path).map_err(failure)? {
-        report.add(play(&story, &extra).map_err(failure)?);
+    let stories = load(&args.path).map_err(failure)?;
+    for outcome in play_all(&stories, &extra).map_err(failure)? {
+        report.add(outcome);
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -1,6 +1,7 @@
 //! `opshub serve`: the hub itself, until it is told to stop.
 
 pub(super) mod sources;
+mod turn;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,24 +11,25 @@ use std::time::Duration;
 use clap::Args;
 use connectors::{SharedClock, edge};
 use ontology::{System, Vocabulary as _};
+use resolver::Model;
 use serve::auth::Callers;
 use serve::connections::{self, Bounds};
 use serve::drain::{Drain, DrainSwitch};
 use serve::{metrics as figures, page_server};
-use storage::{Distributed, Embedded, Store, Turn};
+use storage::{Distributed, Embedded};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
 use super::{CONFIG_INVALID, FAILED, Failure, runtime};
 use crate::app::{App, AppOptions};
 use crate::clock::WallClock;
-use crate::config::{self, Config, StoreConfig, StoreSection};
+use crate::config::{self, Advertise, Config, StoreConfig, StoreSection};
+use crate::doors::Doors;
 use crate::outputs;
-use crate::remapping::Remapping;
 use crate::targets::Targets;
+use turn::{MyTurn, Work};
 
 /// How long a stopping hub finishes what is under way.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
@@ -130,10 +132,6 @@ async fn serve_until_stopped(config: Config, args: &ServeArgs) -> Result<(), Fai
     // Listened for from the beginning: a signal during recovery counts too.
     let mut signals = Signals::new()?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let mut turn = tokio::select! {
-        turn = MyTurn::await_it(&config.store) => turn?,
-        () = signals.next() => return Ok(()),
-    };
     let mut started = tokio::select! {
         started = Running::start(config, args.remap_history.clone()) => started?,
         () = signals.next() => return Ok(()),
@@ -143,11 +141,18 @@ async fn serve_until_stopped(config: Config, args: &ServeArgs) -> Result<(), Fai
         tokio::select! {
             () = signals.next() => break,
             _ = hangup.recv() => reload(args, started.app.callers()),
-            () = turn.is_over() => {
-                tracing::warn!("the turn to own the store has gone to another process, stopping");
-                started.stop().await?;
-                let why = anyhow::anyhow!("another process owns the store now: start this one again to wait behind it");
-                return Err(Failure::with(FAILED, why));
+            is_mine = changed(&mut started.turn) => {
+                if !is_mine {
+                    tracing::warn!("the turn to own the store has gone to another process, stopping");
+                    started.stop().await?;
+                    let why = anyhow::anyhow!("another process owns the store now: start this one again to follow it");
+                    return Err(Failure::with(FAILED, why));
+                }
+                if let Err(error) = started.own().await {
+                    tracing::error!("the store could not be taken over, stopping");
+                    return Err(started.stop().await.err().unwrap_or(error));
+                }
+                println!("{}", started.ready(args.json));
             }
             error = started.app.failed() => {
                 tracing::error!(error = format!("{error:#}"), "a part of the hub failed, stopping");
@@ -177,12 +182,30 @@ struct Running {
     metrics: SocketAddr,
     drain: DrainSwitch,
     pages: JoinHandle<()>,
+    /// The turn to own the store; none of a folder, which is this process's own.
+    turn: Option<MyTurn>,
+    /// What begins once the store is owned.
+    work: Option<Work>,
+    advertise: Advertise,
+    has_tls: bool,
 }
 
 impl Running {
     async fn start(config: Config, history: Vec<System>) -> Result<Self, Failure> {
-        let Config { store, api, doors, metrics, engine, model, batch_max, connectors, receiver, kafka, commands } =
-            config;
+        let Config {
+            store,
+            advertise,
+            api,
+            doors,
+            metrics,
+            engine,
+            model,
+            batch_max,
+            connectors,
+            receiver,
+            kafka,
+            commands,
+        } = config;
         let recorder = figures::install()?;
         storage::describe();
         for (name, what) in edge::METRICS {
@@ -193,8 +216,7 @@ impl Running {
             .await
             .map_err(|error| taken("the metrics page", metrics, "--metrics", &error))?;
         let metrics = page_listener.local_addr()?;
-        let store = tokio::task::spawn_blocking(move || open(store)).await??;
-        let api_address = api.addr;
+        let (api_address, has_tls) = (api.addr, api.tls.is_some());
         let clock: SharedClock = Arc::new(WallClock::default());
         let (targets, flows) = Targets::new(commands, &clock);
         let options = AppOptions {
@@ -206,26 +228,34 @@ impl Running {
             unmonitored: connectors.unmonitored(),
             connectors: connectors.connectors.clone(),
         };
-        let mut app = App::start_with(store, options, targets, model).await.map_err(|error| {
-            match error.downcast::<serve::Error>() {
+        let work = Work { connectors, flows, doors, history, kafka };
+        let (mut app, turn) =
+            start_app(store, (options, targets, model), &work, &advertise).await.map_err(|error| match error
+                .downcast::<serve::Error>(
+            ) {
                 Ok(serve::Error::Bind { source, .. }) => taken("the API", api_address, "--api", &source),
                 Ok(other) => Failure::from(other),
                 Err(other) => Failure::from(other),
-            }
-        })?;
-        let remapping = Remapping::plan(&app, &connectors.own_mappings, &history)?;
-        app.add_doors(flows);
-        sources::connect(&mut app, connectors, doors).await?;
-        remapping.start(&mut app);
-        if let Some(kafka) = kafka {
-            let store = app.handle().store().clone();
-            app.spawn(outputs::run(kafka, app.published.clone(), store, app.stopping()));
-        }
+            })?;
+        let work = match &turn {
+            Some(_) => Some(work),
+            None => work.begin(&mut app).await.map(|()| None)?,
+        };
         let (drain, draining) = Drain::new();
         let router = page_server::router(recorder, draining.clone()).merge(app.outcomes.page());
         let draining = async move { draining.draining().await };
         let pages = tokio::spawn(connections::serve(page_listener, router, Bounds::default(), draining));
-        Ok(Running { app, metrics, drain, pages })
+        Ok(Running { app, metrics, drain, pages, turn, work, advertise, has_tls })
+    }
+
+    /// Takes the store over.
+    async fn own(&mut self) -> Result<(), Failure> {
+        let told = turn::told(&self.advertise, (self.app.api(), self.has_tls), self.app.doors());
+        self.app.own(told).await?;
+        match self.work.take() {
+            Some(work) => work.begin(&mut self.app).await,
+            None => Ok(()),
+        }
     }
 
     /// What is said when everything listens.
@@ -238,12 +268,14 @@ impl Running {
                 "doors": doors,
                 "metrics": self.metrics.to_string(),
                 "position": position,
+                "role": if self.work.is_none() { "owner" } else { "replica" },
             });
             return ready.to_string();
         }
         let doors = doors.map_or_else(|| "closed (no source is configured)".to_owned(), |address| address.to_string());
+        let owns = if self.work.is_none() { "ready" } else { "ready to be read, another process takes writes" };
         format!(
-            "opshub is ready: API {api}, doors {doors}, metrics http://{}/metrics, position {position}",
+            "opshub is {owns}: API {api}, doors {doors}, metrics http://{}/metrics, position {position}",
             self.metrics
         )
     }
@@ -261,39 +293,45 @@ impl Running {
     }
 }
 
-fn open(store: StoreConfig) -> storage::Result<Arc<dyn Store>> {
-    Ok(match store {
-        StoreConfig::Embedded(dir) => Arc::new(Embedded::open(&dir, storage::Options::default())?),
-        StoreConfig::Distributed(options) => Arc::new(Distributed::open(*options)?),
-    })
+/// The hub on its store: as the owner of a folder; on servers following the owner, in the queue to become
+/// it.
+async fn start_app(
+    store: StoreConfig,
+    (options, targets, model): (AppOptions, Targets, Model),
+    work: &Work,
+    advertise: &Advertise,
+) -> anyhow::Result<(App, Option<MyTurn>)> {
+    match store {
+        StoreConfig::Embedded(dir) => {
+            let open = move || Embedded::open(&dir, storage::Options::default());
+            let store = Arc::new(tokio::task::spawn_blocking(open).await??);
+            Ok((App::start_with(store, options, targets, model).await?, None))
+        }
+        StoreConfig::Distributed(servers) => {
+            let asked = servers.clone();
+            let store = tokio::task::spawn_blocking(move || Distributed::follow(&asked)).await??;
+            let doors = Doors::elsewhere()?;
+            let authorities_pem = advertise.authorities_pem.clone();
+            let changed = turn::owner_changed(options.api.owner.clone(), doors.clone(), authorities_pem);
+            let mut app = App::follow(store, options, targets, model, changed).await?;
+            if work.has_doors() {
+                app.open_doors_elsewhere(work.doors, doors).await.map_err(|error| {
+                    anyhow::anyhow!(
+                        "listen for the sources on {}: {error}; choose another address with --doors",
+                        work.doors
+                    )
+                })?;
+            }
+            Ok((app, Some(MyTurn::queue(*servers).await?)))
+        }
+    }
 }
 
-/// The turn to own a store: a folder is this process's own, servers give turns.
-struct MyTurn(Option<(Turn, watch::Receiver<bool>)>);
-
-impl MyTurn {
-    async fn await_it(store: &StoreConfig) -> Result<Self, Failure> {
-        let StoreConfig::Distributed(options) = store else { return Ok(MyTurn(None)) };
-        let (is_mine, mut told) = watch::channel(false);
-        let options = options.clone();
-        let queued = tokio::task::spawn_blocking(move || {
-            Turn::queue(&options, move |mine| {
-                // Nobody listens any more when the hub is about to end.
-                let _ = is_mine.send(mine);
-            })
-        });
-        let turn = queued.await??;
-        tracing::info!("waiting for the turn to own the store");
-        told.wait_for(|mine| *mine).await.map_err(|_| anyhow::anyhow!("the queue for the store has ended"))?;
-        Ok(MyTurn(Some((turn, told))))
-    }
-
-    /// Ends when the turn has gone to another process.
-    async fn is_over(&mut self) {
-        match &mut self.0 {
-            None => std::future::pending().await,
-            Some((_, told)) => drop(told.wait_for(|mine| !*mine).await),
-        }
+/// Waits until the turn comes, or goes; for ever where there is none.
+async fn changed(turn: &mut Option<MyTurn>) -> bool {
+    match turn {
+        None => std::future::pending().await,
+        Some(turn) => turn.changes().await,
     }
 }
 

@@ -48,6 +48,13 @@ pub struct DistributedSection {
     pub member: Option<String>,
     /// How long a process may be silent before another takes its turn; default `10s`.
     pub silence_max: Option<Span>,
+    /// Where the other processes reach this one's API, `host:port`; default where the API listens.
+    pub advertise: Option<String>,
+    /// Where they reach its doors, `host:port`; default where the doors listen.
+    pub advertise_doors: Option<String>,
+    /// Authorities in PEM that the API's certificates come from: over TLS calls are forwarded only with
+    /// them; default none.
+    pub advertise_ca: Option<PathBuf>,
     /// Further properties of the Kafka client, such as `security.protocol`.
     pub properties: BTreeMap<String, String>,
     /// Properties that are secrets, such as `sasl.password`, by reference.
@@ -66,8 +73,22 @@ pub enum StoreConfig {
     Distributed(Box<DistributedOptions>),
 }
 
-pub(super) fn resolve(section: StoreSection) -> Result<StoreConfig, Error> {
-    let Some(servers) = section.distributed else { return Ok(StoreConfig::Embedded(section.dir)) };
+/// Where the processes of a deployment reach each other.
+#[derive(Debug, Clone, Default)]
+pub struct Advertise {
+    /// Host and port of this process's API; none where it is as it listens.
+    pub api: Option<String>,
+    /// Host and port of its doors.
+    pub doors: Option<String>,
+    /// Authorities that the API's certificates come from, in PEM.
+    pub authorities_pem: Option<Vec<u8>>,
+}
+
+pub(super) fn resolve(section: StoreSection) -> Result<(StoreConfig, Advertise), Error> {
+    let Some(servers) = section.distributed else {
+        return Ok((StoreConfig::Embedded(section.dir), Advertise::default()));
+    };
+    let advertise = advertised(&servers)?;
     let key = |name: &str, problem: &str| Error::key(format!("store.distributed.{name}"), problem);
     let brokers = servers.brokers.filter(|brokers| !brokers.trim().is_empty());
     let brokers = brokers.ok_or_else(|| key("brokers", "is missing: write host:port"))?;
@@ -94,7 +115,29 @@ pub(super) fn resolve(section: StoreSection) -> Result<StoreConfig, Error> {
     if let Some(span) = servers.silence_max {
         options.silence_max = Duration::from_millis(u64::try_from(span.ms()).unwrap_or_default());
     }
-    Ok(StoreConfig::Distributed(Box::new(options)))
+    Ok((StoreConfig::Distributed(Box::new(options)), advertise))
+}
+
+/// Where the others reach this process.
+fn advertised(servers: &DistributedSection) -> Result<Advertise, Error> {
+    for (name, address) in [("advertise", &servers.advertise), ("advertise_doors", &servers.advertise_doors)] {
+        let is_address = |address: &str| {
+            let parts = address.rsplit_once(':');
+            parts.is_some_and(|(host, port)| !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok())
+        };
+        if address.as_deref().is_some_and(|address| !is_address(address)) {
+            return Err(Error::key(format!("store.distributed.{name}"), "is no address: write host:port"));
+        }
+    }
+    let read = |path: &PathBuf| {
+        let problem = |error| format!("cannot read {}: {error}", path.display());
+        std::fs::read(path).map_err(|error| Error::key("store.distributed.advertise_ca", problem(error)))
+    };
+    Ok(Advertise {
+        api: servers.advertise.clone(),
+        doors: servers.advertise_doors.clone(),
+        authorities_pem: servers.advertise_ca.as_ref().map(read).transpose()?,
+    })
 }
 
 /// The URL with its user and password; one on another machine needs TLS and a password.
@@ -127,7 +170,7 @@ mod tests {
     use super::*;
 
     fn resolved(text: &str) -> Result<StoreConfig, String> {
-        resolve(toml::from_str(text).unwrap()).map_err(|error| error.to_string())
+        resolve(toml::from_str(text).unwrap()).map(|(store, _)| store).map_err(|error| error.to_string())
     }
 
     const SERVERS: &str = "[distributed]\nbrokers = \"127.0.0.1:1\"\nredis = [\"redis://127.0.0.1:2\"]\n";
@@ -150,6 +193,11 @@ mod tests {
         check("[distributed]\nbrokers = \"127.0.0.1:1\"\n", "store.distributed.redis is missing");
         check("[distributed]\nbrokers = \"far:1\"\n", "TLS and credentials");
         check(&format!("{SERVERS}replicas = 0\n"), "replicas is below 1");
+        for wrong in ["hub", "hub:", ":7400", "http://hub:7400", "hub:70000"] {
+            check(&format!("{SERVERS}advertise = \"{wrong}\"\n"), "advertise is no address");
+            check(&format!("{SERVERS}advertise_doors = \"{wrong}\"\n"), "advertise_doors is no address");
+        }
+        check(&format!("{SERVERS}advertise_ca = \"/none\"\n"), "advertise_ca cannot read");
         check(&format!("{SERVERS}name = \"a b\"\n"), "store.distributed.name");
         check(&format!("{SERVERS}redis_password = \"file:/none\"\n"), "store.distributed.redis_password");
         for (url, expected) in [

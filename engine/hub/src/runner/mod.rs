@@ -9,22 +9,36 @@
 //! The log writer is the only one that looks at the clock: it stamps blocks and sends ticks down
 //! the same queue, so that a timer never overtakes a fact that was ingested before it was due.
 //! Questions take the same way: who was told that a fact is in the log finds it in every answer.
+//!
+//! On servers a runner begins by following the process that owns the store: in place of the log writer
+//! stands a follower, which sends the engine what the owner wrote, and what the owner would store is
+//! kept aside. When its turn comes, it takes over with the engine that it has.
 
+mod aside;
 mod core;
+mod follower;
 mod recovery;
 mod snapshots;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use connectors::SharedClock;
 use ontology::{Fact, LogPos, Millis};
 use pipeline::{Effects, Engine, EngineSettings};
-use storage::{NewQuarantined, Priority, Store};
+use storage::{Distributed, NewQuarantined, Priority, Store};
 use tokio::sync::{mpsc, oneshot};
 
-pub use core::{Ask, Input};
+use aside::Aside;
+use core::{Core, Input, Keeping, Wake};
+use follower::{Ended, Follower};
+use writer::Teller;
+
+pub use core::Ask;
+pub use follower::OwnerChanged;
 pub(crate) use recovery::{recover, replay};
 pub(crate) use snapshots::write as write_snapshot;
 
@@ -65,6 +79,13 @@ pub(crate) enum Message {
     Append(Job),
     /// To be asked once the engine has what came before.
     Ask(Ask),
+    /// It is this process's turn to own the store.
+    Own {
+        /// What those are told who follow it.
+        told: String,
+        /// Told once it does.
+        done: oneshot::Sender<()>,
+    },
     /// Nothing comes after this.
     End,
 }
@@ -91,7 +112,7 @@ pub struct RunnerOptions {
 /// acknowledged is safe.
 pub struct Runner {
     handle: Handle,
-    threads: Vec<std::thread::JoinHandle<anyhow::Result<()>>>,
+    threads: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
 /// What others hold of a running hub.
@@ -107,27 +128,56 @@ impl Runner {
     ///
     /// # Errors
     /// When the store cannot be read, or holds what this program did not write.
-    pub fn start(store: Arc<dyn Store>, options: RunnerOptions, mut publish: Publish) -> anyhow::Result<Runner> {
-        let mut engine = Engine::new(options.engine, options.model);
-        engine.set_unmonitored(&options.unmonitored);
-        recovery::recover(&*store, &mut engine, &mut publish)?;
-        let (messages, messages_waiting) = mpsc::channel(MESSAGES_WAITING_MAX);
-        let (inputs, inputs_waiting) = std::sync::mpsc::sync_channel(INPUTS_WAITING_MAX);
-        let wake = Arc::new(core::Wake::new(engine.next_wake()));
-        let snapshots = snapshots::start(store.clone())?;
-        let engine_thread = core::Core { engine, publish, snapshots, wake: wake.clone() };
-        let log_writer = writer::Writer {
-            store: store.clone(),
-            inputs,
-            clock: options.clock.clone(),
-            batch_max: options.batch_max,
-            wake,
+    pub fn start(store: Arc<dyn Store>, options: RunnerOptions, publish: Publish) -> anyhow::Result<Runner> {
+        let keeping = Keeping::Written(snapshots::start(store.clone())?);
+        let begun = begin(store.clone(), &options, publish, keeping)?;
+        let log_writer = begun.writer(store.clone(), &options);
+        let (messages, mut waiting) = mpsc::channel(MESSAGES_WAITING_MAX);
+        let log = named("opshub-log", move || log_writer.run(&mut waiting, None))?;
+        let handle = Handle { messages, store, clock: options.clock };
+        Ok(Runner { handle, threads: vec![begun.thread, log] })
+    }
+
+    /// Takes up where the store left off and follows the process that owns it, until [`Runner::own`].
+    /// `owner_changed` is called on another thread with what an owner tells those who follow it.
+    ///
+    /// # Errors
+    /// As [`Runner::start`].
+    pub fn follow(
+        shared: Distributed,
+        options: RunnerOptions,
+        publish: Publish,
+        owner_changed: OwnerChanged,
+    ) -> anyhow::Result<Runner> {
+        let store: Arc<dyn Store> = Arc::new(shared.clone());
+        let begun = begin(store.clone(), &options, publish, Keeping::Aside(Aside::default()))?;
+        let log_writer = begun.writer(store.clone(), &options);
+        let inputs = begun.inputs.clone();
+        let mut follower =
+            Follower::new(shared.clone(), inputs, options.clock.clone(), owner_changed, begun.recovered)?;
+        let (messages, mut waiting) = mpsc::channel(MESSAGES_WAITING_MAX);
+        let follow_then_write = move || match follower.run(&mut waiting)? {
+            Ended::Stop => log_writer.stop(),
+            Ended::Turn(told, done) => {
+                let after = follower.take_over(&told, done)?;
+                log_writer.run(&mut waiting, Some(Teller::start(shared, after)?))
+            }
         };
-        let threads = vec![
-            named("opshub-engine", move || engine_thread.run(&inputs_waiting))?,
-            named("opshub-log", move || log_writer.run(messages_waiting))?,
-        ];
-        Ok(Runner { handle: Handle { messages, store, clock: options.clock }, threads })
+        let log = named("opshub-log", follow_then_write)?;
+        let handle = Handle { messages, store, clock: options.clock };
+        Ok(Runner { handle, threads: vec![begun.thread, log] })
+    }
+
+    /// Takes the store over from its owner, applies what that one wrote, and takes jobs from here on.
+    /// `told` is what those are told who follow.
+    ///
+    /// # Errors
+    /// When the store could not be taken over; [`Runner::stop`] tells why.
+    pub async fn own(&self, told: String) -> anyhow::Result<()> {
+        let (done, is_done) = oneshot::channel();
+        let ended = || anyhow::anyhow!("take the store over: the hub has stopped");
+        self.handle.messages.send(Message::Own { told, done }).await.map_err(|_| ended())?;
+        is_done.await.map_err(|_| ended())
     }
 
     /// What others may hold.
@@ -139,7 +189,7 @@ impl Runner {
     /// Whether a thread has ended, which none does by itself unless it failed.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.threads.iter().any(std::thread::JoinHandle::is_finished)
+        self.threads.iter().any(JoinHandle::is_finished)
     }
 
     /// Takes no more jobs, applies what is in the log, writes a last snapshot.
@@ -155,6 +205,43 @@ impl Runner {
         }
         Ok(())
     }
+}
+
+/// An engine that has recovered and runs.
+struct Begun {
+    inputs: SyncSender<Input>,
+    wake: Arc<Wake>,
+    thread: JoinHandle<anyhow::Result<()>>,
+    /// The newest fact in it, and its time.
+    recovered: (LogPos, Millis),
+}
+
+impl Begun {
+    fn writer(&self, store: Arc<dyn Store>, options: &RunnerOptions) -> writer::Writer {
+        let (inputs, wake) = (self.inputs.clone(), self.wake.clone());
+        writer::Writer { store, inputs, clock: options.clock.clone(), batch_max: options.batch_max, wake }
+    }
+}
+
+fn begin(
+    store: Arc<dyn Store>,
+    options: &RunnerOptions,
+    mut publish: Publish,
+    mut keeping: Keeping,
+) -> anyhow::Result<Begun> {
+    let mut engine = Engine::new(options.engine.clone(), options.model.clone());
+    engine.set_unmonitored(&options.unmonitored);
+    recover(&*store, &mut engine, &mut |effects, ingested_at| {
+        // In no outbox yet: the process before ended first.
+        keeping.remember(&effects, ingested_at);
+        publish(effects);
+    })?;
+    let recovered = (engine.position(), engine.now());
+    let (inputs, waiting) = std::sync::mpsc::sync_channel(INPUTS_WAITING_MAX);
+    let wake = Arc::new(Wake::new());
+    let core = Core::new(engine, publish, keeping, store, wake.clone());
+    let thread = named("opshub-engine", move || core.run(&waiting))?;
+    Ok(Begun { inputs, wake, thread, recovered })
 }
 
 impl Handle {
@@ -208,7 +295,7 @@ impl Handle {
 fn named(
     name: &str,
     work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
-) -> anyhow::Result<std::thread::JoinHandle<anyhow::Result<()>>> {
+) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
     Ok(std::thread::Builder::new().name(name.to_owned()).spawn(work)?)
 }
 

@@ -2,40 +2,73 @@
 //! log took it.
 
 use ontology::codec::Cursor;
-use ontology::{Fact, LogPos};
+use ontology::{Fact, LogPos, Millis};
 use pipeline::memory::Memory;
 use pipeline::snapshot::Restored;
-use pipeline::{Engine, Input};
+use pipeline::{Effects, Engine, Input};
 use state::Entity;
-use storage::{Position, Store, Table};
+use storage::{Block, Position, Store, Table};
 
-use super::Publish;
+use super::aside::Stand;
 use super::snapshots::HEAD;
 
-pub(crate) fn recover(store: &dyn Store, engine: &mut Engine, publish: &mut Publish) -> anyhow::Result<()> {
+/// How often rows are read again because their owner stored a snapshot meanwhile.
+const READS_MAX: usize = 20;
+
+/// Puts the engine where the store stands. `take` gets what it says, and when the log took the facts
+/// that it says it of.
+pub(crate) fn recover(
+    store: &dyn Store,
+    engine: &mut Engine,
+    take: &mut dyn FnMut(Effects, Option<Millis>),
+) -> anyhow::Result<()> {
     let restored = read_snapshot(store)?;
     let position = restored.position;
-    publish(engine.restore(restored)?);
+    take(engine.restore(restored)?, None);
     crate::crash::point("recovery.restored");
-    replay(store, Position(position.0 + 1), None, |input| publish(engine.step(input)))?;
+    replay(store, Position(position.0 + 1), None, |input| {
+        let ingested_at = match &input {
+            Input::Facts { ingested_at, .. } => Some(*ingested_at),
+            Input::Tick { .. } => None,
+        };
+        take(engine.step(input), ingested_at);
+    })?;
     crate::crash::point("recovery.replayed");
     Ok(())
 }
 
-/// Reads the rows and what they stand at.
+/// Where the newest snapshot stands.
+pub(super) fn stored(store: &dyn Store) -> anyhow::Result<Stand> {
+    Ok(Stand::of(&head(store)?)?)
+}
+
+fn head(store: &dyn Store) -> anyhow::Result<Vec<u8>> {
+    Ok(store.load(Table::Meta, &[HEAD])?.into_iter().next().flatten().map(|head| head.to_vec()).unwrap_or_default())
+}
+
+/// Reads the rows and what they stand at; again when another process that owns them stored a snapshot
+/// meanwhile.
 fn read_snapshot(store: &dyn Store) -> anyhow::Result<Restored> {
-    let mut memory = Memory::default();
-    for row in store.scan(Table::Customer, b"")? {
-        let (key, value) = row?;
-        memory.restore(&key, &value)?;
+    for _ in 0..READS_MAX {
+        let head_before = head(store)?;
+        let mut memory = Memory::default();
+        for row in store.scan(Table::Customer, b"")? {
+            let (key, value) = row?;
+            memory.restore(&key, &value)?;
+        }
+        let mut entities = Vec::new();
+        for row in store.scan(Table::Entity, b"")? {
+            entities.push(Entity::decode(&row?.1)?);
+        }
+        let position = LogPos(store.applied()?.0);
+        let head = head(store)?;
+        if head == head_before {
+            return Ok(Restored { entities, memory, head, position });
+        }
     }
-    let mut entities = Vec::new();
-    for row in store.scan(Table::Entity, b"")? {
-        entities.push(Entity::decode(&row?.1)?);
-    }
-    let head =
-        store.load(Table::Meta, &[HEAD])?.into_iter().next().flatten().map(|head| head.to_vec()).unwrap_or_default();
-    Ok(Restored { entities, memory, head, position: LogPos(store.applied()?.0) })
+    anyhow::bail!(
+        "read the rows: their owner stored a snapshot each of {READS_MAX} times, start again when it is quieter"
+    )
 }
 
 /// Feeds the log from `from` up to `until` to `take`, block by block.
@@ -53,17 +86,22 @@ pub(crate) fn replay(
     }
     for block in store.read(from)? {
         let block = block?;
-        let ingested_at = block.ingested_at();
-        let mut facts = Vec::with_capacity(usize::try_from(block.count()).unwrap_or_default());
-        for (position, bytes) in block.facts() {
-            if position < from || until.is_some_and(|until| position > until) {
-                continue;
-            }
-            facts.push(Fact::decode(&mut Cursor(bytes), LogPos(position.0), ingested_at)?);
-        }
+        let facts = facts_of(&block, from, until)?;
         if !facts.is_empty() {
-            take(Input::Facts { facts, ingested_at });
+            take(Input::Facts { facts, ingested_at: block.ingested_at() });
         }
     }
     Ok(())
+}
+
+/// The facts of a block from `from` up to `until`.
+pub(super) fn facts_of(block: &Block, from: Position, until: Option<Position>) -> anyhow::Result<Vec<Fact>> {
+    let mut facts = Vec::with_capacity(usize::try_from(block.count()).unwrap_or_default());
+    for (position, bytes) in block.facts() {
+        if position < from || until.is_some_and(|until| position > until) {
+            continue;
+        }
+        facts.push(Fact::decode(&mut Cursor(bytes), LogPos(position.0), block.ingested_at())?);
+    }
+    Ok(facts)
 }

@@ -36,6 +36,11 @@ impl Snapshots {
         }
     }
 
+    /// Keeps actions by id for the next snapshot.
+    pub(super) fn put(&mut self, actions: BTreeMap<String, String>) {
+        self.actions.extend(actions);
+    }
+
     pub(super) fn has_actions(&self) -> bool {
         !self.actions.is_empty()
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use connectors::SharedClock;
 use ontology::{EntityKey, EntityKind, Fact, FieldsBuilder, LogPos, Millis, Op, System, Version};
 use pipeline::EngineSettings;
-use storage::{Embedded, Priority};
+use storage::{Embedded, Intake, Log as _, Memory, NewBlock, Priority, Rows as _};
 
 use super::{Payload, Runner, RunnerOptions};
 use crate::clock::StoryClock;
@@ -31,19 +31,38 @@ fn gap_of(record_id: String) -> Fact {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_is_in_every_answer() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(Embedded::open(dir.path(), storage::Options::default()).unwrap());
-    let clock: SharedClock = Arc::new(StoryClock::standing(NOW));
-    let options = RunnerOptions {
+fn options(now: Millis) -> RunnerOptions {
+    let clock: SharedClock = Arc::new(StoryClock::standing(now));
+    RunnerOptions {
         engine: EngineSettings::default(),
         model: resolver::Model::shipped(),
         clock,
         batch_max: 10,
         unmonitored: Vec::new(),
-    };
-    let runner = Runner::start(store, options, Box::new(|_| ())).unwrap();
+    }
+}
+
+#[test]
+fn what_is_decided_again_while_the_log_is_replayed_reaches_the_outbox() {
+    let store = Arc::new(Memory::default());
+    // A change that is known and not applied for longer than a source may lag; then the process was lost.
+    for (number, at) in [(1, NOW), (2, NOW + 10 * Millis::MINUTE_MS)] {
+        let mut block = NewBlock::new(at);
+        block.push_with(|out| gap_of(format!("500{number}")).encode(out));
+        store.append(Intake::new().block(block)).unwrap();
+    }
+    let runner = Runner::start(store.clone(), options(NOW + 10 * Millis::MINUTE_MS), Box::new(|_| ())).unwrap();
+    runner.stop().unwrap();
+    let told: Vec<String> =
+        store.pending().unwrap().map(|row| String::from_utf8_lossy(&row.unwrap().1).into_owned()).collect();
+    assert!(told.iter().any(|action| action.contains("\"rule\":\"11-1\"")), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_in_every_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(Embedded::open(dir.path(), storage::Options::default()).unwrap());
+    let runner = Runner::start(store, options(NOW), Box::new(|_| ())).unwrap();
     let handle = runner.handle();
     for number in 1..=100 {
         let gap = gap_of(format!("500{number}"));

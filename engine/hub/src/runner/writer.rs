@@ -1,12 +1,13 @@
 //! The log writer: group commits, acknowledgements, ticks.
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use connectors::SharedClock;
 use ontology::{LogPos, Millis};
-use storage::{Intake, NewBlock, Priority, Store};
+use storage::{Distributed, Intake, NewBlock, Priority, Store};
 use tokio::sync::mpsc;
 
 use super::core::{Input, Wake};
@@ -14,6 +15,10 @@ use super::{Job, Message};
 
 /// How long the writer sleeps at the most before it looks at the clock again.
 const LOOK_AT_CLOCK: Duration = Duration::from_millis(10);
+/// How often at the most those who follow are told of an instant at which something is due, and how
+/// often they are told in any case. Each is a transaction of Kafka.
+const TICK_GAP_MS: i64 = 50;
+const TELL_EVERY_MS: i64 = 1_000;
 /// Bytes of facts and payloads after which a block is closed.
 const BLOCK_BYTES: usize = 64 << 20;
 
@@ -28,9 +33,56 @@ pub(super) struct Writer {
     pub(super) wake: Arc<Wake>,
 }
 
+/// Tells those who follow how far time has come, so that what is due fires there too. It tells on a
+/// thread of its own: servers that are away hold up no question.
+pub(super) struct Teller {
+    instants: SyncSender<Millis>,
+    thread: JoinHandle<anyhow::Result<()>>,
+    /// The instant told last: everything is taken after it.
+    told: Millis,
+}
+
+impl Teller {
+    /// Everything is taken after `told`.
+    pub(super) fn start(store: Distributed, told: Millis) -> anyhow::Result<Self> {
+        let (instants, waiting) = sync_channel(1);
+        let thread = super::named("opshub-time", move || tell_all(&store, &waiting))?;
+        Ok(Teller { instants, thread, told })
+    }
+
+    /// Whether `now` is to be told: soon when something is due, else now and then.
+    fn is_due(&self, is_awaited: bool, now: Millis) -> bool {
+        now.since(self.told) >= if is_awaited { TICK_GAP_MS } else { TELL_EVERY_MS }
+    }
+
+    fn tell(&mut self, now: Millis) -> anyhow::Result<()> {
+        if self.thread.is_finished() {
+            anyhow::bail!("tell those who follow how far time has come: the store is owned no longer");
+        }
+        // While an instant before waits yet, this one is left out: the next counts for it.
+        let _ = self.instants.try_send(now);
+        self.told = now;
+        Ok(())
+    }
+}
+
+fn tell_all(store: &Distributed, waiting: &Receiver<Millis>) -> anyhow::Result<()> {
+    while let Ok(now) = waiting.recv() {
+        match store.tell_time(now) {
+            Err(error) if error.class() != storage::Class::Retry => {
+                tracing::error!(%error, "tell those who follow how far time has come");
+                return Err(error.into());
+            }
+            Err(error) => tracing::warn!(%error, "tell those who follow how far time has come"),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
 impl Writer {
-    /// Runs until every sender is gone or one asks for the end.
-    pub(super) fn run(self, mut messages: mpsc::Receiver<Message>) -> anyhow::Result<()> {
+    /// Runs until every sender is gone or one asks for the end. With a `teller` others follow.
+    pub(super) fn run(self, messages: &mut mpsc::Receiver<Message>, mut teller: Option<Teller>) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let mut waiting = Vec::new();
         let (mut jobs, mut asks) = (Vec::new(), Vec::new());
@@ -40,12 +92,15 @@ impl Writer {
             let received = runtime.block_on(async {
                 tokio::time::timeout(LOOK_AT_CLOCK, messages.recv_many(&mut waiting, self.batch_max.max(1))).await
             });
-            ingested_at = ingested_at.max(self.clock.now());
+            let told = teller.as_ref().map_or(Millis::MIN, |teller| teller.told + 1);
+            ingested_at = ingested_at.max(self.clock.now()).max(told);
             is_end = received == Ok(0);
             for message in waiting.drain(..) {
                 match message {
                     Message::Append(job) => jobs.push(job),
                     Message::Ask(ask) => asks.push(ask),
+                    // Asked twice: it owns the store already.
+                    Message::Own { done, .. } => drop(done.send(())),
                     Message::End => is_end = true,
                 }
             }
@@ -61,10 +116,22 @@ impl Writer {
             for ask in asks.drain(..) {
                 self.send(Input::Ask(ask))?;
             }
-            if !is_end && self.wake.is_due(ingested_at) {
+            let mut is_due = self.wake.is_due(ingested_at);
+            if let Some(teller) = &mut teller {
+                is_due = teller.is_due(is_due, ingested_at);
+                if is_due && !is_end {
+                    teller.tell(ingested_at)?;
+                }
+            }
+            if is_due && !is_end {
                 self.send(Input::Tick { now: ingested_at })?;
             }
         }
+        self.stop()
+    }
+
+    /// Nothing comes any more.
+    pub(super) fn stop(&self) -> anyhow::Result<()> {
         self.send(Input::Stop)
     }
 

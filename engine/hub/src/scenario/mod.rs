@@ -21,7 +21,7 @@ pub mod time;
 
 pub use home::Form;
 pub use load::{Loaded, load, schema};
-pub use play::{Extra, play};
+pub use play::{Extra, play, play_all};
 pub use report::{Difference, Outcome, Report};
 pub use story::Story;
 

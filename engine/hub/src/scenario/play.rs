@@ -1,6 +1,7 @@
 //! Plays one story from beginning to end.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use super::home::Form;
 use super::load::{Loaded, read};
@@ -22,6 +23,8 @@ pub struct Extra {
 
 /// How long after the end of a story shuffles that were asked for on top are compared.
 const SETTLE_MS: i64 = 2 * ontology::Millis::HOUR_MS;
+/// Stories that are played at a time on servers.
+const ON_SERVERS_AT_ONCE: usize = 12;
 /// How often each fact of such a shuffle comes at most.
 const REPEATS: u32 = 3;
 
@@ -54,6 +57,33 @@ pub fn play(loaded: &Loaded, extra: &Extra) -> Result<Outcome, Error> {
         passed: differences.is_empty(),
         differences,
     })
+}
+
+/// Plays stories and gives their outcomes in the same order. On servers several are played at a time: a
+/// story waits there for most of its time.
+///
+/// # Errors
+/// As [`play`], for the first story that cannot be played.
+pub fn play_all(stories: &[Loaded], extra: &Extra) -> Result<Vec<Outcome>, Error> {
+    let at_once = match extra.form {
+        Form::Embedded => 1,
+        Form::Distributed(_) => ON_SERVERS_AT_ONCE,
+    };
+    let waiting = Mutex::new(stories.iter().enumerate());
+    let next = || waiting.lock().expect("no holder of the list panics").next();
+    let played = Mutex::new(BTreeMap::new());
+    let play_some = || {
+        while let Some((place, story)) = next() {
+            let outcome = play(story, extra);
+            played.lock().expect("no holder of the outcomes panics").insert(place, outcome);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..at_once.min(stories.len()) {
+            scope.spawn(play_some);
+        }
+    });
+    played.into_inner().expect("no holder of the outcomes panics").into_values().collect()
 }
 
 fn acts(plan: &Plan, loaded: &Loaded, form: &Form) -> Result<Vec<Difference>, Error> {

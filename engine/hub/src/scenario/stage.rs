@@ -1,7 +1,6 @@
 //! The hub in story time: the real engine over a real store, driven by hand.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use connectors::{Connectors, Framing, Headers, Kept, Mapping, Submission};
@@ -287,18 +286,13 @@ impl Stage {
         }
         self.engine = new_engine(&self.settings, &self.lags);
         self.store.reopen()?;
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let sink = seen.clone();
-        let mut publish: crate::runner::Publish =
-            Box::new(move |effects| sink.lock().expect("no holder of the effects panics").push(effects));
-        recover(self.store.store(), &mut self.engine, &mut publish)?;
-        drop(publish);
+        let mut decided = Vec::new();
+        recover(self.store.store(), &mut self.engine, &mut |effects, _| decided.push(effects.actions))?;
         // What was in no outbox is gone with the process, unless it is decided again.
         self.waiting = outbox(self.store.store())?;
         self.waiting.retain(|id| !self.delivered.contains_key(id));
-        let seen = std::mem::take(&mut *seen.lock().expect("no holder of the effects panics"));
-        for effects in seen {
-            self.act(effects.actions);
+        for actions in decided {
+            self.act(actions);
         }
         self.is_settled = false;
         self.settle();

@@ -121,10 +121,20 @@ impl Arena {
     /// Waits until a hub is ready, checks that it knows everything acknowledged, asks for its digest.
     pub fn ready(&mut self, hub: &Hub) -> Ready {
         let ready = hub.ready().unwrap_or_else(|| panic!("the hub did not start: {}", self.told()));
+        self.note(&ready);
+        ready
+    }
+
+    /// Checks that a hub that says it is ready knows everything acknowledged, and asks for its digest.
+    pub fn note(&mut self, ready: &Ready) {
         let last = self.ledger.last();
         assert!(ready.log_pos() >= last, "the log ends at {} and {last:?} was acknowledged", ready.position);
         self.checkpoints.push(checkpoint(&self.runtime, &ready.api));
-        ready
+    }
+
+    /// What runs the clients.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// Puts a hub under load until it ends by itself or `time` is over, then ends it.

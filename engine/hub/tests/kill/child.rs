@@ -24,6 +24,8 @@ pub struct Ready {
     pub metrics: String,
     /// Where its log ends.
     pub position: u64,
+    /// What it is: `owner` of its store, or a `replica` that follows one.
+    pub role: String,
 }
 
 /// A running hub. Killed when dropped.
@@ -69,16 +71,23 @@ impl Hub {
         Hub { child, lines }
     }
 
-    /// Waits until the hub is ready; none if it ended before that.
+    /// Waits until the hub is ready and owns its store; none if it ended before that.
     pub fn ready(&self) -> Option<Ready> {
+        std::iter::from_fn(|| self.says()).find(|ready| ready.role == "owner")
+    }
+
+    /// Waits until the hub says that it is ready, as what it is by then; none if it ended before that.
+    pub fn says(&self) -> Option<Ready> {
         match self.lines.recv_timeout(PATIENCE) {
-            Ok(line) => {
-                let ready = serde_json::from_str(&line);
-                Some(ready.unwrap_or_else(|error| panic!("the hub said {line:?} when it was ready: {error}")))
-            }
+            Ok(line) => Some(Ready::read(&line)),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("the hub was not ready within {PATIENCE:?}"),
         }
+    }
+
+    /// What the hub says within this time; none if it says nothing.
+    pub fn says_within(&self, time: Duration) -> Option<Ready> {
+        self.lines.recv_timeout(time).ok().map(|line| Ready::read(&line))
     }
 
     /// Waits for the hub's end, at most for `time`; whether it ended.
@@ -134,6 +143,11 @@ pub fn run(args: &[&str]) -> String {
 
 /// The end of the log, as the hub's own words.
 impl Ready {
+    fn read(line: &str) -> Ready {
+        let ready = serde_json::from_str(line);
+        ready.unwrap_or_else(|error| panic!("the hub said {line:?} when it was ready: {error}"))
+    }
+
     pub fn log_pos(&self) -> LogPos {
         LogPos(self.position)
     }

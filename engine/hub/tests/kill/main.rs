@@ -22,6 +22,7 @@ mod migration;
 mod outputs;
 mod redis;
 mod replay;
+mod replicas;
 mod schema;
 mod servers;
 

@@ -1,5 +1,5 @@
 //! The same hub with its log in Kafka and its rows in Redis, which `fixtures/services up` starts: it
-//! loses nothing when it is killed, and another one that waits takes over from one that is gone.
+//! loses nothing when it is killed.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -98,19 +98,4 @@ fn kills_at_random_instants_lose_nothing_on_servers_either() {
     let verdict = arena.judge();
     println!("{kills} kills, {} acknowledged facts", verdict.facts);
     assert!(verdict.facts > 100, "only {} facts were acknowledged", verdict.facts);
-}
-
-#[test]
-fn a_hub_that_waits_takes_over_from_one_that_is_gone() {
-    let mut arena = Arena::on_servers(seed_of("a hub that waits"));
-    let (first, ready) = arena.start();
-    let waiting = arena.spawn("second", None);
-    assert!(!waiting.ends_within(Duration::from_millis(500)), "it waits for its turn: {}", arena.told());
-    arena.load(first, &ready, Duration::from_millis(500), Hub::kill);
-    let ready = arena.ready(&waiting);
-    arena.load(waiting, &ready, Duration::from_millis(500), |hub| {
-        hub.terminate();
-        assert_eq!(hub.end().code(), Some(0));
-    });
-    arena.judge();
 }

@@ -1,13 +1,14 @@
 //! The log in Kafka: a transaction per group commit.
 
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use bytes::Bytes;
 use ontology::Millis;
 
 use super::Distributed;
-use super::marks::{Head, Marks, quarantine_record, source_record};
+use super::marks::{Head, Marks, quarantine_record, source_record, time_record};
 use super::options::DistributedOptions;
 use super::ordered::{Ordered, Values, chunks};
 use super::topics::Topics;
@@ -17,18 +18,21 @@ use crate::{Block, Blocks, Error, Intake, Log, NewBlock, Position, QuarantineId,
 
 /// What the log is made of.
 pub(super) struct KafkaLog {
-    options: DistributedOptions,
+    pub(super) options: DistributedOptions,
     pub(super) topics: Topics,
     /// Whoever holds the marks writes.
     marks: Mutex<Marks>,
-    writer: Writer,
-    facts: Ordered,
+    /// None of a process that has not claimed the store.
+    writer: OnceLock<Writer>,
+    /// Key from which payloads may still be kept: those before it have expired.
+    expired_to: AtomicU64,
+    pub(super) facts: Ordered,
     payloads: Ordered,
     pub(super) inputs: Ordered,
 }
 
 impl KafkaLog {
-    pub(super) fn new(options: &DistributedOptions, topics: Topics, marks: Marks, writer: Writer) -> Result<Self> {
+    pub(super) fn new(options: &DistributedOptions, topics: Topics, marks: Marks) -> Result<Self> {
         Ok(KafkaLog {
             options: options.clone(),
             facts: Ordered::open(options, &topics.facts)?,
@@ -36,8 +40,16 @@ impl KafkaLog {
             inputs: Ordered::open(options, &topics.inputs)?,
             topics,
             marks: Mutex::new(marks),
-            writer,
+            writer: OnceLock::new(),
+            expired_to: AtomicU64::new(0),
         })
+    }
+
+    /// From now on this process writes, and nobody else. Marks are as they stood when the writer
+    /// before was fenced. A store is claimed once: who lost it must not take it up again by mistake.
+    pub(super) fn own(&self, writer: Writer, marks: Marks) -> Result<()> {
+        *self.marks() = marks;
+        self.writer.set(writer).map_err(|_| Error::Invalid { what: "a claim", why: "this process has made one before" })
     }
 
     pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
@@ -58,7 +70,7 @@ impl KafkaLog {
     ) -> Result<()> {
         let (key, value) = head.record();
         let mark = (self.topics.marks.as_str(), key, value);
-        self.writer.transact(records.into_iter().chain([mark]))?;
+        self.writer.get().ok_or(Error::NotOwner)?.transact(records.into_iter().chain([mark]))?;
         marks.head = head;
         Ok(())
     }
@@ -140,25 +152,37 @@ impl KafkaLog {
 
     fn expire(&self, now: Millis) -> Result<u64> {
         let until = now - self.options.retention.raw_ms;
-        let mut marks = self.marks();
-        let from = marks.head.raws_from;
+        let from = self.marks().head.raws_from;
         if until <= from {
             return Ok(0);
         }
-        let mut values = self.payloads.values_from(None)?;
+        let mut values = self.payloads.values_from(Some(self.expired_to.load(Ordering::Acquire)))?;
         let mut dropped = 0;
         while let Some(whole) = values.next()? {
             let (ingested_at, _) = dated(&whole.value)?;
+            self.expired_to.fetch_max(whole.key, Ordering::AcqRel);
             if ingested_at >= until {
                 break;
             }
             dropped += u64::from(ingested_at >= from);
         }
         if dropped > 0 {
+            let mut marks = self.marks();
             let head = Head { raws_from: until, ..marks.head.clone() };
             self.advance(&mut marks, head, [])?;
         }
         Ok(dropped)
+    }
+
+    /// Says in the log that time has come to `now`: everything that is taken from here on is later.
+    pub(super) fn tell_time(&self, now: Millis) -> Result<()> {
+        let mut marks = self.marks();
+        let head = marks.head.clone();
+        let (key, value) = time_record(now, head.last);
+        let writer = self.writer.get().ok_or(Error::NotOwner)?;
+        writer.transact([(self.topics.marks.as_str(), key, value)])?;
+        marks.time = Some((now, head.last));
+        Ok(())
     }
 }
 
@@ -191,7 +215,8 @@ impl Log for Distributed {
         }
         let holder = log.facts.key_at_most(from.0)?.unwrap_or(from.0);
         let values = log.facts.values_from(Some(holder))?;
-        Ok(Box::new(BlocksOf { values, last, ended: false }))
+        let follows = log.writer.get().is_none();
+        Ok(Box::new(BlocksOf { values, last, ended: false, follows }))
     }
 
     fn last(&self) -> Position {
@@ -236,6 +261,8 @@ struct BlocksOf {
     values: Values,
     last: Position,
     ended: bool,
+    /// Whether another process writes: what it says of its log may be seen before the log.
+    follows: bool,
 }
 
 impl Iterator for BlocksOf {
@@ -245,7 +272,11 @@ impl Iterator for BlocksOf {
         if self.ended {
             return None;
         }
-        let block = match self.values.next() {
+        let mut read = self.values.next();
+        if self.follows && matches!(read, Ok(None)) {
+            read = self.values.next();
+        }
+        let block = match read {
             Ok(Some(whole)) => Block::open(Bytes::from(whole.value))
                 .map_err(|why| Error::damaged(format!("the block at position {}", whole.key), why)),
             Ok(None) => Err(Error::damaged("the log", format!("it ends before position {}", self.last))),

@@ -12,6 +12,8 @@ use crate::{DIGEST_START, Digest, Error, Position, QuarantineId, Quarantined, Re
 
 const HEAD: &[u8] = b"head";
 const SOURCE: &[u8] = b"source/";
+const TIME: &[u8] = b"time";
+const OWNER: &[u8] = b"owner";
 /// Key of the mark that stands while a store is copied from a folder.
 pub(super) const MIGRATION: &[u8] = b"migration";
 
@@ -62,6 +64,18 @@ pub(super) fn source_record(name: &str, position: &[u8]) -> (Vec<u8>, Option<Vec
     ([SOURCE, name.as_bytes()].concat(), Some(position.to_vec()))
 }
 
+/// Key and value of how far time has come: everything that is taken after `position` is later.
+pub(super) fn time_record(now: Millis, position: Position) -> (Vec<u8>, Option<Vec<u8>>) {
+    let mut out = Encoder::default();
+    out.i64(now.0).u64(position.0);
+    (TIME.to_vec(), Some(out.0))
+}
+
+/// Key and value of what the owner tells those that follow it.
+pub(super) fn owner_record(told: &str) -> (Vec<u8>, Option<Vec<u8>>) {
+    (OWNER.to_vec(), Some(told.as_bytes().to_vec()))
+}
+
 /// Key and value of a quarantined record.
 pub(super) fn quarantine_record(record: &Quarantined) -> (Vec<u8>, Option<Vec<u8>>) {
     (record.id.0.to_be_bytes().to_vec(), Some(record.encode()))
@@ -73,37 +87,76 @@ pub(super) struct Marks {
     pub(super) head: Head,
     pub(super) sources: BTreeMap<String, Bytes>,
     pub(super) quarantine: BTreeMap<QuarantineId, Quarantined>,
+    /// How far time has come, and after which position; none before the first owner told.
+    pub(super) time: Option<(Millis, Position)>,
+    /// What the owner tells those that follow it; empty before the first one did.
+    pub(super) owner: String,
     /// Whether a migration into this store has not ended.
     pub(super) is_migrating: bool,
+    /// Offsets from which both topics have not been read.
+    pub(super) unread: Unread,
+}
+
+/// Offsets in the topics of marks and of quarantined records.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Unread {
+    pub(super) marks: i64,
+    pub(super) quarantine: i64,
+}
+
+/// What a mark was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    Head,
+    Source,
+    Time,
+    Owner,
+    Migration,
 }
 
 impl Marks {
     /// Reads both topics to their ends.
     pub(super) fn read(options: &DistributedOptions, marks: &str, quarantine: &str) -> Result<Self> {
         let mut read = Marks::default();
-        each(options, marks, |key, value| read.take_mark(key, value))?;
-        each(options, quarantine, |key, value| read.take_quarantined(key, value))?;
+        let unread_marks = each(options, marks, |key, value| read.take_mark(key, value).map(drop))?;
+        let quarantine = each(options, quarantine, |key, value| read.take_quarantined(key, value))?;
+        read.unread = Unread { marks: unread_marks, quarantine };
         Ok(read)
     }
 
-    fn take_mark(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
-        if key == HEAD {
-            self.head = Head::decode(value?)?;
-            return Some(());
+    /// Takes a mark and tells what it was about; none if it is no mark.
+    pub(super) fn take_mark(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<Subject> {
+        match key {
+            HEAD => {
+                self.head = Head::decode(value?)?;
+                Some(Subject::Head)
+            }
+            TIME => {
+                let mut from = Decoder(value?);
+                self.time = Some((Millis(from.i64()?), Position(from.u64()?)));
+                from.is_empty().then_some(Subject::Time)
+            }
+            OWNER => {
+                self.owner = std::str::from_utf8(value?).ok()?.to_owned();
+                Some(Subject::Owner)
+            }
+            MIGRATION => {
+                self.is_migrating = value.is_some();
+                Some(Subject::Migration)
+            }
+            other => {
+                let name = std::str::from_utf8(other.strip_prefix(SOURCE)?).ok()?.to_owned();
+                match value {
+                    Some(position) => self.sources.insert(name, Bytes::copy_from_slice(position)),
+                    None => self.sources.remove(&name),
+                };
+                Some(Subject::Source)
+            }
         }
-        if key == MIGRATION {
-            self.is_migrating = value.is_some();
-            return Some(());
-        }
-        let name = std::str::from_utf8(key.strip_prefix(SOURCE)?).ok()?.to_owned();
-        match value {
-            Some(position) => self.sources.insert(name, Bytes::copy_from_slice(position)),
-            None => self.sources.remove(&name),
-        };
-        Some(())
     }
 
-    fn take_quarantined(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
+    /// Takes what is known of a quarantined record; none if it cannot be read.
+    pub(super) fn take_quarantined(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
         let id = QuarantineId(u64::from_be_bytes(key.try_into().ok()?));
         match value {
             Some(record) => self.quarantine.insert(id, Quarantined::decode(record)?),
@@ -113,23 +166,26 @@ impl Marks {
     }
 }
 
-/// Gives every record of a topic to `take`, which answers `None` to what it cannot read.
+/// Gives every record of a topic to `take`, which answers `None` to what it cannot read. Tells from
+/// which offset on nothing was read.
 fn each(
     options: &DistributedOptions,
     topic: &str,
     mut take: impl FnMut(&[u8], Option<&[u8]>) -> Option<()>,
-) -> Result<()> {
+) -> Result<i64> {
     let reader = Reader::open(options, topic)?;
     let (begin, end) = reader.ends()?;
     if begin == end {
-        return Ok(());
+        return Ok(end);
     }
     reader.seek(begin)?;
+    let mut unread = begin;
     while let Some(stored) = reader.next()? {
         take(&stored.key, stored.value.as_deref())
             .ok_or_else(|| Error::damaged(format!("the record at offset {} of {topic}", stored.offset), "no mark"))?;
+        unread = stored.offset + 1;
     }
-    Ok(())
+    Ok(unread)
 }
 
 #[cfg(test)]
@@ -153,6 +209,14 @@ mod tests {
         assert_eq!(marks.sources["sap/idoc"], b"17"[..]);
         marks.take_mark(&key, None).unwrap();
         assert!(marks.sources.is_empty());
+        let (key, value) = time_record(Millis(-3), Position(7));
+        assert_eq!(marks.take_mark(&key, value.as_deref()), Some(Subject::Time));
+        assert_eq!(marks.time, Some((Millis(-3), Position(7))));
+        assert_eq!(marks.take_mark(&key, Some(&value.unwrap()[1..])), None);
+        let (key, value) = owner_record("here");
+        assert_eq!(marks.take_mark(&key, value.as_deref()), Some(Subject::Owner));
+        assert_eq!(marks.owner, "here");
+        assert_eq!(marks.take_mark(&key, Some(b"\xff")), None);
         marks.take_mark(MIGRATION, Some(b"begun")).unwrap();
         assert!(marks.is_migrating);
         marks.take_mark(MIGRATION, None).unwrap();

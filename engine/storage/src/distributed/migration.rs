@@ -57,7 +57,7 @@ impl Distributed {
         to: DistributedOptions,
         told: impl FnMut(Position) -> Result<()>,
     ) -> Result<Migrated> {
-        let (inner, is_begun) = claim::open_for_migration(to.clone())?;
+        let (inner, is_begun) = claim::open_for_migration(&to)?;
         let target = Distributed(std::sync::Arc::new(inner));
         check_target(from, &target, &to, is_begun)?;
         let log = &target.0.log;

@@ -5,9 +5,11 @@
 //! write  ──one script───────▶ rows · outbox · applied position · epoch         (Redis, one hash tag)
 //! ```
 //!
-//! One owner writes at a time. Who opens the store becomes its owner: Kafka fences the producer of
+//! One owner writes at a time. Who claims the store becomes its owner: Kafka fences the producer of
 //! the one before, and every change of the rows names the epoch that the owner drew, so whatever a
 //! former owner still has under way is refused by both servers. Neither rests on a clock.
+//!
+//! Others follow the store: they read what the owner writes, as it grows, and may claim it later.
 //!
 //! Redis may lose what it acknowledged: rows and position share a slot, so both go back together and
 //! the facts behind them are applied again from the log.
@@ -21,17 +23,21 @@ mod ordered;
 mod quarantine;
 mod redis;
 mod rows;
+mod tail;
 mod topics;
 mod turn;
 mod writer;
 
 use std::sync::Arc;
 
+use ontology::Millis;
+
 use crate::{Log as _, Quarantine as _, QuarantineFilter, Table};
 use crate::{Position, Result, Rows as _, Store, Verified};
 
 pub use migration::Migrated;
 pub use options::DistributedOptions;
+pub use tail::{Tail, Told};
 pub use turn::Turn;
 
 /// A store on Kafka and Redis. Clones are handles to the same store.
@@ -62,7 +68,49 @@ impl Distributed {
     /// is not set up as needed, [`crate::Error::Damaged`] when what they hold does not belong
     /// together.
     pub fn open(options: DistributedOptions) -> Result<Self> {
-        claim::open(options).map(|inner| Distributed(Arc::new(inner)))
+        let store = Self::follow(&options)?;
+        store.claim("")?;
+        Ok(store)
+    }
+
+    /// Opens the store to be read while another process may own it. Until it is claimed, every write
+    /// fails with [`crate::Error::NotOwner`].
+    ///
+    /// # Errors
+    /// As [`Distributed::open`].
+    pub fn follow(options: &DistributedOptions) -> Result<Self> {
+        claim::follow(options).map(|inner| Distributed(Arc::new(inner)))
+    }
+
+    /// Becomes the owner of the store: whoever owned it before can write nothing from now on. Those who
+    /// follow it are told `told`.
+    ///
+    /// # Errors
+    /// As [`Distributed::open`], and [`crate::Error::Invalid`] when it was claimed before.
+    pub fn claim(&self, told: &str) -> Result<()> {
+        claim::claim(&self.0, told)
+    }
+
+    /// What the newest owner tells those who follow it, as far as its log was read; empty before the
+    /// first.
+    #[must_use]
+    pub fn owner(&self) -> String {
+        self.0.log.marks().owner.clone()
+    }
+
+    /// How far time had come in the log, as far as it was read; none before an owner told.
+    #[must_use]
+    pub fn time(&self) -> Option<Millis> {
+        self.0.log.marks().time.map(|(now, _)| now)
+    }
+
+    /// Says in the log that time has come to `now`, in milliseconds since 1970: whatever is appended
+    /// from here on is later. Those who follow fire by it what is due.
+    ///
+    /// # Errors
+    /// As [`crate::Log::append`].
+    pub fn tell_time(&self, now: Millis) -> Result<()> {
+        self.0.log.tell_time(now)
     }
 
     /// Looks at a store without owning it, and without changing anything.

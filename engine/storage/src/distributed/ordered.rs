@@ -9,6 +9,7 @@ use std::time::Duration;
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::options::DistributedOptions;
@@ -30,6 +31,26 @@ pub(super) struct Stored {
     pub(super) value: Option<Vec<u8>>,
 }
 
+impl Stored {
+    pub(super) fn of(message: &BorrowedMessage<'_>) -> Self {
+        Stored {
+            offset: message.offset(),
+            key: message.key().unwrap_or_default().to_vec(),
+            value: message.payload().map(<[u8]>::to_vec),
+        }
+    }
+}
+
+/// A consumer that is told what to read, and reads only what was committed.
+pub(super) fn consumer(options: &DistributedOptions) -> Result<BaseConsumer> {
+    let mut config = options.client();
+    // A group is named because the client wants one; nothing is committed under it.
+    config.set("group.id", format!("{}.reader", options.name)).set("enable.auto.commit", "false");
+    config.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
+    config.set("auto.offset.reset", "error").set("fetch.wait.max.ms", "10");
+    config.create().map_err(unreachable)
+}
+
 /// Reads one topic from any place on: only what was committed.
 pub(super) struct Reader {
     consumer: BaseConsumer,
@@ -39,12 +60,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(options: &DistributedOptions, topic: &str) -> Result<Self> {
-        let mut config = options.client();
-        // A group is named because the client wants one; nothing is committed under it.
-        config.set("group.id", format!("{}.reader", options.name)).set("enable.auto.commit", "false");
-        config.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
-        config.set("auto.offset.reset", "error").set("fetch.wait.max.ms", "10");
-        let consumer = config.create().map_err(unreachable)?;
+        let consumer = consumer(options)?;
         Ok(Reader { consumer, topic: topic.to_owned(), patience: options.patience })
     }
 
@@ -63,11 +79,7 @@ impl Reader {
     /// The next record; none at the end of what is committed.
     pub(super) fn next(&self) -> Result<Option<Stored>> {
         match self.consumer.poll(self.patience) {
-            Some(Ok(message)) => Ok(Some(Stored {
-                offset: message.offset(),
-                key: message.key().unwrap_or_default().to_vec(),
-                value: message.payload().map(<[u8]>::to_vec),
-            })),
+            Some(Ok(message)) => Ok(Some(Stored::of(&message))),
             Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
             Some(Err(error)) => Err(unreachable(error)),
             None => Err(Error::Unreachable {
@@ -98,27 +110,41 @@ pub(super) struct Whole {
     pub(super) value: Vec<u8>,
 }
 
+/// Puts values together from their records, in order.
+#[derive(Default)]
+pub(super) struct Assembly(Option<(Whole, u32)>);
+
+impl Assembly {
+    /// Takes the next record; the value that it completes, if one.
+    pub(super) fn take(&mut self, topic: &str, stored: &Stored) -> Result<Option<Whole>> {
+        let (key, index, count, chunk) = part(topic, stored)?;
+        match &mut self.0 {
+            None if index == 0 => self.0 = Some((Whole { key, value: chunk.to_vec() }, 1)),
+            // The beginning of this value is no longer kept.
+            None => return Ok(None),
+            Some((begun, seen)) if begun.key == key && *seen == index => {
+                begun.value.extend_from_slice(chunk);
+                *seen += 1;
+            }
+            Some(_) => return Err(damaged(topic, stored, "a value before it is cut short")),
+        }
+        Ok(self.0.take_if(|(_, seen)| *seen == count).map(|(whole, _)| whole))
+    }
+}
+
 /// Reads whole values in order, from where the reader stands.
-pub(super) struct Values(pub(super) Reader);
+pub(super) struct Values {
+    reader: Reader,
+    begun: Assembly,
+}
 
 impl Values {
-    /// The next value that begins from here on; none at the end.
+    /// The next value that begins from here on; none at the end. Asked again at the end, it waits for
+    /// the next record.
     pub(super) fn next(&mut self) -> Result<Option<Whole>> {
-        let mut whole: Option<(Whole, u32)> = None;
-        while let Some(stored) = self.0.next()? {
-            let (key, index, count, chunk) = part(&self.0.topic, &stored)?;
-            match &mut whole {
-                None if index == 0 => whole = Some((Whole { key, value: chunk.to_vec() }, 1)),
-                // The beginning of this value is no longer kept.
-                None => continue,
-                Some((begun, seen)) if begun.key == key && *seen == index => {
-                    begun.value.extend_from_slice(chunk);
-                    *seen += 1;
-                }
-                Some(_) => return Err(damaged(&self.0.topic, &stored, "a value before it is cut short")),
-            }
-            if whole.as_ref().is_some_and(|(_, seen)| *seen == count) {
-                return Ok(whole.map(|(whole, _)| whole));
+        while let Some(stored) = self.reader.next()? {
+            if let Some(whole) = self.begun.take(&self.reader.topic, &stored)? {
+                return Ok(Some(whole));
             }
         }
         Ok(None)
@@ -164,7 +190,7 @@ impl Ordered {
         };
         let reader = Reader::open(&self.options, &self.topic)?;
         reader.seek(place)?;
-        Ok(Values(reader))
+        Ok(Values { reader, begun: Assembly::default() })
     }
 
     /// The greatest key that is at most `key`; none if all are greater.
@@ -187,11 +213,19 @@ impl Ordered {
 
     /// The first key that is kept whole; none in an empty topic.
     pub(super) fn first_key(&self) -> Result<Option<u64>> {
-        Ok(self.values_from(None)?.next()?.map(|whole| whole.key))
+        self.look(|reader| {
+            reader.seek(reader.ends()?.0)?;
+            while let Some(stored) = reader.next()? {
+                if let (key, 0, ..) = part(&self.topic, &stored)? {
+                    return Ok(Some(key));
+                }
+            }
+            Ok(None)
+        })
     }
 
     /// Offset of the first record whose key is at least `key`, or the end.
-    fn first_at_least(&self, key: u64) -> Result<i64> {
+    pub(super) fn first_at_least(&self, key: u64) -> Result<i64> {
         let (mut low, mut high) = self.look(Reader::ends)?;
         while low < high {
             let middle = low + (high - low) / 2;

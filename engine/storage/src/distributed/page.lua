@@ -1,7 +1,8 @@
 -- Some rows of a table in key order, and which commit they are of.
 -- KEYS: head, rows, order of keys. ARGV: lowest and highest key as ZRANGEBYLEX takes them, how many at the most.
 local keys = redis.call('ZRANGEBYLEX', KEYS[3], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])
-local page = {redis.call('HGET', KEYS[1], 'commit') or ''}
+local head = redis.call('HMGET', KEYS[1], 'commit', 'staged')
+local page = {(head[1] or '') .. (head[2] and ' folding' or '')}
 for i, key in ipairs(keys) do
     page[2 * i] = key
     page[2 * i + 1] = redis.call('HGET', KEYS[2], key)

@@ -10,7 +10,7 @@
 //! which it holds. Folding the parts into the rows can be done again after any failure; whoever
 //! claims the rows folds what the owner before left.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use redis::{Cmd, cmd};
@@ -26,6 +26,11 @@ const SCRIPT_CHANGES_MAX: usize = 2_000;
 const SCRIPT_BYTES_MAX: usize = 1 << 20;
 /// Rows read at a time.
 const PAGE_ROWS: usize = 1_000;
+/// Scripts that apply changes begin with the function that does it.
+const COMMIT: &str = concat!(include_str!("apply.lua"), include_str!("commit.lua"));
+const FOLD: &str = concat!(include_str!("apply.lua"), include_str!("fold.lua"));
+/// Ends the name of a commit whose parts are not all in the rows.
+const FOLDING: &[u8] = b" folding";
 /// Number of the outbox among the tables.
 const OUTBOX: usize = Table::ALL.len() + 1;
 
@@ -33,12 +38,14 @@ const OUTBOX: usize = Table::ALL.len() + 1;
 pub(super) struct RedisRows {
     line: Line,
     keys: Keys,
-    epoch: u64,
-    /// Position and number of the last commit; whoever holds it writes.
-    stand: Mutex<Stand>,
+    /// Where the owner's commits stand; none of a process that owns nothing. Whoever holds it writes.
+    stand: Mutex<Option<Stand>>,
 }
 
+#[derive(Clone, Copy)]
 struct Stand {
+    epoch: u64,
+    /// Position of the last commit, and its number.
     applied: Position,
     commits: u64,
 }
@@ -94,25 +101,38 @@ fn script<'a>(text: &str, keys: impl IntoIterator<Item = &'a String>) -> Cmd {
 }
 
 impl RedisRows {
-    /// Claims the rows with an epoch above every one known, and puts away what the owner before left.
-    pub(super) fn claim(options: &DistributedOptions, known_epoch: u64) -> Result<Self> {
-        let line = Line::open(options)?;
-        let keys = Keys::of(&options.name);
+    /// Rows to read; they can be claimed later.
+    pub(super) fn open(options: &DistributedOptions) -> Result<Self> {
+        let (line, keys) = (Line::open(options)?, Keys::of(&options.name));
         check_memory(&line, &keys)?;
-        let mut claim = script(include_str!("claim.lua"), [&keys.head, &keys.parts]);
-        let (epoch, applied, staged): (u64, u64, usize) = line.ask("claim the rows", claim.arg(known_epoch))?;
-        let stand = Mutex::new(Stand { applied: Position(applied), commits: 0 });
-        let rows = RedisRows { line, keys, epoch, stand };
-        rows.fold(staged)?;
-        Ok(rows)
+        Ok(RedisRows { line, keys, stand: Mutex::new(None) })
+    }
+
+    /// Claims the rows with an epoch above every one known, and puts away what the owner before left.
+    /// Gives the epoch and the position that the rows stand at.
+    pub(super) fn claim(&self, known_epoch: u64) -> Result<(u64, Position)> {
+        let mut claim = script(include_str!("claim.lua"), [&self.keys.head, &self.keys.parts]);
+        let (epoch, applied, staged, commit): (u64, u64, usize, String) =
+            self.line.ask("claim the rows", claim.arg(known_epoch))?;
+        self.fold(epoch, &commit, staged)?;
+        let applied = Position(applied);
+        *self.stand() = Some(Stand { epoch, applied, commits: 0 });
+        Ok((epoch, applied))
+    }
+
+    fn stand(&self) -> MutexGuard<'_, Option<Stand>> {
+        self.stand.lock().expect("no call panics while it writes")
     }
 
     /// Epoch of the newest owner and applied position, claiming nothing.
     pub(super) fn look(options: &DistributedOptions) -> Result<(u64, Position)> {
-        let (line, keys) = (Line::open(options)?, Keys::of(&options.name));
-        check_memory(&line, &keys)?;
-        let (epoch, applied): (Option<u64>, Option<u64>) =
-            line.ask("look at the rows", cmd("HMGET").arg(&keys.head).arg("epoch").arg("applied"))?;
+        Self::open(options)?.head()
+    }
+
+    /// Epoch and applied position as Redis tells them.
+    fn head(&self) -> Result<(u64, Position)> {
+        let ask = cmd("HMGET").arg(&self.keys.head).arg("epoch").arg("applied").to_owned();
+        let (epoch, applied): (Option<u64>, Option<u64>) = self.line.ask("look at the rows", &ask)?;
         Ok((epoch.unwrap_or(0), Position(applied.unwrap_or(0))))
     }
 
@@ -125,87 +145,80 @@ impl RedisRows {
         line.ask::<u64>("remove the rows", &script(text, all)).map(drop)
     }
 
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    pub(super) fn applied(&self) -> Position {
-        self.stand.lock().expect("no call panics while it writes").applied
-    }
-
     /// Commits changes of a log that ends at `last`.
     pub(super) fn commit(&self, changes: Changes, last: Position) -> Result<()> {
-        let mut stand = self.stand.lock().expect("no call panics while it writes");
+        let mut held = self.stand();
+        let stand = held.ok_or(Error::NotOwner)?;
         changes.check(stand.applied, last)?;
         let applied = changes.applied.unwrap_or(stand.applied);
         let rows = changes.rows.into_iter().map(|(table, write)| step(number(table), write));
         let parts = split(rows.chain(changes.outbox.into_iter().map(|write| step(OUTBOX, write))));
-        let id = format!("{}/{}", self.epoch, stand.commits + 1);
+        let id = format!("{}/{}", stand.epoch, stand.commits + 1);
         let places = [stand.applied.0.to_string(), applied.0.to_string()];
         crate::crash::point("distributed.rows.before_commit");
         match parts.as_slice() {
             [] | [_] => {
                 let tables = self.keys.tables.iter().flatten();
-                let mut commit = script(include_str!("commit.lua"), [&self.keys.head].into_iter().chain(tables));
-                commit.arg(self.epoch).arg(&id).arg(&places);
+                let mut commit = script(COMMIT, [&self.keys.head].into_iter().chain(tables));
+                commit.arg(stand.epoch).arg(&id).arg(&places);
                 for step in parts.iter().flatten() {
                     commit.arg(step);
                 }
-                self.ask(&commit)?;
+                self.ask(stand.epoch, &commit)?;
             }
-            parts => self.commit_parts(&id, &places, parts)?,
+            parts => self.commit_parts(stand.epoch, &id, &places, parts)?,
         }
         crate::crash::point("distributed.rows.after_commit");
-        *stand = Stand { applied, commits: stand.commits + 1 };
+        *held = Some(Stand { applied, commits: stand.commits + 1, ..stand });
         Ok(())
     }
 
-    fn commit_parts(&self, id: &str, places: &[String; 2], parts: &[Vec<Step>]) -> Result<()> {
+    fn commit_parts(&self, epoch: u64, id: &str, places: &[String; 2], parts: &[Vec<Step>]) -> Result<()> {
         let names: Vec<String> = (0..parts.len()).map(|index| self.keys.part(index)).collect();
         for (name, part) in names.iter().zip(parts) {
             let mut stage = script(include_str!("stage.lua"), [&self.keys.head, name, &self.keys.parts]);
-            stage.arg(self.epoch);
+            stage.arg(epoch);
             for step in part {
                 stage.arg(step);
             }
-            self.ask(&stage)?;
+            self.ask(epoch, &stage)?;
         }
         crate::crash::point("distributed.rows.before_seal");
         let mut seal = script(include_str!("seal.lua"), [&self.keys.head].into_iter().chain(&names));
-        seal.arg(self.epoch).arg(id).arg(places);
+        seal.arg(epoch).arg(id).arg(places);
         for part in parts {
             seal.arg(part.len() * 4);
         }
-        self.ask(&seal)?;
+        self.ask(epoch, &seal)?;
         crate::crash::point("distributed.rows.after_seal");
-        self.fold(parts.len())
+        self.fold(epoch, id, parts.len())
     }
 
-    /// Puts so many sealed parts into the rows.
-    fn fold(&self, parts: usize) -> Result<()> {
+    /// Puts so many sealed parts of a commit into the rows.
+    fn fold(&self, epoch: u64, commit: &str, parts: usize) -> Result<()> {
         if parts == 0 {
             return Ok(());
         }
         for index in 0..parts {
             let part = self.keys.part(index);
             let keys = [&self.keys.head, &part, &self.keys.parts].into_iter().chain(self.keys.tables.iter().flatten());
-            self.ask(script(include_str!("fold.lua"), keys).arg(self.epoch))?;
+            self.ask(epoch, script(FOLD, keys).arg(epoch).arg(commit))?;
             crate::crash::point("distributed.rows.folding");
         }
-        let text = "if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return {'fenced', ''} end \
-                    redis.call('HDEL', KEYS[1], 'staged') return {'done'}";
-        self.ask(script(text, [&self.keys.head]).arg(self.epoch))
+        let mut folded = script(include_str!("folded.lua"), [&self.keys.head]);
+        self.ask(epoch, folded.arg(epoch).arg(commit))
     }
 
     /// Runs a script that says `done`, or why not.
-    fn ask(&self, script: &Cmd) -> Result<()> {
+    fn ask(&self, own_epoch: u64, script: &Cmd) -> Result<()> {
         let answer: Vec<String> = self.line.ask("commit rows", script)?;
         let stopped = |cause: String| Err(Error::Stop { cause });
         match answer.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["done"] => Ok(()),
+            // Folded by a reader, or by the owner before.
+            ["done" | "folded"] => Ok(()),
             ["fenced", ""] => stopped("Redis has lost the rows: they are built again from the log".to_owned()),
             ["fenced", epoch] => {
-                stopped(format!("the owner of epoch {epoch} has taken the rows over from epoch {}", self.epoch))
+                stopped(format!("the owner of epoch {epoch} has taken the rows over from epoch {own_epoch}"))
             }
             other => stopped(format!("Redis holds other rows than this owner wrote ({other:?})")),
         }
@@ -249,6 +262,7 @@ impl Rows for Distributed {
             return Ok(Vec::new());
         }
         let rows = &self.0.rows;
+        rows.finish_folding()?;
         let found: Vec<Option<Vec<u8>>> =
             rows.line.ask("load rows", cmd("HMGET").arg(&rows.keys.table(number(table))[0]).arg(keys))?;
         Ok(found.into_iter().map(|value| value.map(Bytes::from)).collect())
@@ -259,7 +273,10 @@ impl Rows for Distributed {
     }
 
     fn applied(&self) -> Result<Position> {
-        Ok(self.0.rows.applied())
+        match *self.0.rows.stand() {
+            Some(stand) => Ok(stand.applied),
+            None => Ok(self.0.rows.head()?.1),
+        }
     }
 
     fn pending(&self) -> Result<Pairs> {
@@ -278,12 +295,39 @@ impl RedisRows {
     /// The rows of a table as of one instant: begun again when a commit came between two pages.
     fn pages(&self, table: usize, prefix: &[u8]) -> Result<Pairs> {
         for _ in 0..SCANS_MAX {
+            self.finish_folding()?;
             if let Some(rows) = self.scan_once(table, prefix)? {
                 return Ok(Box::new(rows.into_iter().map(Ok)));
             }
         }
         let why = "they were changed again and again while they were read";
         Err(Error::Unreachable { doing: "read rows", server: "Redis", cause: why.to_owned(), retry_after_ms: 1_000 })
+    }
+
+    /// Folds, where another process owns the rows, what it sealed and has not folded, so that no commit
+    /// is read in part. It may be gone, or fold the same at the same time: then one of both has nothing
+    /// left to do. An owner folds before its commit returns.
+    fn finish_folding(&self) -> Result<()> {
+        let ask = cmd("HMGET").arg(&self.keys.head).arg(&["epoch", "commit", "staged"]).to_owned();
+        for _ in 0..SCANS_MAX {
+            if !self.is_anothers() {
+                return Ok(());
+            }
+            let head: (Option<u64>, Option<String>, Option<usize>) = self.line.ask("look at the rows", &ask)?;
+            let (Some(epoch), Some(commit), Some(parts)) = head else { return Ok(()) };
+            match self.fold(epoch, &commit, parts) {
+                Ok(()) => {}
+                // There is another owner.
+                Err(Error::Stop { cause }) => tracing::debug!(cause, "fold what another process sealed"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this process has not claimed the rows. An owner at work holds the lock.
+    fn is_anothers(&self) -> bool {
+        self.stand.try_lock().is_ok_and(|stand| stand.is_none())
     }
 
     /// All pages, if they are of one commit.
@@ -298,7 +342,8 @@ impl RedisRows {
             ask.arg(&from).arg(&until).arg(PAGE_ROWS);
             let mut page = self.line.ask::<Vec<Vec<u8>>>("read rows", &ask)?.into_iter();
             let commit = page.next().unwrap_or_default();
-            if *begun.get_or_insert_with(|| commit.clone()) != commit {
+            let is_part = commit.ends_with(FOLDING) && self.is_anothers();
+            if is_part || *begun.get_or_insert_with(|| commit.clone()) != commit {
                 return Ok(None);
             }
             let before = rows.len();

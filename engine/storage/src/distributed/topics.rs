@@ -12,6 +12,9 @@ use crate::{Error, Result};
 /// How much longer brokers keep what the store forgets by itself: their clock is not the hub's.
 const BROKER_MARGIN_MS: i64 = ontology::Millis::DAY_MS;
 
+/// After how long a compacted topic begins a new segment: an hour.
+const SEGMENT_MS: i64 = ontology::Millis::HOUR_MS;
+
 /// How long brokers may take to know of a topic that was created, and how often they are asked.
 const CREATED_WITHIN: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -166,7 +169,10 @@ impl Keeping {
                 ("retention.ms", ms.to_string()),
                 ("retention.bytes", "-1".to_owned()),
             ],
-            Keeping::Newest => vec![("cleanup.policy", "compact".to_owned())],
+            // What is older than a segment is compacted: marks are read whole at every start.
+            Keeping::Newest => {
+                vec![("cleanup.policy", "compact".to_owned()), ("segment.ms", SEGMENT_MS.to_string())]
+            }
         }
     }
 

@@ -30,11 +30,13 @@ impl Turn {
     /// thread when the turn comes, and when it goes; it must not wait.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when Kafka does not answer, [`Error::Unfit`] as for
+    /// [`Error::Unreachable`] when Kafka does not answer, [`crate::Error::Unfit`] as for
     /// [`crate::Distributed::open`].
     pub fn queue(options: &DistributedOptions, changed: impl Fn(bool) + Send + Sync + 'static) -> Result<Turn> {
         let topics = Topics::of(&options.name);
-        topics.ensure(options)?;
+        if !topics.are_there(options)? {
+            topics.ensure(options)?;
+        }
         let mut config = options.client();
         config.set("group.id", format!("{}.owners", options.name)).set("enable.auto.commit", "false");
         config.set("session.timeout.ms", options.silence_max.as_millis().to_string());

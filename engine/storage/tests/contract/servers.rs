@@ -3,15 +3,19 @@
 use std::process::Command;
 use std::time::Duration;
 
+use ontology::Millis;
 use storage::{
-    Changes, Class, Distributed, DistributedOptions, Durability, Error, Log as _, Position, Rows as _, Store as _,
-    Table, crash,
+    Changes, Class, Distributed, DistributedOptions, Durability, Error, Log as _, Position, Quarantine as _,
+    QuarantineFilter, Rows as _, Store as _, Table, Tail, Told, crash,
 };
 
-use super::{facts, intake, servers};
+use super::{facts, intake, rejected, servers};
 
 /// Rows of a commit that one script may not take.
 const MANY: usize = 5_000;
+/// How often one who follows is asked what comes next: a minute altogether.
+const TRIES: usize = 600;
+const NOW: Millis = Millis(5);
 /// Tells a child process which store it is to write to.
 const STORE: &str = "OPSHUB_TEST_STORE";
 
@@ -81,6 +85,62 @@ fn an_owner_that_was_replaced_writes_nothing() {
     second.append(intake(3, &["b"])).unwrap();
     assert_eq!(facts(&second, 1), [(1, "a".into()), (2, "b".into())]);
     second.verify().unwrap();
+}
+
+/// What comes next to one who follows.
+fn told(tail: &mut Tail) -> Told {
+    for _ in 0..TRIES {
+        if let Some(told) = tail.next(Duration::from_millis(100)).unwrap() {
+            return told;
+        }
+    }
+    panic!("nothing was told in {TRIES} tries");
+}
+
+#[test]
+fn one_that_follows_is_told_what_the_owner_writes_and_may_take_over() {
+    let home = Home::new();
+    let owner = home.open();
+    owner.append(intake(1, &["a"])).unwrap();
+    owner.write(put("first", 1), Durability::Synced).unwrap();
+    let other = Distributed::follow(&home.0).unwrap();
+    assert_eq!((facts(&other, 1), value(&other).as_deref()), (vec![(1, "a".into())], Some("first")));
+    assert_eq!(other.applied().unwrap(), Position(1));
+    for refused in
+        [other.append(intake(2, &["x"])).map(drop), other.write(put("x", 1), Durability::Synced), other.tell_time(NOW)]
+    {
+        assert!(matches!(refused, Err(Error::NotOwner)), "{refused:?}");
+    }
+    let mut tail = other.tail(Position(2)).unwrap();
+    owner.append(intake(2, &["b", "c"]).source("sap", "17").quarantine(rejected("r", "s", 2, b"?"))).unwrap();
+    owner.tell_time(NOW).unwrap();
+    let mut events = [told(&mut tail), told(&mut tail)];
+    // Facts and marks lie in topics of their own.
+    events.sort_by_key(|told| matches!(told, Told::Time { .. }));
+    assert!(matches!(&events[0], Told::Block(block) if (block.first(), block.last()) == (Position(2), Position(3))));
+    assert!(matches!(&events[1], Told::Time { now: NOW, position: Position(3) }));
+    assert_eq!((other.last(), other.time(), other.source("sap").unwrap()), (Position(3), Some(NOW), Some("17".into())));
+    other.claim("here").unwrap();
+    assert_eq!(owner.append(intake(3, &["late"])).unwrap_err().class(), Class::Stop);
+    assert!(matches!(told(&mut tail), Told::Owner(text) if text == "here"));
+    other.append(intake(3, &["d"])).unwrap();
+    other.write(put("second", 4), Durability::Synced).unwrap();
+    assert!(matches!(told(&mut tail), Told::Block(block) if block.last() == Position(4)));
+    let held = other.list(&QuarantineFilter::default(), None, 2).unwrap().records;
+    assert_eq!(other.raw(held[0].id).unwrap(), b"?");
+    assert!(matches!(other.claim("again"), Err(Error::Invalid { .. })));
+    other.verify().unwrap();
+}
+
+#[test]
+fn a_log_that_does_not_go_on_from_what_was_read_is_told() {
+    let home = Home::new();
+    let owner = home.open();
+    owner.append(intake(1, &["a", "b"])).unwrap();
+    let mut tail = owner.tail(Position(2)).unwrap();
+    owner.append(intake(2, &["c"])).unwrap();
+    let error = (0..TRIES).find_map(|_| tail.next(Duration::from_millis(100)).err()).unwrap();
+    assert!(matches!(error, Error::Damaged { .. }) && error.to_string().contains("instead of 2"), "{error}");
 }
 
 #[test]
@@ -179,6 +239,13 @@ fn a_death_at_any_point_leaves_a_commit_whole() {
             .output()
             .unwrap();
         assert!(!died.status.success(), "{point} was not passed: {}", String::from_utf8_lossy(&died.stdout));
+        let whole = |store: &Distributed, expected: &str| {
+            let rows = store.scan(Table::Entity, b"").unwrap().map(|row| row.unwrap().1);
+            let (same, others) = rows.partition::<Vec<_>, _>(|row| **row == *expected.as_bytes());
+            assert_eq!((same.len(), others.len()), (MANY, 0), "{point}");
+        };
+        let reader = Distributed::follow(&home.0).unwrap();
+        whole(&reader, &value(&reader).unwrap());
         let store = home.open();
         let last = store.last();
         assert_eq!(facts(&store, 1).len() as u64, last.0, "{point}");
@@ -188,9 +255,7 @@ fn a_death_at_any_point_leaves_a_commit_whole() {
             other => panic!("{point}: rows at {other}, log at {last}"),
         };
         assert_eq!(value(&store).as_deref(), Some(expected), "{point}");
-        let rows = store.scan(Table::Entity, b"").unwrap().map(|row| row.unwrap().1);
-        let (same, others) = rows.partition::<Vec<_>, _>(|row| **row == *expected.as_bytes());
-        assert_eq!((same.len(), others.len()), (MANY, 0), "{point}");
+        whole(&store, expected);
         store.append(intake(3, &["e"])).unwrap();
         store.write(put("on", last.0 + 1), Durability::Synced).unwrap();
         assert!(home.keys().iter().all(|key| !key.contains(":part")), "{point}: {:?}", home.keys());

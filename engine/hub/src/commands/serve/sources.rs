@@ -48,6 +48,12 @@ pub async fn connect(app: &mut App, config: ConnectorsConfig, address: SocketAdd
     Ok(())
 }
 
+/// Whether any source that is configured pushes to a door.
+pub fn has_doors(config: &ConnectorsConfig) -> bool {
+    let ConnectorsConfig { oracle, wxcc, sap, zendesk, .. } = config;
+    oracle.as_ref().is_some_and(|oracle| oracle.door.is_some()) || wxcc.is_some() || sap.is_some() || zendesk.is_some()
+}
+
 /// What was stored under a position's name.
 fn position(app: &App, name: &str) -> Result<Option<Vec<u8>>, Failure> {
     Ok(app.handle().store().source(name)?.map(|position| position.to_vec()))

@@ -1,0 +1,155 @@
+//! The log's thread in a process that does not own the store: it passes on what the owner writes, and
+//! takes over when the turn comes.
+
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use connectors::SharedClock;
+use ontology::{LogPos, Millis};
+use storage::{Distributed, Error, Log as _, Position, Tail, Told};
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::oneshot;
+
+use super::core::Input;
+use super::{Message, recovery};
+
+/// How long the follower waits for the log before it looks at messages again.
+const LOOK: Duration = Duration::from_millis(10);
+/// How often it is asked how far the owner's snapshots are.
+const STORED_EVERY_MS: i64 = 10_000;
+/// How often it is measured how far this process lags behind.
+const MEASURE_EVERY_MS: i64 = 1_000;
+
+/// What is done when another process says that it owns the store: called with what it says.
+pub type OwnerChanged = Box<dyn FnMut(&str) + Send>;
+
+pub(super) struct Follower {
+    store: Distributed,
+    tail: Tail,
+    inputs: SyncSender<Input>,
+    clock: SharedClock,
+    owner_changed: OwnerChanged,
+    /// Everything up to here was passed on.
+    passed: Position,
+    /// How far time has come, and after which position; none once that was passed on.
+    time: Option<(Millis, Position)>,
+    /// The newest instant that the log has told.
+    newest: Millis,
+    asked_at: Millis,
+    measured_at: Millis,
+}
+
+/// What ends the following.
+pub(super) enum Ended {
+    /// It is this process's turn. Those who follow are to be told so, and who asked when it is done.
+    Turn(String, oneshot::Sender<()>),
+    /// The hub stops.
+    Stop,
+}
+
+impl Follower {
+    /// Follows behind `applied`, which was taken at `now` at the latest.
+    pub(super) fn new(
+        store: Distributed,
+        inputs: SyncSender<Input>,
+        clock: SharedClock,
+        mut owner_changed: OwnerChanged,
+        (applied, now): (LogPos, Millis),
+    ) -> anyhow::Result<Self> {
+        let passed = Position(applied.0);
+        let tail = store.tail(passed.next())?;
+        owner_changed(&store.owner());
+        let asked_at = clock.now();
+        Ok(Follower {
+            store,
+            tail,
+            inputs,
+            clock,
+            owner_changed,
+            passed,
+            time: None,
+            newest: now,
+            asked_at,
+            measured_at: Millis::MIN,
+        })
+    }
+
+    /// Passes on what the owner writes until the turn comes.
+    pub(super) fn run(&mut self, messages: &mut Receiver<Message>) -> anyhow::Result<Ended> {
+        loop {
+            match messages.try_recv() {
+                // The caller may have gone away.
+                Ok(Message::Append(job)) => drop(job.reply.send(Err(Error::NotOwner))),
+                Ok(Message::Ask(ask)) => self.send(Input::Ask(ask))?,
+                Ok(Message::Own { told, done }) => return Ok(Ended::Turn(told, done)),
+                Ok(Message::End) | Err(TryRecvError::Disconnected) => return Ok(Ended::Stop),
+                Err(TryRecvError::Empty) => self.follow()?,
+            }
+        }
+    }
+
+    fn follow(&mut self) -> anyhow::Result<()> {
+        match self.tail.next(LOOK)? {
+            Some(Told::Block(block)) => {
+                let facts = recovery::facts_of(&block, self.passed.next(), None)?;
+                let ingested_at = block.ingested_at();
+                self.send(Input::Facts { facts, ingested_at })?;
+                self.passed = block.last();
+                self.newest = ingested_at.max(self.newest);
+            }
+            Some(Told::Time { now, position }) => self.time = Some((now, position)),
+            Some(Told::Owner(told)) => (self.owner_changed)(&told),
+            None => {}
+        }
+        if let Some((now, _)) = self.time.take_if(|(_, position)| *position <= self.passed) {
+            self.send(Input::Tick { now })?;
+            self.newest = now.max(self.newest);
+        }
+        let now = self.clock.now();
+        if now.since(self.asked_at) >= STORED_EVERY_MS {
+            self.asked_at = now;
+            match recovery::stored(&self.store) {
+                Ok(stand) => self.send(Input::Stored(stand))?,
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "look how far the owner's snapshots are"),
+            }
+        }
+        if now.since(self.measured_at) >= MEASURE_EVERY_MS {
+            self.measured_at = now;
+            self.measure(now);
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a lag for a gauge")]
+    fn measure(&self, now: Millis) {
+        let behind = self.store.last().0.saturating_sub(self.passed.0);
+        serve::metrics::REPLICA_LAG_POSITIONS.set(&[], behind as f64);
+        let silent_ms = if self.newest == Millis::MIN { 0 } else { now.since(self.newest).max(0) };
+        serve::metrics::REPLICA_LAG_SECONDS.set(&[], silent_ms as f64 / 1_000.0);
+    }
+
+    /// Claims the store, passes on what was written before, and tells the engine. Gives the instant
+    /// after which everything is to be taken from here on.
+    pub(super) fn take_over(mut self, told: &str, done: oneshot::Sender<()>) -> anyhow::Result<Millis> {
+        self.store.claim(told)?;
+        recovery::replay(&self.store, self.passed.next(), None, |input| match input {
+            pipeline::Input::Facts { facts, ingested_at } => {
+                self.newest = ingested_at.max(self.newest);
+                // An engine that has ended is noticed below.
+                let _ = self.inputs.send(Input::Facts { facts, ingested_at });
+            }
+            pipeline::Input::Tick { now } => self.newest = now.max(self.newest),
+        })?;
+        let stored = recovery::stored(&self.store)?;
+        self.send(Input::Own { stored, done })?;
+        serve::metrics::REPLICA_LAG_POSITIONS.set(&[], 0.0);
+        serve::metrics::REPLICA_LAG_SECONDS.set(&[], 0.0);
+        let told = self.store.time().unwrap_or(Millis::MIN);
+        Ok(self.newest.max(told).max(stored.now))
+    }
+
+    fn send(&self, input: Input) -> anyhow::Result<()> {
+        self.inputs.send(input).map_err(|_| anyhow::anyhow!("pass facts on: the engine has ended"))
+    }
+}

@@ -1,0 +1,170 @@
+//! Hubs that share a store on servers: one owns it, the others follow, answer every read, and take over
+//! from an owner that is gone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proto::v1::customer_state_service_client::CustomerStateServiceClient;
+use proto::v1::watch_customer_states_response::Event;
+use proto::v1::{CustomerState, QueryCustomerStatesRequest, WatchCustomerStatesRequest, WatchCustomerStatesResponse};
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+use crate::arena::Arena;
+use crate::child::{Hub, Ready};
+use crate::load::checkpoint;
+use crate::seed_of;
+
+/// How long a watch may take to tell what happened.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether something came to be, and for how long each time.
+const LOOKS: usize = 600;
+const LOOK: Duration = Duration::from_millis(100);
+/// How long hubs are under load at a time.
+const LOADED: Duration = Duration::from_millis(500);
+/// Largest page of customers.
+const PAGE: i32 = 1_000;
+
+type Client = CustomerStateServiceClient<Channel>;
+type Seen = BTreeMap<String, CustomerState>;
+
+fn client(arena: &Arena, ready: &Ready) -> Client {
+    arena.runtime().block_on(Client::connect(format!("http://{}", ready.api))).unwrap()
+}
+
+/// Every customer as a hub shows it.
+fn customers(arena: &Arena, client: &mut Client) -> Seen {
+    let request = QueryCustomerStatesRequest { page_size: PAGE, ..QueryCustomerStatesRequest::default() };
+    let page = arena.runtime().block_on(client.query_customer_states(request)).unwrap().into_inner();
+    assert!(page.next_page_token.is_empty(), "a page holds them all");
+    page.customer_states.into_iter().map(|state| (state.name.clone(), state)).collect()
+}
+
+/// Waits until two hubs have the same digest at the same position.
+fn agree(arena: &Arena, hubs: &[Hub], said: [&Ready; 2]) {
+    let mut last = None;
+    for _ in 0..LOOKS {
+        let [one, other] = said.map(|ready| checkpoint(arena.runtime(), &ready.api));
+        if one.position == other.position && one.digest == other.digest {
+            return;
+        }
+        last = Some((one, other));
+        // What is on its way takes a moment.
+        hubs[0].ends_within(LOOK);
+    }
+    panic!("the hubs do not agree: {last:?}");
+}
+
+/// One who watches all customers.
+struct Watcher {
+    stream: Streaming<WatchCustomerStatesResponse>,
+    token: String,
+}
+
+impl Watcher {
+    fn begin(arena: &Arena, client: &mut Client, resume_token: String) -> Self {
+        let bookmark_interval = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+        let request = WatchCustomerStatesRequest {
+            resume_token: resume_token.clone(),
+            bookmark_interval,
+            ..WatchCustomerStatesRequest::default()
+        };
+        let stream = arena.runtime().block_on(client.watch_customer_states(request)).unwrap().into_inner();
+        Watcher { stream, token: resume_token }
+    }
+
+    /// Reads on, noting what is told, until `is_enough`.
+    fn read(&mut self, arena: &Arena, seen: &mut Seen, is_enough: impl Fn(&Seen, &Event) -> bool) {
+        let reading = async {
+            loop {
+                let message = self.stream.message().await.unwrap().expect("a watch does not end");
+                self.token = message.resume_token;
+                let event = message.event.unwrap();
+                match &event {
+                    Event::Upsert(upsert) => {
+                        let state = upsert.customer_state.clone().unwrap();
+                        seen.insert(state.name.clone(), state);
+                    }
+                    Event::RemovedName(name) => drop(seen.remove(name)),
+                    Event::Bookmark(_) => {}
+                    Event::Reset(reset) => panic!("the watch had to begin again: {reset:?}"),
+                }
+                if is_enough(seen, &event) {
+                    return;
+                }
+            }
+        };
+        arena.runtime().block_on(async { tokio::time::timeout(PATIENCE, reading).await }).expect("the watch goes on");
+    }
+}
+
+/// Names with what distinguishes one state from another.
+fn states(seen: &Seen) -> BTreeMap<&str, (usize, usize)> {
+    let told = |state: &CustomerState| (state.members.len(), state.open_cases.len());
+    seen.iter().map(|(name, state)| (name.as_str(), told(state))).collect()
+}
+
+/// Waits until one of several hubs owns the store; which one, and what it says.
+fn next_owner(hubs: &[Hub]) -> (usize, Ready) {
+    for _ in 0..LOOKS {
+        for (place, hub) in hubs.iter().enumerate() {
+            if let Some(ready) = hub.says_within(LOOK / 2).filter(|ready| ready.role == "owner") {
+                return (place, ready);
+            }
+        }
+    }
+    panic!("no hub took the store over within {LOOKS} looks of {LOOK:?}");
+}
+
+/// Starts hubs that follow the owner.
+fn replicas(arena: &Arena, members: &[&str]) -> (Vec<Hub>, Vec<Ready>) {
+    let hubs: Vec<Hub> = members.iter().map(|member| arena.spawn(member, None)).collect();
+    let said: Vec<Ready> = hubs.iter().map(|hub| hub.says().unwrap_or_else(|| panic!("{}", arena.told()))).collect();
+    assert!(said.iter().all(|ready| ready.role == "replica"), "{said:?}");
+    (hubs, said)
+}
+
+#[test]
+fn replicas_answer_while_an_owner_is_replaced_and_a_watch_goes_on_at_another() {
+    let mut arena = Arena::on_servers(seed_of("replicas"));
+    let (owner, first) = arena.start();
+    let (hubs, said) = replicas(&arena, &["second", "third"]);
+    let mut clients = [client(&arena, &said[0]), client(&arena, &said[1])];
+    let mut seen = Seen::new();
+    let mut watcher = Watcher::begin(&arena, &mut clients[0], String::new());
+    watcher.read(&arena, &mut seen, |_, event| matches!(event, Event::Bookmark(mark) if mark.snapshot_complete));
+    // What is written at a replica goes to the owner.
+    arena.load(owner, &said[1], LOADED, Hub::kill);
+    for client in &mut clients {
+        assert!(!customers(&arena, client).is_empty(), "reads go on while nobody owns the store");
+    }
+    let (place, owner) = next_owner(&hubs);
+    assert_ne!(owner.api, first.api);
+    let other = &said[1 - place];
+    arena.note(&owner);
+    agree(&arena, &hubs, [&owner, other]);
+    watcher.read(&arena, &mut seen, |_, event| matches!(event, Event::Upsert(_)));
+    let mut resumed = Watcher::begin(&arena, &mut clients[1], watcher.token.clone());
+    resumed.read(&arena, &mut seen, |_, event| matches!(event, Event::Bookmark(_)));
+    assert_eq!(states(&seen), states(&customers(&arena, &mut clients[1])), "a watcher has missed nothing");
+    drop(hubs);
+    arena.judge();
+}
+
+#[test]
+fn an_owner_that_was_stopped_for_too_long_ends_and_spoils_nothing() {
+    let mut arena = Arena::on_servers(seed_of("a stopped owner"));
+    let (stopped, ready) = arena.start();
+    let (mut hubs, said) = replicas(&arena, &["second"]);
+    arena.load(stopped, &ready, LOADED, |stopped| {
+        stopped.signal("STOP");
+        next_owner(&hubs);
+        stopped.signal("CONT");
+        assert_eq!(stopped.end().code(), Some(1), "it notices that it owns the store no longer");
+    });
+    arena.load(hubs.remove(0), &said[0], LOADED, |hub| {
+        hub.terminate();
+        assert_eq!(hub.end().code(), Some(0));
+    });
+    arena.judge();
+}

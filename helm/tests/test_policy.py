@@ -4,8 +4,14 @@ import unittest
 
 import chart
 
-# What the chart itself tells the hub: its name, and whose certificates it believes.
-OWN = ("OPSHUB_STORE__DISTRIBUTED__MEMBER", "SSL_CERT_FILE", "SSL_CERT_DIR")
+# What the chart itself tells the hub: its name, where it is, and whose certificates it believes.
+OWN = (
+    "OPSHUB_STORE__DISTRIBUTED__MEMBER",
+    "OPSHUB_STORE__DISTRIBUTED__ADVERTISE",
+    "OPSHUB_STORE__DISTRIBUTED__ADVERTISE_DOORS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
 
 
 class Pods(unittest.TestCase):
@@ -130,6 +136,10 @@ class Hub(unittest.TestCase):
         pod = spec["template"]["spec"]
         member = pod["containers"][0]["env"][0]
         self.assertEqual(member["valueFrom"], {"fieldRef": {"fieldPath": "metadata.name"}})
+        told = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+        own = "$(OPSHUB_STORE__DISTRIBUTED__MEMBER).hub-opshub-headless.ops.svc"
+        self.assertEqual(told["OPSHUB_STORE__DISTRIBUTED__ADVERTISE"], f"{own}:7400")
+        self.assertEqual(told["OPSHUB_STORE__DISTRIBUTED__ADVERTISE_DOORS"], f"{own}:7401")
         spread = {one["topologyKey"] for one in pod["topologySpreadConstraints"]}
         self.assertEqual(spread, {"topology.kubernetes.io/zone", "kubernetes.io/hostname"})
 

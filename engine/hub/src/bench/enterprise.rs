@@ -10,6 +10,7 @@ use benches::machine::resident_bytes;
 use benches::read::quantile;
 use benches::report::{Figure, Report};
 use benches::stream::{Event, FactMaker, Workload, reference};
+use bytes::Bytes;
 use ontology::{Fact, LogPos};
 use proto::v1;
 use proto::v1::customer_state_service_client::CustomerStateServiceClient;
@@ -19,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tonic::transport::{Channel, Endpoint};
 
-use super::{PATIENCE, begin_of, deliver, end_of_lines};
+use super::{PATIENCE, begin_of, deliver};
 use crate::app::{App, AppOptions};
 use crate::clock::StoryClock;
 use crate::runner::{Handle, Payload};
@@ -89,8 +90,9 @@ pub async fn enterprise(options: &EnterpriseOptions) -> anyhow::Result<Report> {
     let dir = tempfile::Builder::new().prefix("opshub-bench-").tempdir()?;
     let live = ((AVERAGE_PER_S + BILLING_PER_S) * options.lasts.as_secs_f64()).ceil() as u64;
     let all = Workload::new(options.history.customers, options.history.events + live, options.history.seed);
-    let bytes = all.to_bytes();
-    let (before, rest) = bytes.split_at(end_of_lines(&bytes, usize::try_from(options.history.events)?));
+    let mut before = Bytes::from(all.to_bytes());
+    let history = before.split_inclusive(|byte| *byte == b'\n').take(usize::try_from(options.history.events)?);
+    let rest = before.split_off(history.map(<[u8]>::len).sum());
     let clock = Arc::new(StoryClock::standing(begin_of(&all)));
     clock.run(1.0);
     let store = Arc::new(Embedded::open(dir.path(), storage::Options::default())?);
@@ -106,7 +108,7 @@ pub async fn enterprise(options: &EnterpriseOptions) -> anyhow::Result<Report> {
     read(options, &endpoint, &names, &shared, &mut tasks).await?;
 
     let mut maker = FactMaker::default();
-    let mut events = reference::lines(rest);
+    let mut events = reference::lines(&rest);
     let mut results = Vec::new();
     for (part, per_s) in [("average", AVERAGE_PER_S), ("billing_run", BILLING_PER_S)] {
         drop(shared.take());

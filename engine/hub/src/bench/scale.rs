@@ -11,6 +11,7 @@ use benches::cpu::Stopwatch;
 use benches::read::quantile;
 use benches::report::{Figure, Report};
 use benches::stream::{Event, FactMaker, Workload, reference};
+use bytes::Bytes;
 use futures::StreamExt as _;
 use ontology::LogPos;
 use pipeline::EngineSettings;
@@ -68,13 +69,13 @@ struct Run {
 pub fn scale(options: &ScaleOptions) -> anyhow::Result<Report> {
     let rented = Rented::on(&options.servers);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let bytes = options.workload.to_bytes();
+    let bytes = Bytes::from(options.workload.to_bytes());
     let parse_cpu_s = parse(&bytes)?;
     let dir = tempfile::Builder::new().prefix("opshub-bench-").tempdir()?;
     let embedded = Arc::new(Embedded::open(dir.path(), storage::Options::default())?);
-    let in_folder = runtime.block_on(run(embedded, &options.workload, &bytes))?;
+    let in_folder = runtime.block_on(run(embedded, &options.workload, bytes.clone()))?;
     let store = Arc::new(rented.open()?);
-    let on_servers = runtime.block_on(run(store.clone(), &options.workload, &bytes))?;
+    let on_servers = runtime.block_on(run(store.clone(), &options.workload, bytes))?;
     let watch = Stopwatch::start();
     as_of::engine_at(&*store, Position(u64::MAX), EngineSettings::default(), Model::shipped())?;
     let again_cpu_s = watch.spent().cpu_s;
@@ -108,7 +109,7 @@ fn start(
 }
 
 /// Puts the workload through a hub on this store, to the last snapshot.
-async fn run(store: Arc<dyn Store>, workload: &Workload, bytes: &[u8]) -> anyhow::Result<Run> {
+async fn run(store: Arc<dyn Store>, workload: &Workload, bytes: Bytes) -> anyhow::Result<Run> {
     let watch = Stopwatch::start();
     let (runner, published) = start(store.clone(), workload)?;
     let facts = deliver(&runner.handle(), &published, bytes).await?;

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use fixtures::services::address;
+use ontology::Millis;
 
 use crate::arena::Arena;
 use crate::child::{Hub, Ready};
@@ -68,6 +69,8 @@ struct Field {
     hub: Hub,
     ready: Ready,
     load: Option<Load>,
+    /// When an owner failed; other faults are over when they have happened.
+    failed_at: Option<Millis>,
     /// Hubs that were replaced, with the load that waits for their answers.
     replaced: Vec<(Hub, Option<Load>)>,
 }
@@ -79,14 +82,14 @@ impl Field {
         let mut arena = Arena::on(Servers::at(brokers, &redis_line.address(), replicas), seed);
         let (hub, ready) = arena.start();
         let load = Some(arena.begin_load(&ready));
-        Field { arena, redis, redis_line, kafka_line, hub, ready, load, replaced: Vec::new() }
+        Field { arena, redis, redis_line, kafka_line, hub, ready, load, failed_at: None, replaced: Vec::new() }
     }
 
     /// Lets a fault happen and tells after how many milliseconds facts came in and into the rows again.
     fn suffer(mut self, fault: fn(&mut Field)) -> i64 {
         self.watch(BEFORE);
         fault(&mut self);
-        let began = wall();
+        let began = self.failed_at.unwrap_or_else(wall);
         let before = self.arena.acknowledged();
         self.watch_until(began, |field| field.arena.acknowledged() > before);
         let since = self.arena.acknowledged();
@@ -112,7 +115,7 @@ impl Field {
         }
     }
 
-    fn watch_until(&mut self, began: ontology::Millis, is_so: impl Fn(&Field) -> bool) {
+    fn watch_until(&mut self, began: Millis, is_so: impl Fn(&Field) -> bool) {
         while !is_so(self) {
             assert!(wall().since(began) < PATIENCE_MS, "the hub is not back: {}", self.arena.told());
             self.keep_going();
@@ -184,6 +187,7 @@ impl Field {
         let second = self.arena.spawn("second", None);
         self.watch(BEFORE);
         self.hub.signal("KILL");
+        self.failed_at = Some(wall());
         self.replace_by(second);
     }
 
@@ -191,6 +195,7 @@ impl Field {
         let second = self.arena.spawn("second", None);
         self.watch(BEFORE);
         self.hub.signal("STOP");
+        self.failed_at = Some(wall());
         assert!(!self.hub.ends_within(SILENT), "one that stands still does not end");
         self.replace_by(second);
         let (first, _) = self.replaced.last().unwrap();

@@ -70,7 +70,6 @@ async fn deliver(handle: &Handle, published: &Published<CustomerView>, bytes: By
     while let Some(done) = waiting.join_next().await {
         newest = newest.max(done??);
     }
-    #[allow(clippy::disallowed_methods, reason = "a bench stands outside of the hub and waits for it")]
     #[allow(clippy::disallowed_methods, reason = "a deadline of the outermost layer")]
     let until = tokio::time::Instant::now() + PATIENCE;
     anyhow::ensure!(

@@ -111,7 +111,12 @@ class Pod:
             self.write(f"{mounts['files']}/zendesk.toml", (chart.ROOT / "connectors/mappings/zendesk.toml").read_text())
         if "config" in mounts:
             self.write(f"{mounts['config']}/opshub.toml", self.inside(chart.configuration(found)))
-        self.environment = {one["name"]: f"value of {one['name']}" for one in self.container.get("env", [])}
+        self.environment = {}
+        for one in self.container.get("env", []):
+            text = self.inside(one.get("value", f"value of {one['name']}"))
+            for name, known in self.environment.items():
+                text = text.replace(f"$({name})", known)
+            self.environment[one["name"]] = text
         if os.geteuid() == 0:
             for path in [self.folder, *self.folder.rglob("*")]:
                 os.chown(path, NOBODY, NOBODY)

@@ -169,6 +169,7 @@ impl<S: Sink> ListJob for Searcher<S> {
         let is_deep = self.deep_at.is_none_or(|at| now.since(at) >= Millis::DAY_MS);
         let overlapping = self.known_until - OVERLAP_MS;
         let from = if is_deep { overlapping.min(now - DEEP_MS) } else { overlapping };
+        let mut told = Ok(());
         for (from, to) in windows(from.max(now - REACH_MS), now) {
             let created = self.whole(Ask { from, to, by: By::Created }).await?;
             let ended = self.whole(Ask { from, to, by: By::Ended }).await?;
@@ -176,6 +177,10 @@ impl<S: Sink> ListJob for Searcher<S> {
             let (until, is_ahead) = (created.min(ended), created.min(ended) < to);
             if to == now || is_ahead {
                 self.whole(Ask { from: to - ACTIVE_MS, to, by: By::Active }).await?;
+            }
+            // Before it is said that nothing up to there is missing; but it is said without them, too.
+            if told.is_ok() {
+                told = transcripts::read(&self.context, &mut self.api, &self.config.partition, &mut self.untold).await;
             }
             self.proven(until - self.config.lag_ms).await?;
             if is_ahead {
@@ -185,8 +190,7 @@ impl<S: Sink> ListJob for Searcher<S> {
         if is_deep {
             self.deep_at = Some(now);
         }
-        transcripts::read(&self.context, &mut self.api, &self.config.partition, &mut self.untold).await?;
-        kept
+        told.and(kept)
     }
 }
 

@@ -5,6 +5,7 @@
 #[path = "commands/onboarding.rs"]
 mod onboarding;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -173,7 +174,10 @@ async fn a_command_takes_effect_once_however_often_the_hub_dies_in_the_middle_of
         page(&metrics, |page| ended(page, key).is_some_and(|ended| ended != "refused")).await;
         drop(hub);
     }
-    assert_eq!(vendors.salesforce.written("Task").len(), 1, "{KILLS} kills");
+    let tasks: Vec<String> = vendors.salesforce.written("Task").iter().map(ToString::to_string).collect();
+    assert_eq!(tasks.iter().filter(|task| task.contains("Settle it.")).count(), 1, "{KILLS} kills: {tasks:#?}");
+    let distinct: BTreeSet<&String> = tasks.iter().collect();
+    assert_eq!(distinct.len(), tasks.len(), "tasks that rules decided, too, are made once: {tasks:#?}");
     assert_eq!(vendors.salesforce.written("CaseComment").len(), 1);
     assert_eq!(vendors.sap.commanded("DispatchSet", &dispatch).changes, 1);
     assert_eq!(vendors.sap.commanded("OrderSet", &service_order).changes, 1);

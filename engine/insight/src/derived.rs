@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use ontology::canonical::Json;
 use ontology::{EntityKey, Evidence, Field, Finding, Millis, Money, ObjectId, Vocabulary};
-use state::Entity;
 use state::composite::Micros;
+use state::{Composite, Entity};
 
 use crate::alerts::Alert;
 use crate::correlate::{AnomalyKind, Candidate, Verdict};
+use crate::findings;
 use crate::reconcile::{DiscrepancyState, RuleCode, Span};
 use crate::values::evidence_of;
 
@@ -25,7 +26,8 @@ pub struct Derived {
     /// Conditions that somebody has to act on (11-2 and 11-4). The others depend on more than the
     /// customer.
     pub alerts: Vec<Alert>,
-    /// What is wrong with the customer's data.
+    /// What is wrong between the customer's records. What is wrong with one of them by itself stands
+    /// with the record; [`Derived::all_findings`] has both.
     pub findings: Vec<Finding>,
     /// The next instant at which time alone may change any of this.
     pub wake_at: Option<Millis>,
@@ -48,15 +50,26 @@ pub(crate) struct Billing {
 }
 
 impl Derived {
-    /// Canonical form: everything but what depends on arrival.
+    /// What is wrong with the customer's data, in order, each thing once. `composite` is what all of this
+    /// was concluded from.
     #[must_use]
-    pub fn canonical(&self) -> Json {
+    pub fn all_findings(&self, composite: &Composite) -> Vec<Finding> {
+        let of_records = composite.entities().flat_map(|entity| findings::of(entity));
+        let mut all: Vec<Finding> = of_records.chain(self.findings.iter().cloned()).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Canonical form of what was concluded from `composite`: everything but what depends on arrival.
+    #[must_use]
+    pub fn canonical(&self, composite: &Composite) -> Json {
         Json::object([
             ("alerts", Json::array(self.alerts.iter().map(Alert::canonical))),
             ("anomalies", Json::array(self.anomalies.iter().map(Anomaly::canonical))),
             ("correlations", Json::array(self.correlations.iter().map(Correlation::canonical))),
             ("discrepancies", Json::array(self.discrepancies.iter().map(Discrepancy::canonical))),
-            ("findings", Json::array(self.findings.iter().map(canonical_finding))),
+            ("findings", Json::array(self.all_findings(composite).iter().map(canonical_finding))),
         ])
     }
 

@@ -7,7 +7,7 @@ use state::Composite;
 
 use crate::context::Context;
 use crate::derived::Derived;
-use crate::{alerts, correlate, findings, reconcile};
+use crate::{alerts, correlate, reconcile};
 
 /// Concludes what there is to conclude about a customer at `context.now`. A pure function; a
 /// customer with nothing to compare costs a look at which kinds of record there are.
@@ -50,9 +50,7 @@ impl Before<'_> {
 pub fn evaluate_after(before: Option<Before<'_>>, composite: &Composite, context: &Context<'_>) -> Arc<Derived> {
     let before = before.filter(|before| before.is_comparable(composite, context));
     let billing = before.filter(|before| correlate::still_holds(before, composite, context));
-    if let Some(before) = billing.filter(|before| reconcile::still_holds(before, composite, context))
-        && findings::are_same(before.composite, composite)
-    {
+    if let Some(before) = billing.filter(|before| reconcile::still_holds(before, composite, context)) {
         return before.derived.clone();
     }
     Arc::new(conclude(billing, composite, context))
@@ -61,7 +59,6 @@ pub fn evaluate_after(before: Option<Before<'_>>, composite: &Composite, context
 /// Concludes, taking over what follows from billing records where `billing` holds it.
 fn conclude(billing: Option<Before<'_>>, composite: &Composite, context: &Context<'_>) -> Derived {
     let mut derived = Derived { reference_revision: context.reference.revision, ..Derived::default() };
-    findings::collect(composite, &mut derived);
     match billing {
         Some(before) => correlate::take_over(before.derived, &mut derived),
         None => correlate::evaluate(composite, context, &mut derived),

@@ -89,7 +89,8 @@ fn is_over(item: &Json) -> bool {
 /// Canonical JSON of one evaluated customer.
 #[must_use]
 pub fn canonical_customer(evaluated: &Evaluated) -> Json {
-    Json::object([("state", canonical_state(&evaluated.composite)), ("derived", evaluated.derived.canonical())])
+    let Evaluated { composite, derived, .. } = evaluated;
+    Json::object([("state", canonical_state(composite)), ("derived", derived.canonical(composite))])
 }
 
 /// Canonical JSON of a composite state.

@@ -347,8 +347,6 @@ impl RecordShard {
 
 /// Puts the new state of an entity in place and tells whom it concerns.
 fn place(slot: &mut Slot, entity: Arc<Entity>, trees: &mut Trees, touched: &mut Touched) {
-    // Looked for here, once per state of a record, so that trees know who is well.
-    entity.findings_or(insight::findings::of);
     let key = &entity.key;
     if is_side(key.kind) {
         slot.entity = entity.clone();

@@ -13,17 +13,28 @@ impl View for CustomerView {
     }
 
     fn objects(&self) -> Vec<Object> {
-        let object = |collection, id: &str, mark| Object { collection, id: id.into(), mark };
+        let object = |collection, id: &str| Object { collection, id: id.into() };
         let derived = &self.derived;
         let discrepancies = derived.discrepancies.iter();
         let alerts = derived.alerts.iter().chain(&self.handoff_alerts);
         let correlations = derived.correlations.iter();
-        let mut objects: Vec<Object> =
-            discrepancies.map(|it| object(Collection::Discrepancies, &it.id.0, mark_of(it))).collect();
-        objects.extend(alerts.map(|it| object(Collection::Alerts, &it.id.0, 0)));
-        objects.extend(correlations.map(|it| object(Collection::Correlations, &it.id.0, 0)));
-        objects.extend(self.transfers.iter().map(|it| object(Collection::Handoffs, &it.key.id, 0)));
+        let mut objects: Vec<Object> = discrepancies.map(|it| object(Collection::Discrepancies, &it.id.0)).collect();
+        objects.extend(alerts.map(|it| object(Collection::Alerts, &it.id.0)));
+        objects.extend(correlations.map(|it| object(Collection::Correlations, &it.id.0)));
+        objects.extend(self.transfers.iter().map(|it| object(Collection::Handoffs, &it.key.id)));
         objects
+    }
+
+    fn has_same(&self, before: &Self, object: &Object) -> bool {
+        match object.collection {
+            Collection::Discrepancies => {
+                let [now, then] =
+                    [self, before].map(|view| view.derived.discrepancies.iter().find(|it| *it.id.0 == *object.id));
+                now == then
+            }
+            // Nobody watches these by themselves.
+            Collection::Handoffs | Collection::Alerts | Collection::Correlations => true,
+        }
     }
 
     fn has_same_objects(&self, before: &Self) -> bool {
@@ -36,15 +47,11 @@ impl View for CustomerView {
     }
 }
 
-/// A number that differs whenever an object does.
-pub(crate) fn mark_of(object: &impl std::fmt::Debug) -> u64 {
-    let digest = Sha256::digest(format!("{object:?}").as_bytes());
-    u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
-}
-
-/// What a client hands back to say which state of an object it has seen.
+/// What a client hands back to say which state of an object it has seen; differs whenever the object does.
 pub(crate) fn etag_of(object: &impl std::fmt::Debug) -> String {
-    format!("\"{:016x}\"", mark_of(object))
+    let digest = Sha256::digest(format!("{object:?}").as_bytes());
+    let mark = u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
+    format!("\"{mark:016x}\"")
 }
 
 impl From<pipeline::Effects> for Publication<CustomerView> {

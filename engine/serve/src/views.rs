@@ -28,6 +28,8 @@ pub trait View: Send + Sync + 'static {
     fn objects(&self) -> Vec<Object>;
     /// Whether both pictures are known to have the very same objects.
     fn has_same_objects(&self, before: &Self) -> bool;
+    /// Whether an object that both pictures have looks the same in both.
+    fn has_same(&self, before: &Self, object: &Object) -> bool;
     /// Which top-level fields of the customer's state differ, one bit each; 0 if not known.
     fn changed_paths(&self, before: &Self) -> u32;
 }
@@ -39,8 +41,6 @@ pub struct Object {
     pub collection: Collection,
     /// Its id, without the collection.
     pub id: CompactString,
-    /// Differs whenever the object does.
-    pub mark: u64,
 }
 
 /// Collections of derived objects, as they stand in resource names.
@@ -220,30 +220,34 @@ impl<V: View> Published<V> {
             Entry::Occupied(mut entry) => {
                 let before = entry.get();
                 if !view.has_same_objects(&before.view) {
-                    self.tell_objects(&view, before.view.objects(), changed);
+                    self.tell_objects(&view, Some(&*before.view), changed);
                 }
                 paths = view.changed_paths(&before.view);
                 let version = next_version(Some(before.version), position);
                 entry.insert(Slot::new(view, version, position));
             }
             Entry::Vacant(entry) => {
-                self.tell_objects(&view, Vec::new(), changed);
+                self.tell_objects(&view, None, changed);
                 entry.insert(Slot::new(view, next_version(None, position), position));
             }
         }
         Change { key: id.0, paths, causes: Vec::new() }
     }
 
-    /// Makes the objects of a view findable, and collects those that were not among `old` or are
+    /// Makes the objects of a view findable, and collects those that look otherwise than `before`, or are
     /// not there any more.
-    fn tell_objects(&self, view: &V, old: Vec<Object>, changed: &mut Vec<Object>) {
+    fn tell_objects(&self, view: &V, before: Option<&V>, changed: &mut Vec<Object>) {
+        let old = before.map(V::objects).unwrap_or_default();
         let new = view.objects();
-        let is_known = |object: &Object| old.iter().any(|o| o.collection == object.collection && o.id == object.id);
-        for object in new.iter().filter(|object| !is_known(object)) {
-            self.objects.insert((object.collection, object.id.clone()), view.id().clone());
+        for object in &new {
+            match before.filter(|_| old.contains(object)) {
+                Some(before) if view.has_same(before, object) => continue,
+                Some(_) => {}
+                None => drop(self.objects.insert((object.collection, object.id.clone()), view.id().clone())),
+            }
+            changed.push(object.clone());
         }
-        changed.extend(new.iter().filter(|object| !old.contains(object)).cloned());
-        changed.extend(old.into_iter().filter(|object| !new.iter().any(|kept| kept.id == object.id)));
+        changed.extend(old.into_iter().filter(|object| !new.contains(object)));
     }
 
     /// The position up to which reads reflect the facts.

@@ -111,7 +111,7 @@ impl Played {
     #[must_use]
     pub fn published(&self) -> Vec<String> {
         let views = self.views.values().map(|view| {
-            let (state, derived) = (canonical_state(&view.composite), view.derived.canonical());
+            let (state, derived) = (canonical_state(&view.composite), view.derived.canonical(&view.composite));
             Json::object([("state", state), ("derived", derived)])
         });
         texts(views)

@@ -69,11 +69,6 @@ impl Composite {
         self.members.iter().flat_map(|member| member.tree.entities())
     }
 
-    /// All entities that may have findings, dead ones too.
-    pub fn noted(&self) -> impl Iterator<Item = &Arc<Entity>> {
-        self.members.iter().flat_map(|member| member.tree.noted())
-    }
-
     /// The living entity with this key.
     #[must_use]
     pub fn get(&self, key: &EntityKey) -> Option<&Arc<Entity>> {

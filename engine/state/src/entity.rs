@@ -1,9 +1,7 @@
 //! An entity: the join of the source rows that make it up.
 
-use std::sync::OnceLock;
-
 use ontology::codec::{Corrupt, Cursor, put_bytes, put_u64};
-use ontology::{EntityKey, EntityKind, Evidence, Fact, Field, FieldReader, Finding, SourceKey, ValueRef, Vocabulary};
+use ontology::{EntityKey, EntityKind, Evidence, Fact, Field, FieldReader, SourceKey, ValueRef, Vocabulary};
 use smallvec::SmallVec;
 
 use crate::history::{Change, History};
@@ -24,21 +22,7 @@ pub struct Entity {
     rows: SmallVec<[SourceRow; 1]>,
     /// Asked for by every rule of every evaluation, so it is read off the rows once.
     is_alive: bool,
-    findings: Noted,
 }
-
-/// What is wrong with an entity by itself, once somebody has looked. It follows from the rows, so
-/// it is no part of the entity's identity and is not stored.
-#[derive(Debug, Clone, Default)]
-struct Noted(OnceLock<Box<[Finding]>>);
-
-impl PartialEq for Noted {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Noted {}
 
 impl Entity {
     /// A name without content.
@@ -50,7 +34,7 @@ impl Entity {
     fn of_rows(key: EntityKey, rows: SmallVec<[SourceRow; 1]>) -> Self {
         let carrier = rows.iter().find(|row| row.has(Field::Status)).or(rows.first());
         let is_alive = carrier.is_some_and(SourceRow::is_alive);
-        Entity { key, rows, is_alive, findings: Noted::default() }
+        Entity { key, rows, is_alive }
     }
 
     /// The entity after `fact`; none if the fact changes nothing.
@@ -123,18 +107,6 @@ impl Entity {
     #[must_use]
     pub fn newest(&self) -> Option<Provenance> {
         self.rows.iter().flat_map(SourceRow::provenances).max_by_key(|provenance| provenance.log_pos)
-    }
-
-    /// What is wrong with the entity by itself, looked for at most once: a customer is evaluated
-    /// far more often than each of its records changes.
-    pub fn findings_or(&self, find: impl FnOnce(&Entity) -> Vec<Finding>) -> &[Finding] {
-        self.findings.0.get_or_init(|| find(self).into_boxed_slice())
-    }
-
-    /// Whether the entity has findings, or nobody has looked for them yet.
-    #[must_use]
-    pub fn may_have_findings(&self) -> bool {
-        self.findings.0.get().is_none_or(|findings| !findings.is_empty())
     }
 
     /// History of one tracked field.

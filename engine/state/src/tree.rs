@@ -12,8 +12,6 @@ use crate::entity::Entity;
 #[derive(Debug, Clone, Default)]
 pub struct Run {
     entities: Vec<Arc<Entity>>,
-    /// Those of them that have findings, or that nobody has looked at yet, in no order.
-    noted: Vec<Arc<Entity>>,
 }
 
 impl Run {
@@ -23,37 +21,16 @@ impl Run {
         &self.entities
     }
 
-    /// The records that may have findings: of the others it is known that they have none.
-    #[must_use]
-    pub fn noted(&self) -> &[Arc<Entity>] {
-        &self.noted
-    }
-
     fn put(&mut self, entity: Arc<Entity>) {
-        if entity.may_have_findings() {
-            self.noted.push(entity.clone());
-        }
         match self.place_of(&entity.key) {
-            Ok(place) => {
-                let old = std::mem::replace(&mut self.entities[place], entity);
-                self.forget_note(&old);
-            }
+            Ok(place) => self.entities[place] = entity,
             Err(place) => self.entities.insert(place, entity),
         }
     }
 
     fn take(&mut self, key: &EntityKey) {
         if let Ok(place) = self.place_of(key) {
-            let old = self.entities.remove(place);
-            self.forget_note(&old);
-        }
-    }
-
-    /// Takes the note of a record's earlier state away. Looks at addresses alone: the records of a large
-    /// customer lie anywhere in memory.
-    fn forget_note(&mut self, old: &Arc<Entity>) {
-        if let Some(place) = self.noted.iter().position(|noted| Arc::ptr_eq(noted, old)) {
-            self.noted.remove(place);
+            self.entities.remove(place);
         }
     }
 
@@ -76,8 +53,6 @@ impl Run {
 pub struct PartyTree {
     /// In the order of kinds; none is empty. Most parties have records of few kinds.
     runs: SmallVec<[(EntityKind, Arc<Run>); 8]>,
-    /// How many records the runs note.
-    noted: usize,
 }
 
 impl PartyTree {
@@ -88,19 +63,14 @@ impl PartyTree {
             self.runs.insert(place, (kind, Arc::default()));
             place
         });
-        let run = Arc::make_mut(&mut self.runs[place].1);
-        self.noted -= run.noted.len();
-        run.put(entity);
-        self.noted += run.noted.len();
+        Arc::make_mut(&mut self.runs[place].1).put(entity);
     }
 
     /// Takes an entity out, if it is in.
     pub fn take(&mut self, key: &EntityKey) {
         let Ok(place) = self.runs.binary_search_by_key(&key.kind, |(of, _)| *of) else { return };
         let run = Arc::make_mut(&mut self.runs[place].1);
-        self.noted -= run.noted.len();
         run.take(key);
-        self.noted += run.noted.len();
         if run.entities.is_empty() {
             self.runs.remove(place);
         }
@@ -132,12 +102,6 @@ impl PartyTree {
     /// All entities.
     pub fn entities(&self) -> impl Iterator<Item = &Arc<Entity>> {
         self.runs.iter().flat_map(|(_, run)| run.entities())
-    }
-
-    /// All entities that may have findings.
-    pub fn noted(&self) -> impl Iterator<Item = &Arc<Entity>> {
-        let runs = if self.noted == 0 { &[] } else { self.runs.as_slice() };
-        runs.iter().flat_map(|(_, run)| run.noted())
     }
 
     /// Whether nothing hangs here.
@@ -219,16 +183,5 @@ mod tests {
         assert_eq!(ids(&tree), ["case/1"]);
         tree.take(&EntityKey::new(EntityKind::Case, "1"));
         assert!(tree.is_empty() && tree.run(EntityKind::Case).is_none());
-    }
-
-    #[test]
-    fn a_record_that_was_looked_at_and_is_well_is_not_noted() {
-        let (well, unknown) = (entity(EntityKind::Case, "1"), entity(EntityKind::Case, "2"));
-        assert!(well.findings_or(|_| Vec::new()).is_empty());
-        let mut tree = PartyTree::default();
-        tree.put(well);
-        tree.put(unknown);
-        let noted: Vec<&str> = tree.noted().map(|e| e.key.id.as_str()).collect();
-        assert_eq!(noted, ["2"]);
     }
 }

@@ -15,6 +15,9 @@ use crate::{LIFE_MS, seed_of, wall};
 
 /// Kills at random instants; `OPSHUB_SERVER_KILLS` has others.
 const KILLS: i64 = 6;
+/// Facts that have to be acknowledged meanwhile, and how many times as many lives that may take.
+const FACTS_MIN: Position = Position(100);
+const LIVES_MAX: i64 = 10;
 /// How long a hub that is silent keeps its turn: the shortest that brokers grant unless configured.
 const SILENCE_MAX: &str = "6s";
 /// Twice of it, and a little.
@@ -88,14 +91,17 @@ fn kills_at_random_instants_lose_nothing_on_servers_either() {
     let kills = std::env::var("OPSHUB_SERVER_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
     let mut chance = Chance::of(seed);
     let mut arena = Arena::on_servers(seed);
-    for _ in 0..kills {
+    let mut died = 0;
+    // On a slow machine some lives end before the first fact is acknowledged: then there are more.
+    while died < kills || arena.acknowledged() < FACTS_MIN {
         let (hub, ready) = arena.start();
         let life = Duration::from_millis(chance.between(0, 4 * LIFE_MS).unsigned_abs());
         arena.load(hub, &ready, life, Hub::kill);
+        died += 1;
+        assert!(died < LIVES_MAX * kills, "{died} lives, and the log ends at {}", arena.acknowledged());
     }
     let (hub, _) = arena.start();
     hub.kill();
     let verdict = arena.judge();
-    println!("{kills} kills, {} acknowledged facts", verdict.facts);
-    assert!(verdict.facts > 100, "only {} facts were acknowledged", verdict.facts);
+    println!("{died} kills, {} acknowledged facts", verdict.facts);
 }

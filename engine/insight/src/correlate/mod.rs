@@ -181,8 +181,7 @@ pub(crate) fn account_id(composite: &Composite) -> Option<CompactString> {
     first_of(EntityKind::Account).or_else(|| first_of(EntityKind::ArCustomer)).map(|key| key.id.clone())
 }
 
-/// Finds what is out of the ordinary and what explains it. Findings must have been collected
-/// before: a blocked value forbids a verdict.
+/// Finds what is out of the ordinary and what explains it.
 pub(crate) fn evaluate(composite: &Composite, context: &Context<'_>, derived: &mut Derived) {
     let has = |kind| composite.members.iter().any(|member| !member.tree.of_kind(kind).is_empty());
     if !has(EntityKind::Invoice) && !has(EntityKind::Dispute) && !has(EntityKind::CreditNote) {

@@ -1,13 +1,13 @@
 //! What orders say about a charge (spec 7.3).
 
 use ontology::status::ServiceOrderStatus;
-use ontology::{EntityKey, FindingSeverity};
 
 use super::candidates::{is_undone, is_visit_unfixed};
 use super::ledger::Ledger;
 use super::subjects::Subject;
 use super::{AnomalyKind, Candidate, Signal, Verdict};
 use crate::derived::Derived;
+use crate::findings::is_blocked;
 
 /// An accepted order counts beside the best one if it scores at most this much less.
 const BESIDE_MAX_MICROS: u32 = 50_000;
@@ -22,26 +22,19 @@ pub(super) fn judge(
     for candidate in candidates.iter_mut() {
         candidate.verdict = verdict_of(candidate, subject, ledger, derived);
     }
-    let invoice = subject.bill.map(|bill| &bill.entity.key);
-    let mut rests_on_blocked =
-        is_blocked(&subject.entity.key, derived) || invoice.is_some_and(|key| is_blocked(key, derived));
+    let mut rests_on_blocked = is_blocked(subject.entity) || subject.bill.is_some_and(|bill| is_blocked(bill.entity));
     let mut verdict = Verdict::Uncorrelated;
     if let Some(best) = candidates.first().filter(|candidate| candidate.is_accepted()) {
         verdict = best.verdict;
         let counts = |other: &&Candidate| other.is_accepted() && best.score - other.score <= BESIDE_MAX_MICROS;
         for other in candidates.iter().filter(counts) {
-            rests_on_blocked |= is_blocked(&other.order, derived);
+            rests_on_blocked |= ledger.order(&other.order.id).is_some_and(|order| is_blocked(order.entity));
             if other.verdict != verdict {
                 verdict = Verdict::NeedsReview;
             }
         }
     }
     if rests_on_blocked { Verdict::NeedsReview } else { verdict }
-}
-
-/// Whether some value of the record must not be relied on.
-fn is_blocked(key: &EntityKey, derived: &Derived) -> bool {
-    derived.findings.iter().any(|finding| finding.severity == FindingSeverity::Block && finding.entity == *key)
 }
 
 fn verdict_of(candidate: &Candidate, subject: &Subject<'_>, ledger: &Ledger<'_>, derived: &Derived) -> Verdict {

@@ -5,15 +5,12 @@ mod plausible;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use compact_str::CompactString;
 use ontology::entity::fields_of;
 use ontology::{Field, FieldReader, Finding, FindingKind, FindingSeverity, ValueRef};
 use smallvec::SmallVec;
-use state::{Composite, Entity};
+use state::Entity;
 
-use crate::derived::Derived;
 use crate::values::text_of;
 
 /// What is wrong with a record, in the order of kind and field. A deleted record has no findings.
@@ -57,26 +54,9 @@ pub fn severity_of(kind: FindingKind) -> FindingSeverity {
     }
 }
 
-/// Adds the findings of all records of a customer, in no order.
-pub(crate) fn collect(composite: &Composite, derived: &mut Derived) {
-    for entity in composite.noted() {
-        derived.findings.extend_from_slice(entity.findings_or(of));
-    }
-}
-
-/// Whether the records of both states have the same findings.
-pub(crate) fn are_same(before: &Composite, after: &Composite) -> bool {
-    let told = |composite: &Composite| -> Vec<Finding> {
-        composite.noted().flat_map(|entity| entity.findings_or(of)).cloned().collect()
-    };
-    // Records never change in place, so the same addresses are the same findings.
-    if before.noted().map(Arc::as_ptr).eq(after.noted().map(Arc::as_ptr)) {
-        return true;
-    }
-    let (mut before, mut after) = (told(before), told(after));
-    before.sort_unstable();
-    after.sort_unstable();
-    before == after
+/// Whether some value of a record must not be relied on: whether a finding of it blocks.
+pub(crate) fn is_blocked(entity: &Entity) -> bool {
+    entity.is_alive() && !blocked_fields(entity).is_empty()
 }
 
 fn collect_of(entity: &Entity, findings: &mut Vec<Finding>) {

@@ -72,6 +72,7 @@ fn two_contents_at_one_version_block_the_field_until_a_newer_one() {
     };
     let conflicting = entity(&[tax("a", 5, "DE1"), tax("b", 5, "DE2")]);
     assert_eq!(blocked_fields(&conflicting).as_slice(), [Field::TaxId]);
+    assert!(is_blocked(&conflicting));
     let [finding] = of(&conflicting).try_into().unwrap();
     assert_eq!((finding.kind, finding.severity), (FindingKind::VersionConflict, FindingSeverity::Block));
     let mended = entity(&[tax("a", 5, "DE1"), tax("b", 5, "DE2"), tax("c", 6, "DE2")]);
@@ -124,9 +125,10 @@ fn impossible_money_blocks() {
             &[(Field::Amount, amount), NOTE[1], (Field::Currency, text("USD"))],
         )])
     };
-    assert!(of(&note(cents(0))).is_empty());
+    assert!(of(&note(cents(0))).is_empty() && !is_blocked(&note(cents(0))));
     let [finding] = of(&note(cents(-1))).try_into().unwrap();
     assert_eq!((finding.severity, finding.value.as_str()), (FindingSeverity::Block, "-0.01"));
+    assert!(is_blocked(&note(cents(-1))));
     let too_fine = ValueRef::Decimal { mantissa: 1_001, scale: 3 };
     assert_eq!(blocked_fields(&note(too_fine)).as_slice(), [Field::Amount]);
 }

@@ -435,7 +435,7 @@ fn the_order_and_number_of_deliveries_changes_nothing() {
     let canonical = |order: &[usize]| {
         let mut world = World::empty();
         told_all(&mut world, order);
-        derived_at(&mut world, 7_200_000).canonical().to_string()
+        derived_at(&mut world, 7_200_000).canonical(&world.composite()).to_string()
     };
     let expected = canonical(&[0, 1, 2, 3]);
     assert!(expected.contains("\"occurrence\":2"), "{expected}");

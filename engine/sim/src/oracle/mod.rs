@@ -63,7 +63,7 @@ impl Oracle {
         for membership in &picture.memberships {
             let composite = self.composite(&picture, membership);
             let context = Context { settings: &self.settings, reference: &picture.reference, now };
-            let derived = evaluate(&composite, &context).canonical();
+            let derived = evaluate(&composite, &context).canonical(&composite);
             let customer = Json::object([("state", canonical_state(&picture, membership)), ("derived", derived)]);
             all.insert(membership.id.clone(), customer);
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -19,6 +19,9 @@ use crate::{Error, Result};
 
 /// Bytes of a value in one record: well below what brokers take unless configured.
 const CHUNK_BYTES: usize = 512 << 10;
+
+/// Pause before a partition whose leader is being found is asked again.
+const LEADER_PAUSE: Duration = Duration::from_millis(100);
 
 /// The one partition of every topic.
 pub(super) const PARTITION: i32 = 0;
@@ -51,6 +54,12 @@ pub(super) fn consumer(options: &DistributedOptions) -> Result<BaseConsumer> {
     config.create().map_err(unreachable)
 }
 
+/// Whether the brokers are still agreeing who leads a partition, as they do of one that is new.
+fn is_without_leader(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
+    matches!(error.rdkafka_error_code(), Some(LeaderNotAvailable | NotLeaderForPartition))
+}
+
 /// Reads one topic from any place on: only what was committed.
 pub(super) struct Reader {
     consumer: BaseConsumer,
@@ -66,7 +75,16 @@ impl Reader {
 
     /// The oldest offset kept and the one after the newest committed record.
     pub(super) fn ends(&self) -> Result<(i64, i64)> {
-        self.consumer.fetch_watermarks(&self.topic, PARTITION, self.patience).map_err(unreachable)
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.consumer.fetch_watermarks(&self.topic, PARTITION, self.patience) {
+                Err(error) if is_without_leader(&error) && waited < self.patience => {
+                    std::thread::sleep(LEADER_PAUSE);
+                    waited += LEADER_PAUSE;
+                }
+                ends => return ends.map_err(unreachable),
+            }
+        }
     }
 
     /// Reads on from this offset.

@@ -78,7 +78,10 @@ pub fn findings(expected: &[ExpectFinding], scene: &Scene<'_>, found: &mut Diffe
         let key = entity(&wanted.of)?;
         let what = format!("finding {} on {key}", wanted.kind);
         let mut known: Vec<Finding> = match scene.customer(&key) {
-            Some(customer) => customer.derived.findings.iter().filter(|known| known.entity == key).cloned().collect(),
+            Some(customer) => {
+                let all = customer.derived.all_findings(&customer.composite);
+                all.into_iter().filter(|known| known.entity == key).collect()
+            }
             None => scene.engine.entity(&key).map(|known| insight::findings::of(known)).unwrap_or_default(),
         };
         known.extend(scene.engine.identity().resolver().findings(&key));

@@ -15,15 +15,14 @@ use ontology::{Fact, LogPos};
 use proto::v1;
 use proto::v1::customer_state_service_client::CustomerStateServiceClient;
 use serve::token::read_position;
-use storage::{Embedded, Priority};
+use storage::Embedded;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 use tonic::transport::{Channel, Endpoint};
 
-use super::{PATIENCE, begin_of, deliver};
+use super::{append, applied, begin_of, deliver};
 use crate::app::{App, AppOptions};
 use crate::clock::StoryClock;
-use crate::runner::{Handle, Payload};
 
 /// Events a second of ten times the expected day: 170,000.
 const AVERAGE_PER_S: f64 = 2.0;
@@ -142,21 +141,15 @@ async fn send(app: &App, facts: Vec<Fact>, per_s: f64, shared: &Shared) -> anyho
             let watch = Stopwatch::start();
             let position = append(&handle, fact).await?;
             shared.handed.lock().expect("no holder panics").insert(position, watch);
-            #[allow(clippy::disallowed_methods, reason = "a deadline of the outermost layer")]
-            let until = Instant::now() + PATIENCE;
-            anyhow::ensure!(published.reaches(position, until).await, "the engine does not come up with the log");
+            applied(&published, position).await?;
             shared.note(|times| times.visible.push(micros(watch)));
-            Ok(())
+            anyhow::Ok(())
         });
     }
     while let Some(done) = under_way.join_next().await {
         done??;
     }
     Ok(())
-}
-
-async fn append(handle: &Handle, fact: Fact) -> anyhow::Result<LogPos> {
-    Ok(handle.append(vec![fact], Vec::new(), Payload::default(), None, Priority::Source).await?)
 }
 
 fn micros(watch: Stopwatch) -> u64 {

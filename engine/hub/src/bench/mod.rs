@@ -70,11 +70,22 @@ async fn deliver(handle: &Handle, published: &Published<CustomerView>, bytes: By
     while let Some(done) = waiting.join_next().await {
         newest = newest.max(done??);
     }
+    applied(published, newest).await?;
+    Ok(delivered)
+}
+
+/// Waits until the engine has come to `position`.
+async fn applied(published: &Published<CustomerView>, position: LogPos) -> anyhow::Result<()> {
     #[allow(clippy::disallowed_methods, reason = "a deadline of the outermost layer")]
     let until = tokio::time::Instant::now() + PATIENCE;
     anyhow::ensure!(
-        published.reaches(newest, until).await,
+        published.reaches(position, until).await,
         "apply the workload: the engine does not come up with the log"
     );
-    Ok(delivered)
+    Ok(())
+}
+
+/// Hands one fact over by itself, as a source that tells of changes one by one.
+async fn append(handle: &Handle, fact: ontology::Fact) -> anyhow::Result<LogPos> {
+    Ok(handle.append(vec![fact], Vec::new(), Payload::default(), None, storage::Priority::Source).await?)
 }

@@ -20,18 +20,18 @@ use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use resolver::Model;
 use serve::views::Published;
-use storage::{DistributedOptions, Embedded, Position, Priority, Store};
+use storage::{DistributedOptions, Embedded, Position, Store};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval};
+use tokio::time::interval;
 
-use super::{PATIENCE, begin_of, deliver};
+use super::{PATIENCE, append, applied, begin_of, deliver};
 use crate::app::BATCH_MAX;
 use crate::as_of;
 use crate::clock::StoryClock;
 use crate::figures::Figures;
 use crate::publish::publisher;
 use crate::rented::Rented;
-use crate::runner::{Handle, Payload, Runner, RunnerOptions};
+use crate::runner::{Handle, Runner, RunnerOptions};
 
 /// CPU of the engine on servers over CPU of the parse, at most; 3.0 is aimed at.
 const SERVERS_OVER_PARSE_MAX: f64 = 4.0;
@@ -133,11 +133,9 @@ async fn latency(store: Arc<dyn Store>, options: &ScaleOptions) -> anyhow::Resul
         let (handle, published): (Handle, _) = (runner.handle(), published.clone());
         under_way.spawn(async move {
             let watch = Stopwatch::start();
-            let position = handle.append(vec![fact], Vec::new(), Payload::default(), None, Priority::Source).await?;
-            #[allow(clippy::disallowed_methods, reason = "a deadline of the outermost layer")]
-            let until = Instant::now() + PATIENCE;
-            anyhow::ensure!(published.reaches(position, until).await, "the engine does not come up with the log");
-            Ok((watch.spent().wall_s * 1e6) as u64)
+            let position = append(&handle, fact).await?;
+            applied(&published, position).await?;
+            anyhow::Ok((watch.spent().wall_s * 1e6) as u64)
         });
     }
     let mut took = Vec::new();

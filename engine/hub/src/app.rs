@@ -28,6 +28,7 @@ use crate::doors::Doors;
 use crate::figures::Figures;
 use crate::known::EngineKnown;
 use crate::outcomes::Outcomes;
+use crate::past::Past;
 use crate::publish::publisher;
 use crate::runner::{Handle, OwnerChanged, Publish, Runner, RunnerOptions};
 use crate::sink::HubSink;
@@ -171,11 +172,12 @@ impl App {
             model: model.clone(),
             clock: clock.clone(),
             batch_max,
-            unmonitored,
+            unmonitored: unmonitored.clone(),
         };
         let runner = tokio::task::spawn_blocking(move || start(runner_options, publish)).await??;
         let handle = runner.handle();
-        let backend = HubBackend::new(handle.clone(), published.clone(), figures.clone(), engine, model);
+        let past = Past::new(engine.clone(), model, unmonitored);
+        let backend = HubBackend::new(handle.clone(), published.clone(), figures.clone(), engine, past);
         let backend = Arc::new(backend.reading_by(connectors.clone()));
         let owner = api.owner.clone();
         let server = Server::bind(api, backend).await?;

@@ -8,18 +8,20 @@ use insight::kpis::KpiValue;
 use ontology::{EntityKey, LogPos, Millis, PartyRecord, Vocabulary};
 use pipeline::customer::Subject;
 use pipeline::{CustomerView, Engine, EngineSettings};
-use resolver::{Explanation, Model, ReviewItem};
+use resolver::{Explanation, ReviewItem};
 use serve::backend::{AsOf, Backend, Lookup, Parts, Purpose, Replayed, Reply, SourceReport, Submission};
 use serve::reason::{Reason, Refusal};
 use serve::views::Published;
 use storage::{
     NewQuarantined, Position, Priority, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined,
+    Store,
 };
 
+use crate::as_of::Moment;
 use crate::backup::Backups;
-use crate::figures::Figures;
+use crate::figures::{self, Figures};
+use crate::past::Past;
 use crate::runner::{Handle, Payload};
-use crate::{as_of, figures};
 
 /// Everything that the API asks about.
 pub struct HubBackend {
@@ -27,7 +29,7 @@ pub struct HubBackend {
     published: Arc<Published<CustomerView>>,
     figures: Arc<Figures>,
     settings: EngineSettings,
-    model: Model,
+    past: Past,
     connectors: Connectors,
     backups: Backups,
 }
@@ -40,14 +42,14 @@ impl HubBackend {
         published: Arc<Published<CustomerView>>,
         figures: Arc<Figures>,
         settings: EngineSettings,
-        model: Model,
+        past: Past,
     ) -> Self {
         HubBackend {
             handle,
             published,
             figures,
             settings,
-            model,
+            past,
             connectors: Connectors::shipped(),
             backups: Backups::default(),
         }
@@ -76,16 +78,6 @@ impl HubBackend {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(internal(&error)),
             Err(error) => Err(internal(&error.into())),
-        }
-    }
-
-    async fn position_of(&self, at: AsOf) -> Result<Position, Refusal> {
-        let applied = self.published.position();
-        match at {
-            AsOf::Position(position) if position > applied => Err(Refusal::new(Reason::PositionInFuture)),
-            AsOf::Position(position) => Ok(Position(position.0)),
-            AsOf::Time(time) if time > self.handle.now() => Err(Refusal::new(Reason::PositionInFuture)),
-            AsOf::Time(time) => self.blocking(move |store| as_of::position_at(store, time)).await,
         }
     }
 
@@ -129,7 +121,7 @@ fn subject_in(engine: &Engine, lookup: &Lookup) -> Option<Subject> {
             let party = if key.kind.is_party() { key.clone() } else { engine.root(key)? };
             Some(Subject { id: engine.identity().known_customer_of(&party)?.clone(), party })
         }
-        Lookup::Customer(id) => engine.subjects().into_iter().find(|subject| subject.id == *id),
+        Lookup::Customer(id) => engine.subject_named(id),
     }
 }
 
@@ -142,16 +134,24 @@ impl Backend for HubBackend {
         self.handle.now()
     }
 
-    fn customer_as_of(&self, customer: Lookup, at: AsOf) -> Reply<'_, Option<Arc<CustomerView>>> {
+    fn customers_as_of(&self, customers: Vec<Lookup>, at: AsOf) -> Reply<'_, Vec<Option<Arc<CustomerView>>>> {
         Box::pin(async move {
-            let position = self.position_of(at).await?;
-            let (settings, model) = (self.settings.clone(), self.model.clone());
-            self.blocking(move |store| {
-                let engine = as_of::engine_at(store, position, settings, model)?;
-                let subject = subject_in(&engine, &customer);
-                Ok(subject.map(|subject| Arc::new(engine.view(&subject, engine.now()))))
-            })
-            .await
+            let is_ahead = match at {
+                AsOf::Position(position) => position > self.published.position(),
+                AsOf::Time(time) => time > self.handle.now(),
+            };
+            if is_ahead {
+                return Err(Refusal::new(Reason::PositionInFuture).with("field", at.field()));
+            }
+            let moment = move |store: &dyn Store| match at {
+                AsOf::Position(position) => Moment::at(store, Position(position.0)),
+                AsOf::Time(time) => Moment::at_time(store, time),
+            };
+            let question = move |engine: &Engine| {
+                let view = |subject| Arc::new(engine.view(&subject, engine.now()));
+                customers.iter().map(|customer| subject_in(engine, customer).map(view)).collect()
+            };
+            self.past.ask(self.handle.store().clone(), moment, question).await
         })
     }
 

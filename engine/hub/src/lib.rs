@@ -18,6 +18,7 @@ pub mod figures;
 pub mod known;
 pub mod outcomes;
 pub mod outputs;
+mod past;
 pub mod publish;
 pub mod remapping;
 mod rented;

@@ -192,6 +192,13 @@ impl Engine {
             .collect()
     }
 
+    /// A customer by its id, with one of its party records; none if there is none of that id now.
+    #[must_use]
+    pub fn subject_named(&self, id: &CustomerId) -> Option<Subject> {
+        let members = &self.views.get(id)?.composite.members;
+        members.iter().filter_map(|member| self.subject(&member.key)).find(|subject| subject.id == *id)
+    }
+
     /// Puts a customer together as it stands and evaluates it at `now`, publishing nothing.
     #[must_use]
     pub fn evaluate(&self, subject: &Subject, now: Millis) -> Evaluated {

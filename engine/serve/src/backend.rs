@@ -28,9 +28,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Engine time.
     fn now(&self) -> Millis;
 
-    /// A customer as the hub knew it then, found by its own id or that of a record; none if it was
-    /// not known then. Refuses with `POSITION_TOO_OLD` or `POSITION_IN_FUTURE`.
-    fn customer_as_of(&self, customer: Lookup, at: AsOf) -> Reply<'_, Option<Arc<CustomerView>>>;
+    /// Customers as the hub knew them then, each found by its own id or that of a record; none for those
+    /// that were not known then. Refuses with `POSITION_TOO_OLD`, `POSITION_IN_FUTURE` or `OVERLOADED`.
+    fn customers_as_of(&self, customers: Vec<Lookup>, at: AsOf) -> Reply<'_, Vec<Option<Arc<CustomerView>>>>;
 
     /// Makes facts and rejected input durable and answers with the position of the last fact: reads
     /// see it from there on. Refuses with `DISK_FULL`, `LOG_UNREACHABLE`,
@@ -90,8 +90,19 @@ pub enum Lookup {
 pub enum AsOf {
     /// A place in the log.
     Position(LogPos),
-    /// The last place in the log taken at or before this instant.
+    /// An instant, with all that the log had taken by then.
     Time(Millis),
+}
+
+impl AsOf {
+    /// The request field that asks for it.
+    #[must_use]
+    pub fn field(self) -> &'static str {
+        match self {
+            AsOf::Position(_) => "as_of_position",
+            AsOf::Time(_) => "as_of_time",
+        }
+    }
 }
 
 /// What a write hands over, in one atom.

@@ -112,12 +112,19 @@ async fn a_batch_answers_each_name_by_itself() {
     let running = Running::start().await;
     running.hub.publish(&[("A1", 0)]);
     let mut client = CustomerStateServiceClient::new(running.channel.clone());
-    let names = vec![name_of("A1"), "customers/none".to_owned()];
-    let request = v1::BatchGetCustomerStatesRequest { names, ..Default::default() };
-    let items = client.batch_get_customer_states(request).await.unwrap().into_inner().items;
-    assert!(matches!(&items[0].result, Some(v1::batch_get_customer_states_item::Result::CustomerState(_))));
-    let Some(v1::batch_get_customer_states_item::Result::Error(error)) = &items[1].result else { panic!("{items:?}") };
-    assert_eq!(error.reason, "CUSTOMER_NOT_FOUND");
+    for as_of_position in [String::new(), position_token(LogPos(1))] {
+        let names = vec!["nobody".to_owned(), "customers/none".to_owned(), name_of("A1")];
+        let request = v1::BatchGetCustomerStatesRequest { names, as_of_position, ..Default::default() };
+        let items = client.batch_get_customer_states(request).await.unwrap().into_inner().items;
+        let reasons: Vec<&str> = items
+            .iter()
+            .map(|item| match item.result.as_ref().unwrap() {
+                v1::batch_get_customer_states_item::Result::CustomerState(state) => state.name.as_str(),
+                v1::batch_get_customer_states_item::Result::Error(error) => error.reason.as_str(),
+            })
+            .collect();
+        assert_eq!(reasons, ["INVALID_FIELD", "CUSTOMER_NOT_FOUND", name_of("A1").as_str()]);
+    }
     let request = v1::BatchGetCustomerStatesRequest { names: vec![name_of("A1"); 501], ..Default::default() };
     assert_eq!(reason(&client.batch_get_customer_states(request).await.unwrap_err()), "BATCH_TOO_LARGE");
 }

@@ -20,13 +20,13 @@ use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use resolver::Model;
 use serve::views::Published;
-use storage::{DistributedOptions, Embedded, Position, Store};
+use storage::{DistributedOptions, Embedded, Log as _, Store};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
 use super::{PATIENCE, append, applied, begin_of, deliver};
 use crate::app::BATCH_MAX;
-use crate::as_of;
+use crate::as_of::{self, Moment};
 use crate::clock::StoryClock;
 use crate::figures::Figures;
 use crate::publish::publisher;
@@ -77,7 +77,8 @@ pub fn scale(options: &ScaleOptions) -> anyhow::Result<Report> {
     let store = Arc::new(rented.open()?);
     let on_servers = runtime.block_on(run(store.clone(), &options.workload, bytes))?;
     let watch = Stopwatch::start();
-    as_of::engine_at(&*store, Position(u64::MAX), EngineSettings::default(), Model::shipped())?;
+    let newest = Moment::at(&*store, store.last())?;
+    as_of::engine_at(&*store, newest, EngineSettings::default(), Model::shipped())?;
     let again_cpu_s = watch.spent().cpu_s;
     let visible = runtime.block_on(latency(store, options))?;
     let plain = runtime.block_on(produce_to_consume(rented.options(), options.lasts))?;

@@ -39,7 +39,7 @@ use writer::Teller;
 
 pub use core::Ask;
 pub use follower::OwnerChanged;
-pub(crate) use recovery::{recover, replay};
+pub(crate) use recovery::{inputs, recover, replay};
 pub(crate) use snapshots::write as write_snapshot;
 
 /// Jobs and questions that may wait for the log writer.

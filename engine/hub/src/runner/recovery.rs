@@ -81,17 +81,29 @@ pub(crate) fn replay(
     until: Option<Position>,
     mut take: impl FnMut(Input),
 ) -> anyhow::Result<()> {
-    if from > store.last() {
-        return Ok(());
-    }
-    for block in store.read(from)? {
-        let block = block?;
-        let facts = facts_of(&block, from, until)?;
-        if !facts.is_empty() {
-            take(Input::Facts { facts, ingested_at: block.ingested_at() });
-        }
+    for input in inputs(store, from, until)? {
+        take(input?);
     }
     Ok(())
+}
+
+/// The log from `from` up to `until`, block by block, as the engine takes it.
+///
+/// # Errors
+/// When the log cannot be read; an item, when it holds what this program did not write.
+pub(crate) fn inputs(
+    store: &dyn Store,
+    from: Position,
+    until: Option<Position>,
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Input>> + use<>> {
+    let until = until.unwrap_or(Position(u64::MAX)).min(store.last());
+    let blocks = (from <= until).then(|| store.read(from)).transpose()?;
+    let is_behind = move |block: &storage::Result<Block>| block.as_ref().is_ok_and(|block| block.first() > until);
+    let blocks = blocks.into_iter().flatten().take_while(move |block| !is_behind(block));
+    Ok(blocks.map(move |block| {
+        let block = block?;
+        Ok(Input::Facts { facts: facts_of(&block, from, Some(until))?, ingested_at: block.ingested_at() })
+    }))
 }
 
 /// The facts of a block from `from` up to `until`.

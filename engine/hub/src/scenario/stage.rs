@@ -16,6 +16,7 @@ use super::home::{Form, Home};
 use super::native::Payload;
 use super::plan::{Lag, Plan};
 use super::step::Restart;
+use crate::as_of::{self, Moment};
 use crate::runner::{recover, write_snapshot};
 
 /// How often a source says how far it is.
@@ -299,12 +300,14 @@ impl Stage {
         Ok(())
     }
 
-    /// What the hub knew when it had applied everything up to `position`.
+    /// What the hub knew at an earlier moment.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn at_position(&self, position: Position) -> anyhow::Result<Engine> {
-        crate::as_of::engine_at(self.store(), position, self.settings.clone(), Model::shipped())
+    pub fn at(&self, moment: Moment) -> anyhow::Result<Engine> {
+        let mut engine = new_engine(&self.settings, &self.lags);
+        as_of::advance(&mut engine, self.store(), moment, || true)?;
+        Ok(engine)
     }
 
     /// Position before the first fact about an entity; none if there was no such fact.

@@ -96,12 +96,16 @@ impl Api {
             Some(At::AsOfPosition(position)) => read_position("as_of_position", position)?.map(AsOf::Position),
             Some(At::AsOfTime(time)) => Some(AsOf::Time(millis("as_of_time", time)?)),
         };
-        check_staleness(&self.backend.published().freshness(), self.now(), request.max_staleness.as_ref())?;
-        let found = match past {
-            None => self.find(&lookup),
-            Some(at) => self.backend.customer_as_of(lookup.clone(), at).await?.map(|view| past_view(&lookup, view)),
-        };
-        let found = found.ok_or_else(|| unknown(&lookup))?;
+        let max_staleness = request.max_staleness.as_ref();
+        if let Some(at) = past {
+            let view = self.backend.customers_as_of(vec![lookup.clone()], at).await?.pop().flatten();
+            let view = view.ok_or_else(|| unknown(&lookup))?;
+            check_staleness(&view.composite.freshness, view.evaluated_at, max_staleness)?;
+            let customer_state = Some(mask.apply(past_state(view)));
+            return Ok(v1::GetCustomerStateResponse { customer_state, redirected_from: String::new() });
+        }
+        check_staleness(&self.backend.published().freshness(), self.now(), max_staleness)?;
+        let found = self.find(&lookup).ok_or_else(|| unknown(&lookup))?;
         let redirected_from = match (&lookup, found.is_redirected) {
             (Lookup::Customer(asked), true) => format!("customers/{asked}"),
             (Lookup::Customer(_), false) | (Lookup::Record(_), _) => String::new(),
@@ -137,27 +141,27 @@ impl Api {
         let mask = ReadMask::read(&self.pool, MESSAGE, request.read_mask.as_ref())?;
         let past = read_position("as_of_position", &request.as_of_position)?;
         let read_position = past.unwrap_or_else(|| self.backend.published().position());
+        let lookups: Vec<Result<Lookup, Refusal>> =
+            request.names.iter().map(|name| Ok(Lookup::Customer(customer_id("names", name)?))).collect();
+        let states = match past {
+            None => lookups.iter().flatten().map(|lookup| Some(self.state_of(&self.find(lookup)?))).collect(),
+            Some(position) => {
+                let asked = lookups.iter().flatten().cloned().collect();
+                let views = self.backend.customers_as_of(asked, AsOf::Position(position)).await?;
+                views.into_iter().map(|view| view.map(past_state)).collect::<Vec<_>>()
+            }
+        };
+        let mut states = states.into_iter();
         let mut items = Vec::with_capacity(request.names.len());
-        for name in request.names {
-            let result = match self.batch_item(&name, past).await {
+        for (name, lookup) in request.names.into_iter().zip(lookups) {
+            let state = lookup.and_then(|lookup| states.next().flatten().ok_or_else(|| unknown(&lookup)));
+            let result = match state {
                 Ok(state) => item::Result::CustomerState(mask.apply(state)),
                 Err(refusal) => item::Result::Error(refusal.into_item_error()),
             };
             items.push(v1::BatchGetCustomerStatesItem { name, result: Some(result) });
         }
         Ok(v1::BatchGetCustomerStatesResponse { items, read_position: position_token(read_position) })
-    }
-
-    async fn batch_item(&self, name: &str, past: Option<LogPos>) -> Result<v1::CustomerState, Refusal> {
-        let lookup = Lookup::Customer(customer_id("names", name)?);
-        let found = match past {
-            None => self.find(&lookup),
-            Some(position) => {
-                let view = self.backend.customer_as_of(lookup.clone(), AsOf::Position(position)).await?;
-                view.map(|view| past_view(&lookup, view))
-            }
-        };
-        found.map(|found| self.state_of(&found)).ok_or_else(|| unknown(&lookup))
     }
 
     fn query(&self, request: &v1::QueryCustomerStatesRequest) -> Result<v1::QueryCustomerStatesResponse, Refusal> {
@@ -268,14 +272,11 @@ fn unknown(lookup: &Lookup) -> Refusal {
     }
 }
 
-/// A view of the past as if it had just been found; its position stands for its version.
-fn past_view(lookup: &Lookup, view: Arc<CustomerView>) -> Found<CustomerView> {
-    let is_redirected = match lookup {
-        Lookup::Customer(id) => *id != view.composite.id,
-        Lookup::Record(_) => false,
-    };
-    let changed_at = view.composite.log_pos;
-    Found { slot: Slot::new(view, changed_at.0, changed_at), is_redirected, split_into: Vec::new() }
+/// The state of a customer of the past, as it was told then; its position stands for its version.
+fn past_state(view: Arc<CustomerView>) -> v1::CustomerState {
+    let (changed_at, evaluated_at) = (view.composite.log_pos, view.evaluated_at);
+    let freshness = view.composite.freshness;
+    customer::state(&Slot::new(view, changed_at.0, changed_at), &freshness, evaluated_at)
 }
 
 /// A bookmark interval from a request.

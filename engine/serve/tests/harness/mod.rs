@@ -149,15 +149,18 @@ impl Backend for SmallHub {
         T
     }
 
-    fn customer_as_of(&self, customer: Lookup, at: AsOf) -> Reply<'_, Option<Arc<CustomerView>>> {
-        let Lookup::Customer(id) = customer else { return ready(Ok(None)) };
+    fn customers_as_of(&self, customers: Vec<Lookup>, at: AsOf) -> Reply<'_, Vec<Option<Arc<CustomerView>>>> {
         let AsOf::Position(position) = at else {
             return ready(Err(Refusal::new(Reason::PositionTooOld).with("oldest_position", "x")));
         };
         if position > self.published.position() {
-            return ready(Err(Refusal::new(Reason::PositionInFuture).with("field", "as_of_position")));
+            return ready(Err(Refusal::new(Reason::PositionInFuture).with("field", at.field())));
         }
-        ready(Ok(self.published.find(&id).map(|found| found.slot.view)))
+        let find = |customer: &Lookup| match customer {
+            Lookup::Customer(id) => self.published.find(id).map(|found| found.slot.view),
+            Lookup::Record(_) => None,
+        };
+        ready(Ok(customers.iter().map(find).collect()))
     }
 
     fn submit(&self, submission: Submission) -> Reply<'_, LogPos> {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use clap::Args;
 use offline::{Deciding, DecisionsReport, Error, Inputs, Recalibrated, load, read_decisions, recalibrate};
-use pipeline::{Engine, EngineSettings};
+use pipeline::EngineSettings;
 use storage::{Embedded, Options, Store};
 
 use super::progress::Bar;
 use super::{NOT_FOUND, failure, model, print, show};
-use crate::as_of;
+use crate::as_of::{self, Moment};
 use crate::commands::Failure;
 
 /// Arguments of `calibrate`.
@@ -80,7 +80,8 @@ fn of_store(args: &CalibrateArgs) -> Result<Recalibrated, Failure> {
     let model = model(args.model.as_deref())?;
     let store: Arc<dyn Store> = Arc::new(Embedded::open(folder, Options::default())?);
     let bar = Bar::start();
-    let engine: Engine = as_of::engine_at(&*store, store.last(), EngineSettings::default(), model)?;
+    let newest = Moment::at(&*store, store.last())?;
+    let engine = as_of::engine_at(&*store, newest, EngineSettings::default(), model)?;
     let recalibrated = recalibrate(engine.identity().resolver(), &name(args)).map_err(failure)?;
     bar.end();
     Ok(recalibrated)

@@ -9,11 +9,14 @@ mod identity;
 mod scene;
 mod work;
 
+use pipeline::Engine;
+
 use super::expect::{AsOf, Expect};
 use super::fact::entity;
 use super::report::Difference;
 use super::stage::Stage;
 use super::time::Times;
+use crate::as_of::Moment;
 
 pub use scene::Scene;
 
@@ -24,28 +27,23 @@ pub use scene::Scene;
 /// was not.
 pub fn check(expect: &Expect, stage: &Stage, times: &Times, line: Option<usize>) -> anyhow::Result<Vec<Difference>> {
     let earlier = match &expect.as_of {
-        Some(as_of) => Some(stage.at_position(position(as_of, stage, times)?)?),
+        Some(as_of) => Some(stage.at(moment(as_of, stage, times)?)?),
         None => None,
     };
-    let now = match (&earlier, expect.as_of.as_ref().and_then(|as_of| as_of.time.as_ref())) {
-        (None, _) => stage.clock(),
-        (Some(_), Some(time)) => times.instant(time).map_err(anyhow::Error::msg)?,
-        (Some(engine), None) => engine.now(),
-    };
+    let now = earlier.as_ref().map_or(stage.clock(), Engine::now);
     let scene = Scene::new(stage, earlier.as_ref().unwrap_or(stage.engine()), now, times);
     let mut found = Differences { line, list: Vec::new() };
     compare(expect, &scene, &mut found).map_err(anyhow::Error::msg)?;
     Ok(found.list)
 }
 
-fn position(as_of: &AsOf, stage: &Stage, times: &Times) -> anyhow::Result<storage::Position> {
+fn moment(as_of: &AsOf, stage: &Stage, times: &Times) -> anyhow::Result<Moment> {
     match (&as_of.time, &as_of.before) {
-        (Some(time), None) => {
-            crate::as_of::position_at(stage.store(), times.instant(time).map_err(anyhow::Error::msg)?)
-        }
+        (Some(time), None) => Moment::at_time(stage.store(), times.instant(time).map_err(anyhow::Error::msg)?),
         (None, Some(name)) => {
             let key = entity(name).map_err(anyhow::Error::msg)?;
-            stage.before(&key)?.ok_or_else(|| anyhow::anyhow!("as_of: there was no fact about {key}"))
+            let before = stage.before(&key)?.ok_or_else(|| anyhow::anyhow!("as_of: there was no fact about {key}"))?;
+            Moment::at(stage.store(), before)
         }
         (Some(_), Some(_)) | (None, None) => anyhow::bail!("as_of: expected one of time and before"),
     }

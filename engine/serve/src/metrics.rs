@@ -126,6 +126,14 @@ pub const REPLICA_LAG_SECONDS: Metric = Metric {
     description: "Time since the owner's newest fact or word that a process that follows has read; a living owner speaks each second",
     labels: &[],
 };
+/// The machine's clock.
+pub const CLOCK_APART_SECONDS: Metric = Metric {
+    name: "opshub_clock_apart_seconds",
+    kind: MetricKind::Gauge,
+    unit: Unit::Seconds,
+    description: "How far the machine's clock is ahead of the hub's time after it jumped",
+    labels: &[],
+};
 /// Applied position.
 pub const APPLIED_POSITION: Metric = Metric {
     name: "opshub_applied_position",
@@ -173,6 +181,7 @@ pub const ALL: &[Metric] = &[
     OWNER,
     REPLICA_LAG_POSITIONS,
     REPLICA_LAG_SECONDS,
+    CLOCK_APART_SECONDS,
     OPEN_ITEMS,
     WATERMARK,
     BUILD,

@@ -15,6 +15,9 @@ const RECORD_BYTES_MAX: &str = "16000000";
 /// Pause while the client's queue is full.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
 
+/// How long it is waited before it is looked again whether all records have arrived.
+const ARRIVAL_PAUSE: Duration = Duration::from_millis(1);
+
 /// What is written in one transaction: topic, key, and value or `None` for a key that is gone.
 pub(super) type Record<'a> = (&'a str, Vec<u8>, Option<Vec<u8>>);
 
@@ -47,6 +50,7 @@ impl Writer {
         for (topic, key, value) in records {
             self.send(topic, &key, value.as_deref()).map_err(|error| self.failed(error))?;
         }
+        self.await_arrival();
         crate::crash::point("distributed.log.before_commit");
         loop {
             match self.producer.commit_transaction(self.patience) {
@@ -59,6 +63,16 @@ impl Writer {
         }
         crate::crash::point("distributed.log.after_commit");
         Ok(())
+    }
+
+    /// Waits until the brokers have all records, or for as long as the patience lasts: the commit then says
+    /// what is missing. A commit would wait for them itself, but in steps of 100 ms.
+    fn await_arrival(&self) {
+        let mut waited = Duration::ZERO;
+        while self.producer.in_flight_count() > 0 && waited < self.patience {
+            self.producer.poll(ARRIVAL_PAUSE);
+            waited += ARRIVAL_PAUSE;
+        }
     }
 
     fn send(&self, topic: &str, key: &[u8], value: Option<&[u8]>) -> std::result::Result<(), KafkaError> {

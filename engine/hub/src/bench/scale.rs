@@ -106,9 +106,9 @@ async fn run(store: Arc<dyn Store>, workload: &Workload, bytes: Bytes) -> anyhow
     let (runner, published) = start(store.clone(), workload)?;
     let before = store.operations();
     let facts = deliver(&runner.handle(), &published, bytes).await?;
+    let all = store.operations();
     tokio::task::spawn_blocking(move || runner.stop()).await??;
     let cpu_s = watch.spent().cpu_s;
-    let all = store.operations();
     let operations = Operations {
         log_commits: all.log_commits - before.log_commits,
         row_commits: all.row_commits - before.row_commits,
@@ -242,7 +242,8 @@ mod tests {
         assert!(two.measure == "cpu_two_workers_over_one" && two.value > 1.0, "{report}");
         let (calls, others): (Vec<_>, Vec<_>) = report.results.iter().partition(|figure| figure.unit == "calls");
         assert!(others.iter().all(|figure| figure.value > 0.0), "{report}");
-        assert!(calls.len() == 3 && calls.iter().all(|figure| figure.met), "{report}");
-        assert!(calls[0].measure == "log_commits_per_batch" && calls[0].value > 0.0, "{report}");
+        let calls: Vec<_> = calls.iter().map(|figure| (figure.measure.as_str(), figure.value)).collect();
+        assert!(calls.contains(&("log_commits_per_batch", 1.0)), "{report}");
+        assert!(calls.contains(&("row_loads_per_batch", 0.0)), "{report}");
     }
 }

@@ -89,7 +89,7 @@ fn write<'a>(
     for (topic, key, value) in records {
         send(producer, topic, &key, value.as_deref())?;
     }
-    await_arrival(producer, patience);
+    await_arrival(producer, patience)?;
     crate::crash::point("distributed.log.before_commit");
     loop {
         match producer.commit_transaction(patience) {
@@ -118,14 +118,17 @@ fn send(producer: &Transacting, topic: &str, key: &[u8], value: Option<&[u8]>) -
     }
 }
 
-/// Waits until the brokers have all records, or for as long as the patience lasts: the commit then says
-/// what is missing. A commit would wait for them itself, but in steps of 100 ms.
-fn await_arrival(producer: &Transacting, patience: Duration) {
+/// Waits until the brokers have all records. A commit would wait for them itself, but in steps of 100 ms.
+fn await_arrival(producer: &Transacting, patience: Duration) -> std::result::Result<(), KafkaError> {
     let mut waited = Duration::ZERO;
-    while producer.in_flight_count() > 0 && waited < patience {
+    while producer.in_flight_count() > 0 {
+        if waited >= patience {
+            return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
+        }
         producer.poll(ARRIVAL_PAUSE);
         waited += ARRIVAL_PAUSE;
     }
+    Ok(())
 }
 
 /// Takes the transaction back if that can be done.

@@ -24,6 +24,7 @@ mod error;
 mod figures;
 mod log;
 mod memory;
+mod operations;
 mod position;
 mod quarantine;
 mod raw;
@@ -39,6 +40,7 @@ pub use error::{Class, Error, Result};
 pub use figures::describe;
 pub use log::{Blocks, Intake, Log, Priority};
 pub use memory::Memory;
+pub use operations::Operations;
 pub use position::Position;
 pub use quarantine::{
     NewQuarantined, Quarantine, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined,

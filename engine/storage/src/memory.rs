@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 use ontology::Millis;
 
+use crate::operations::Counted;
 use crate::{
-    Atomic, Backup, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Pairs,
-    Position, Quarantine, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Raw, Result,
-    Retention, Rows, Store, Table, Verified, raw,
+    Atomic, Backup, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Operations,
+    Pairs, Position, Quarantine, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Raw,
+    Result, Retention, Rows, Store, Table, Verified, raw,
 };
 
 /// A store in memory. Clones are handles to the same store.
@@ -20,6 +21,7 @@ use crate::{
 pub struct Memory {
     state: Arc<Mutex<State>>,
     retention: Retention,
+    counted: Arc<Counted>,
 }
 
 #[derive(Debug)]
@@ -57,7 +59,7 @@ impl Memory {
     /// An empty store with this retention.
     #[must_use]
     pub fn new(retention: Retention) -> Self {
-        Memory { state: Arc::default(), retention }
+        Memory { retention, ..Memory::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -174,11 +176,13 @@ impl Log for Memory {
 
 impl Rows for Memory {
     fn load(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>> {
+        self.counted.loaded(table);
         let state = self.state();
         Ok(keys.iter().map(|key| state.rows.get(&(table, key.to_vec())).cloned()).collect())
     }
 
     fn scan(&self, table: Table, prefix: &[u8]) -> Result<Pairs> {
+        self.counted.loaded(table);
         let state = self.state();
         let from = (table, prefix.to_vec());
         let rows = state.rows.range(from..).take_while(|((of, key), _)| *of == table && key.starts_with(prefix));
@@ -272,6 +276,10 @@ impl Store for Memory {
     fn backup(&self, _out: &mut dyn Write) -> Result<Backup> {
         Err(Error::Invalid { what: "a backup", why: "a store in memory goes with its process" })
     }
+
+    fn operations(&self) -> Operations {
+        self.counted.so_far()
+    }
 }
 
 impl Atomic for Memory {
@@ -279,6 +287,12 @@ impl Atomic for Memory {
         let mut state = self.state();
         batch.check(state.applied, state.last)?;
         let first = state.last.next();
+        if !batch.intake.is_empty() {
+            self.counted.log_committed();
+        }
+        if !batch.changes.is_empty() {
+            self.counted.rows_committed();
+        }
         state.add_intake(batch.intake);
         state.add_changes(batch.changes);
         Ok(first..state.last.next())

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::ops::Range;
 
 use crate::{
-    Backup, Changes, Durability, Error, Intake, KEY_BYTES_MAX, Log, Position, Quarantine, Result, Rows, VALUE_BYTES_MAX,
+    Backup, Changes, Durability, Error, Intake, KEY_BYTES_MAX, Log, Operations, Position, Quarantine, Result, Rows,
+    VALUE_BYTES_MAX,
 };
 
 /// An intake and changes that become durable together.
@@ -40,6 +41,9 @@ pub trait Store: Log + Rows + Quarantine {
     /// [`Error::Stop`] after the first failed write, [`Error::Invalid`] where nothing is on disk. Then
     /// what `out` has got is no backup, and is refused as one.
     fn backup(&self, out: &mut dyn Write) -> Result<Backup>;
+
+    /// How often it was asked since it was opened.
+    fn operations(&self) -> Operations;
 }
 
 /// A store whose log, rows and quarantine share one atom: the embedded form and its in-memory twin.

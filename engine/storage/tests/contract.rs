@@ -30,6 +30,7 @@ on_all! {
     rows::actions_stay_pending_until_done,
     rows::the_applied_position_only_moves_forward_and_within_the_log,
     rows::limits_are_kept,
+    rows::loads_and_commits_are_counted,
     quarantine::records_are_listed_by_page_and_filter,
     quarantine::attempts_and_decisions_are_kept,
     quarantine::unknown_records_are_refused,

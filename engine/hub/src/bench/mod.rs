@@ -8,6 +8,7 @@ mod ingest;
 mod read;
 mod resolve;
 mod scale;
+mod take_over;
 
 pub use decode::{DecodeOptions, decode};
 pub use enterprise::{EnterpriseOptions, enterprise};
@@ -15,16 +16,23 @@ pub use ingest::{IngestOptions, ingest};
 pub use read::{ReadOptions, read};
 pub use resolve::{Peer, ResolveOptions, resolve};
 pub use scale::{ScaleOptions, scale};
+pub use take_over::{TakeOverOptions, take_over};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use benches::stream::Workload;
 use bytes::Bytes;
+use connectors::SharedClock;
 use ontology::{LogPos, Millis};
-use pipeline::CustomerView;
+use pipeline::{CustomerView, EngineSettings};
+use resolver::Model;
 use serve::views::Published;
 
-use crate::runner::{Handle, Payload};
+use crate::app::BATCH_MAX;
+use crate::figures::Figures;
+use crate::publish::publisher;
+use crate::runner::{Handle, Payload, Publish, RunnerOptions};
 
 /// Lines of one delivery: what a poll of a busy source brings.
 const DELIVERY_LINES: usize = 1_000;
@@ -37,6 +45,20 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// When the hub begins with a workload: all of it has happened, none of it has been seen.
 fn begin_of(workload: &Workload) -> Millis {
     Millis(i64::try_from(workload.end_ms()).unwrap_or(i64::MAX))
+}
+
+/// A hub as it is shipped by this clock, and where what it says is read.
+fn by_clock(clock: SharedClock) -> (RunnerOptions, Publish, Arc<Published<CustomerView>>) {
+    let published = Arc::new(Published::new(LogPos(0)));
+    let publish = publisher(published.clone(), Arc::new(Figures::default()), clock.clone());
+    let options = RunnerOptions {
+        engine: EngineSettings::default(),
+        model: Model::shipped(),
+        clock,
+        batch_max: BATCH_MAX,
+        unmonitored: Vec::new(),
+    };
+    (options, publish, published)
 }
 
 /// Puts a workload through the hub's door: lines are read, become facts and go to the log in

@@ -13,25 +13,21 @@ use benches::report::{Figure, Report};
 use benches::stream::{Event, FactMaker, Workload, reference};
 use bytes::Bytes;
 use futures::StreamExt as _;
-use ontology::LogPos;
 use pipeline::EngineSettings;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use resolver::Model;
 use serve::views::Published;
-use storage::{DistributedOptions, Embedded, Log as _, Store};
+use storage::{DistributedOptions, Embedded, Log as _, Operations, Store};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use super::{PATIENCE, append, applied, begin_of, deliver};
-use crate::app::BATCH_MAX;
+use super::{PATIENCE, append, applied, begin_of, by_clock, deliver};
 use crate::as_of::{self, Moment};
 use crate::clock::StoryClock;
-use crate::figures::Figures;
-use crate::publish::publisher;
 use crate::rented::Rented;
-use crate::runner::{Handle, Runner, RunnerOptions};
+use crate::runner::{Handle, Runner};
 
 /// CPU of the engine on servers over CPU of the parse, at most; 3.0 is aimed at.
 const SERVERS_OVER_PARSE_MAX: f64 = 4.0;
@@ -42,6 +38,8 @@ const VISIBLE_FACTOR: f64 = 2.0;
 const VISIBLE_EXTRA_MS: f64 = 20.0;
 /// Facts a second of the latency part: half of what one process takes in with a fact per delivery.
 const PER_S: f64 = 200.0;
+/// Calls of the store that a batch may cost at the most: one load and one commit.
+const CALLS_MAX: f64 = 1.0;
 const PAYLOAD_BYTES: usize = 600;
 
 /// How the bench runs.
@@ -59,7 +57,9 @@ pub struct ScaleOptions {
 struct Run {
     cpu_s: f64,
     facts: u64,
-    commits: u64,
+    /// Blocks of the log: what the engine takes at once.
+    batches: u64,
+    operations: Operations,
 }
 
 /// Measures.
@@ -97,15 +97,7 @@ fn start(
 ) -> anyhow::Result<(Runner, Arc<Published<pipeline::CustomerView>>)> {
     let clock = Arc::new(StoryClock::standing(begin_of(workload)));
     clock.run(1.0);
-    let published = Arc::new(Published::new(LogPos(0)));
-    let options = RunnerOptions {
-        engine: EngineSettings::default(),
-        model: Model::shipped(),
-        clock: clock.clone(),
-        batch_max: BATCH_MAX,
-        unmonitored: Vec::new(),
-    };
-    let publish = publisher(published.clone(), Arc::new(Figures::default()), clock);
+    let (options, publish, published) = by_clock(clock);
     Ok((Runner::start(store, options, publish)?, published))
 }
 
@@ -113,11 +105,18 @@ fn start(
 async fn run(store: Arc<dyn Store>, workload: &Workload, bytes: Bytes) -> anyhow::Result<Run> {
     let watch = Stopwatch::start();
     let (runner, published) = start(store.clone(), workload)?;
+    let before = store.operations();
     let facts = deliver(&runner.handle(), &published, bytes).await?;
+    let all = store.operations();
     tokio::task::spawn_blocking(move || runner.stop()).await??;
     let cpu_s = watch.spent().cpu_s;
-    let commits = tokio::task::spawn_blocking(move || store.verify()).await??.blocks;
-    Ok(Run { cpu_s, facts, commits })
+    let operations = Operations {
+        log_commits: all.log_commits - before.log_commits,
+        row_commits: all.row_commits - before.row_commits,
+        row_loads: all.row_loads - before.row_loads,
+    };
+    let batches = tokio::task::spawn_blocking(move || store.verify()).await??.blocks;
+    Ok(Run { cpu_s, facts, batches, operations })
 }
 
 /// From handing a fact over to reading its customer, in microseconds.
@@ -209,11 +208,21 @@ fn report(parse_cpu_s: f64, folder: &Run, servers: &Run, again_cpu_s: f64, visib
                 .with("p50_ms", quantile(visible, 0.5) as f64 / 1e3)
                 .with("produce_to_consume_p99_ms", p99_ms(plain))
                 .with("facts_per_s", PER_S),
-            Figure::told("facts_per_commit", over(servers.facts as f64, servers.commits as f64), "facts")
-                .with("commits", servers.commits)
-                .with("commits_in_folder", folder.commits),
+            Figure::told("facts_per_batch", over(servers.facts as f64, servers.batches as f64), "facts")
+                .with("batches", servers.batches)
+                .with("batches_in_folder", folder.batches),
+            per_batch("log_commits_per_batch", [servers, folder], CALLS_MAX, |calls| calls.log_commits),
+            per_batch("row_commits_per_batch", [servers, folder], CALLS_MAX, |calls| calls.row_commits),
+            per_batch("row_loads_per_batch", [servers, folder], CALLS_MAX, |calls| calls.row_loads)
+                .with("why", "every stage, identity too, holds its rows in memory: they are read at the start"),
         ],
     )
+}
+
+/// Calls of the store over batches; that of the other form stands beside it.
+fn per_batch(name: &str, [servers, folder]: [&Run; 2], most: f64, calls: impl Fn(&Operations) -> u64) -> Figure {
+    let of = |run: &Run| calls(&run.operations) as f64 / run.batches.max(1) as f64;
+    Figure::at_most(name, of(servers), "calls", most).with("in_folder", of(folder))
 }
 
 #[cfg(test)]
@@ -232,6 +241,10 @@ mod tests {
         let report = scale(&ScaleOptions { workload, servers, lasts: Duration::from_millis(100) }).unwrap();
         let two = &report.results[0];
         assert!(two.measure == "cpu_two_workers_over_one" && two.value > 1.0, "{report}");
-        assert!(report.results.iter().all(|figure| figure.value > 0.0), "{report}");
+        let (calls, others): (Vec<_>, Vec<_>) = report.results.iter().partition(|figure| figure.unit == "calls");
+        assert!(others.iter().all(|figure| figure.value > 0.0), "{report}");
+        let calls: Vec<_> = calls.iter().map(|figure| (figure.measure.as_str(), figure.value)).collect();
+        assert!(calls.contains(&("log_commits_per_batch", 1.0)), "{report}");
+        assert!(calls.contains(&("row_loads_per_batch", 0.0)), "{report}");
     }
 }

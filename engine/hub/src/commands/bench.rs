@@ -6,12 +6,13 @@ use std::time::Duration;
 use benches::report::Report;
 use benches::stream::Workload;
 use clap::{Args, Subcommand};
+use storage::DistributedOptions;
 
 use super::stores::ServersArgs;
 use super::{Failure, PROBLEMS_FOUND, runtime};
 use crate::bench::{
-    DecodeOptions, EnterpriseOptions, IngestOptions, Peer, ReadOptions, ResolveOptions, ScaleOptions, decode,
-    enterprise, ingest, read, resolve, scale,
+    DecodeOptions, EnterpriseOptions, IngestOptions, Peer, ReadOptions, ResolveOptions, ScaleOptions, TakeOverOptions,
+    decode, enterprise, ingest, read, resolve, scale, take_over,
 };
 
 /// Measures the hot paths. Build with `--release`.
@@ -35,6 +36,8 @@ enum Bench {
     Enterprise(EnterpriseArgs),
     /// The store on Kafka and Redis beside the one in a folder.
     Scale(ScaleArgs),
+    /// How long writes pause when the owner of a store on Kafka and Redis is lost.
+    TakeOver(ScaleArgs),
 }
 
 #[derive(Debug, Args)]
@@ -137,9 +140,17 @@ struct ScaleArgs {
     workload: WorkloadArgs,
     #[command(flatten)]
     servers: ServersArgs,
-    /// Seconds of the part that measures how late changes are.
+    /// Seconds of writes one by one: whose delay is measured, or before the loss.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+}
+
+impl ScaleArgs {
+    /// What comes in, where the store is, and how long facts come one by one.
+    fn read(&self) -> Result<(Workload, DistributedOptions, Duration), Failure> {
+        let workload = self.workload.or(&Workload::smoke());
+        Ok((workload, self.servers.named("opshub")?, Duration::from_secs(self.seconds.max(1))))
+    }
 }
 
 /// Length of a round of reads or echoes.
@@ -170,9 +181,13 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
             print(&runtime()?.block_on(enterprise(&options))?, args.workload.json)
         }
         Bench::Scale(args) => {
-            let workload = args.workload.or(&Workload::smoke());
-            let (servers, lasts) = (args.servers.named("opshub")?, Duration::from_secs(args.seconds.max(1)));
+            let (workload, servers, lasts) = args.read()?;
             print(&scale(&ScaleOptions { workload, servers, lasts })?, args.workload.json)
+        }
+        Bench::TakeOver(args) => {
+            let (history, servers, lasts) = args.read()?;
+            let measured = runtime()?.block_on(take_over(&TakeOverOptions { history, servers, lasts }));
+            print(&measured?, args.workload.json)
         }
         Bench::Decode(args) => print(&decode(&DecodeOptions { seed: args.seed, rounds: args.rounds })?, args.json),
     }

@@ -7,6 +7,7 @@ use super::rows::RedisRows;
 use super::topics::Topics;
 use super::writer::Writer;
 use super::{DistributedOptions, Inner};
+use crate::operations::Counted;
 use crate::{Error, Result};
 
 /// Opens a store that another process may own.
@@ -46,13 +47,13 @@ fn read(options: &DistributedOptions) -> Result<Inner> {
     let marks = Marks::read(options, &topics.marks, &topics.quarantine)?;
     let rows = RedisRows::open(options)?;
     let log = KafkaLog::new(options, topics, marks)?;
-    Ok(Inner { log, rows })
+    Ok(Inner { log, rows, counted: Counted::default() })
 }
 
 /// The epoch is drawn above the one in the log and the one in Redis, and kept in the log: Redis may
 /// go back to an older state, the epoch may not.
 fn fence(store: &Inner, told: &str) -> Result<()> {
-    let Inner { log, rows } = store;
+    let Inner { log, rows, .. } = store;
     let options = &log.options;
     let writer = Writer::claim(options)?;
     crate::crash::point("distributed.claim.log");

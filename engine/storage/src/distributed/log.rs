@@ -14,7 +14,7 @@ use super::ordered::{Ordered, Values, chunks};
 use super::topics::Topics;
 use super::writer::{Record, Writer};
 use crate::codec::Decoder;
-use crate::{Block, Blocks, Error, Intake, Log, NewBlock, Position, QuarantineId, Raw, Result, raw};
+use crate::{Block, Blocks, Error, Intake, Log, NewBlock, Position, QuarantineId, Raw, Result, figures, raw};
 
 /// What the log is made of.
 pub(super) struct KafkaLog {
@@ -99,6 +99,7 @@ impl KafkaLog {
             return Ok(first..first);
         }
         let mut head = marks.head.clone();
+        let size_bytes = intake.block.as_ref().map_or(0, NewBlock::size_bytes);
         let mut records = self.block_records(intake.block, &mut head);
         let mut held = Vec::with_capacity(intake.quarantined.len());
         for record in intake.quarantined {
@@ -116,9 +117,12 @@ impl KafkaLog {
             (self.topics.marks.as_str(), key, value)
         }));
         self.advance(&mut marks, head, records)?;
+        let last = marks.head.last;
+        figures::appended(last.0 + 1 - first.0, size_bytes, last.0);
+        held.iter().for_each(|record| figures::quarantined(&record.reason));
         marks.quarantine.extend(held.into_iter().map(|record| (record.id, record)));
         marks.sources.extend(intake.sources.into_iter().map(|(name, position)| (name, Bytes::from(position))));
-        Ok(first..marks.head.last.next())
+        Ok(first..last.next())
     }
 
     /// The records of a block's facts and payloads, with which the log stands at `head`.
@@ -200,7 +204,12 @@ fn dated(value: &[u8]) -> Result<(Millis, &[u8])> {
 
 impl Log for Distributed {
     fn append(&self, intake: Intake) -> Result<Range<Position>> {
-        self.0.log.add(intake)
+        let is_empty = intake.is_empty();
+        let positions = self.0.log.add(intake)?;
+        if !is_empty {
+            self.0.counted.log_committed();
+        }
+        Ok(positions)
     }
 
     fn read(&self, from: Position) -> Result<Blocks> {
@@ -215,8 +224,7 @@ impl Log for Distributed {
         }
         let holder = log.facts.key_at_most(from.0)?.unwrap_or(from.0);
         let values = log.facts.values_from(Some(holder))?;
-        let follows = log.writer.get().is_none();
-        Ok(Box::new(BlocksOf { values, last, ended: false, follows }))
+        Ok(Box::new(BlocksOf { values, last, ended: false }))
     }
 
     fn last(&self) -> Position {
@@ -261,8 +269,6 @@ struct BlocksOf {
     values: Values,
     last: Position,
     ended: bool,
-    /// Whether another process writes: what it says of its log may be seen before the log.
-    follows: bool,
 }
 
 impl Iterator for BlocksOf {
@@ -273,7 +279,8 @@ impl Iterator for BlocksOf {
             return None;
         }
         let mut read = self.values.next();
-        if self.follows && matches!(read, Ok(None)) {
+        // A commit is acknowledged, and told of, before all of it can be read.
+        if matches!(read, Ok(None)) {
             read = self.values.next();
         }
         let block = match read {

@@ -32,7 +32,8 @@ use std::sync::Arc;
 
 use ontology::Millis;
 
-use crate::{Log as _, Quarantine as _, QuarantineFilter, Table};
+use crate::operations::Counted;
+use crate::{Log as _, Operations, Quarantine as _, QuarantineFilter, Table};
 use crate::{Position, Result, Rows as _, Store, Verified};
 
 pub use migration::Migrated;
@@ -58,6 +59,7 @@ pub struct Look {
 struct Inner {
     log: log::KafkaLog,
     rows: rows::RedisRows,
+    counted: Counted,
 }
 
 impl Distributed {
@@ -166,6 +168,10 @@ impl Store for Distributed {
     fn backup(&self, _out: &mut dyn std::io::Write) -> Result<crate::Backup> {
         let why = "the topics of the log are backed up by Kafka's own means, and rows are built again from them";
         Err(crate::Error::Invalid { what: "a backup", why })
+    }
+
+    fn operations(&self) -> Operations {
+        self.0.counted.so_far()
     }
 }
 

@@ -20,8 +20,8 @@ use crate::{Error, Result};
 /// Bytes of a value in one record: well below what brokers take unless configured.
 const CHUNK_BYTES: usize = 512 << 10;
 
-/// Pause before a partition whose leader is being found is asked again.
-const LEADER_PAUSE: Duration = Duration::from_millis(100);
+/// Pause before a broker is asked again.
+const ASK_PAUSE: Duration = Duration::from_millis(100);
 
 /// The one partition of every topic.
 pub(super) const PARTITION: i32 = 0;
@@ -54,10 +54,16 @@ pub(super) fn consumer(options: &DistributedOptions) -> Result<BaseConsumer> {
     config.create().map_err(unreachable)
 }
 
-/// Whether the brokers are still agreeing who leads a partition, as they do of one that is new.
-fn is_without_leader(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
-    matches!(error.rdkafka_error_code(), Some(LeaderNotAvailable | NotLeaderForPartition))
+/// Whether it may pass by itself: the brokers are still agreeing who leads a partition, as they do of one
+/// that is new, or one of them is away, which says nothing of the others.
+fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        AllBrokersDown, BrokerTransportFailure, LeaderNotAvailable, NetworkException, NotLeaderForPartition,
+    };
+    matches!(
+        error.rdkafka_error_code(),
+        Some(AllBrokersDown | BrokerTransportFailure | LeaderNotAvailable | NetworkException | NotLeaderForPartition)
+    )
 }
 
 /// Reads one topic from any place on: only what was committed.
@@ -78,9 +84,9 @@ impl Reader {
         let mut waited = Duration::ZERO;
         loop {
             match self.consumer.fetch_watermarks(&self.topic, PARTITION, self.patience) {
-                Err(error) if is_without_leader(&error) && waited < self.patience => {
-                    std::thread::sleep(LEADER_PAUSE);
-                    waited += LEADER_PAUSE;
+                Err(error) if is_passing(&error) && waited < self.patience => {
+                    std::thread::sleep(ASK_PAUSE);
+                    waited += ASK_PAUSE;
                 }
                 ends => return ends.map_err(unreachable),
             }
@@ -94,19 +100,26 @@ impl Reader {
         self.consumer.assign(&place).map_err(unreachable)
     }
 
-    /// The next record; none at the end of what is committed.
+    /// The next record; none at the end of what is committed. A broker that fails is waited for: another
+    /// may lead soon.
     pub(super) fn next(&self) -> Result<Option<Stored>> {
-        match self.consumer.poll(self.patience) {
-            Some(Ok(message)) => Ok(Some(Stored::of(&message))),
-            Some(Err(KafkaError::PartitionEOF(_))) => Ok(None),
-            Some(Err(error)) => Err(unreachable(error)),
-            None => Err(Error::Unreachable {
-                doing: "read the log",
-                server: "Kafka",
-                cause: format!("no record of {} within {} s", self.topic, self.patience.as_secs()),
-                retry_after_ms: 1_000,
-            }),
+        let (mut waited, mut why) = (Duration::ZERO, "none answered".to_owned());
+        while waited < self.patience {
+            match self.consumer.poll(ASK_PAUSE) {
+                Some(Ok(message)) => return Ok(Some(Stored::of(&message))),
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+                Some(Err(error)) if is_passing(&error) => why = error.to_string(),
+                Some(Err(error)) => return Err(unreachable(error)),
+                None => {}
+            }
+            waited += ASK_PAUSE;
         }
+        Err(Error::Unreachable {
+            doing: "read the log",
+            server: "Kafka",
+            cause: format!("no record of {} within {} s: {why}", self.topic, self.patience.as_secs()),
+            retry_after_ms: 1_000,
+        })
     }
 }
 

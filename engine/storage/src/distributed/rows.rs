@@ -19,7 +19,7 @@ use super::Distributed;
 use super::options::DistributedOptions;
 use super::redis::Line;
 use crate::rows::Write;
-use crate::{Changes, Durability, Error, Log as _, Pairs, Position, Result, Rows, Table};
+use crate::{Changes, Durability, Error, Log as _, Pairs, Position, Result, Rows, Table, figures};
 
 /// Most changes, and most of their bytes, that one script takes: Redis does nothing else meanwhile.
 const SCRIPT_CHANGES_MAX: usize = 2_000;
@@ -261,6 +261,7 @@ impl Rows for Distributed {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
+        self.0.counted.loaded(table);
         let rows = &self.0.rows;
         rows.finish_folding()?;
         let found: Vec<Option<Vec<u8>>> =
@@ -269,6 +270,7 @@ impl Rows for Distributed {
     }
 
     fn scan(&self, table: Table, prefix: &[u8]) -> Result<Pairs> {
+        self.0.counted.loaded(table);
         self.0.rows.pages(number(table), prefix)
     }
 
@@ -284,7 +286,15 @@ impl Rows for Distributed {
     }
 
     fn write(&self, changes: Changes, _durability: Durability) -> Result<()> {
-        self.0.rows.commit(changes, self.last())
+        let (applied, is_empty) = (changes.applied, changes.is_empty());
+        self.0.rows.commit(changes, self.last())?;
+        if let Some(position) = applied {
+            figures::applied(position.0);
+        }
+        if !is_empty {
+            self.0.counted.rows_committed();
+        }
+        Ok(())
     }
 }
 

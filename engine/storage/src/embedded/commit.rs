@@ -35,10 +35,17 @@ impl Embedded {
         let mut next = *writer;
         let mut write = inner.tables.db.batch();
         let size_bytes = batch.intake.block.as_ref().map_or(0, NewBlock::size_bytes);
+        let has_rows = !batch.changes.is_empty();
         inner.add_intake(&mut write, &mut batch.intake, &mut next);
         inner.add_changes(&mut write, batch.changes, &mut next);
         inner.write(write, &mut writer, next, durability)?;
         record(&batch.intake, size_bytes, &writer);
+        if !batch.intake.is_empty() {
+            inner.counted.log_committed();
+        }
+        if has_rows {
+            inner.counted.rows_committed();
+        }
         Ok(first..writer.last.next())
     }
 

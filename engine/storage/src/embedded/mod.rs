@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use crate::operations::Counted;
 use crate::{Digest, FreeSpaceProbe, Position, Result, Retention, SpaceLimits};
 use tables::Tables;
 
@@ -69,6 +70,7 @@ struct Inner {
     writer: Mutex<Writer>,
     /// Position of the newest acknowledged fact; readers look no further.
     last: AtomicU64,
+    counted: Counted,
     /// Set by the first failed write.
     stopped: OnceLock<String>,
     /// Held open and locked for as long as the store is; declared last, so released last.

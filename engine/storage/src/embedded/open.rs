@@ -9,6 +9,7 @@ use std::sync::{Mutex, OnceLock};
 use super::seal::{self, Seal};
 use super::tables::{Tables, read_error};
 use super::{Inner, Options, Writer, format, journal, manifest, verify};
+use crate::operations::Counted;
 use crate::{DIGEST_START, Error, Position, Result, crash};
 
 pub(super) const STORE_FOLDER: &str = "store";
@@ -52,6 +53,7 @@ pub(super) fn assemble(dir: &Path, options: Options, tables: Tables, lock: File)
         tables,
         last: AtomicU64::new(writer.last.0),
         writer: Mutex::new(writer),
+        counted: Counted::default(),
         stopped: OnceLock::new(),
         _lock: lock,
     })

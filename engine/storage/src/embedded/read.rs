@@ -10,8 +10,8 @@ use ontology::Millis;
 use super::Embedded;
 use super::tables::read_error;
 use crate::{
-    Atomic, Backup, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Pairs,
-    Position, Raw, Result, Rows, Store, Table, Verified, raw,
+    Atomic, Backup, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Operations,
+    Pairs, Position, Raw, Result, Rows, Store, Table, Verified, raw,
 };
 
 impl Log for Embedded {
@@ -110,11 +110,13 @@ impl Embedded {
 
 impl Rows for Embedded {
     fn load(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>> {
+        self.0.counted.loaded(table);
         let keyspace = self.0.tables.row(table);
         keys.iter().map(|key| get(keyspace, table.name(), key)).collect()
     }
 
     fn scan(&self, table: Table, prefix: &[u8]) -> Result<Pairs> {
+        self.0.counted.loaded(table);
         let snapshot = self.0.tables.db.snapshot();
         let guards = snapshot.prefix(self.0.tables.row(table), prefix);
         Ok(Box::new(guards.map(move |guard| pair(table.name(), guard))))
@@ -151,6 +153,10 @@ impl Store for Embedded {
 
     fn backup(&self, out: &mut dyn Write) -> Result<Backup> {
         self.write_backup(out)
+    }
+
+    fn operations(&self) -> Operations {
+        self.0.counted.so_far()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Contract of rows, outbox and applied position.
 
-use storage::{Batch, Changes, Class, Durability, Error, KEY_BYTES_MAX, Position, Store, Table};
+use storage::{Batch, Changes, Class, Durability, Error, Intake, KEY_BYTES_MAX, Operations, Position, Store, Table};
 
 use super::{AtomicHarness, Harness, intake};
 
@@ -45,6 +45,20 @@ pub fn later_changes_of_a_batch_win(harness: &impl Harness) {
     let rows = store.load(Table::Meta, &[b"k", b"gone"]).unwrap();
     assert_eq!((rows[0].as_deref(), rows[1].as_deref()), (Some(&b"2"[..]), None));
     store.write(Changes::new().delete(Table::Meta, "never there"), Durability::Synced).unwrap();
+}
+
+pub fn loads_and_commits_are_counted(harness: &impl Harness) {
+    let store = harness.store();
+    let before = store.operations();
+    store.append(intake(1, &["a", "b"])).unwrap();
+    store.append(Intake::new()).unwrap();
+    store.write(Changes::new().put(Table::Meta, "k", "1").applied(Position(2)), Durability::Relaxed).unwrap();
+    store.write(Changes::new(), Durability::Relaxed).unwrap();
+    store.load(Table::Meta, &[b"k", b"gone"]).unwrap();
+    assert_eq!(keys(&*store, Table::Entity, b"").len(), 0);
+    let Operations { log_commits, row_commits, row_loads } = store.operations();
+    assert_eq!((log_commits - before.log_commits, row_commits - before.row_commits), (1, 1), "empty ones are none");
+    assert_eq!(row_loads - before.row_loads, 2, "one by keys, one of a table");
 }
 
 pub fn actions_stay_pending_until_done(harness: &impl Harness) {

@@ -250,10 +250,10 @@ impl Backend for HubBackend {
         }))
     }
 
-    fn digest(&self) -> Reply<'_, (String, LogPos)> {
+    fn digest(&self, at: Option<Millis>) -> Reply<'_, (String, LogPos)> {
         Box::pin(async move {
-            let now = self.handle.now();
-            self.ask(move |engine| (engine.digest(now), engine.position())).await
+            let at = at.unwrap_or_else(|| self.handle.now());
+            self.ask(move |engine| (engine.digest(at), engine.position())).await
         })
     }
 

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
+use fixtures::services::address;
 use hub::demo::{Options, Summary, play};
 
 fn options(seed: u64, shards: usize) -> Options {
@@ -61,6 +62,25 @@ async fn one_seed_tells_one_story_on_any_number_of_shards() {
     }
     assert_eq!(first.digest, again.digest);
     assert_eq!(first.customers, again.customers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_processes_on_servers_tell_the_same_story() {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_opshub"));
+    demo.args(["demo", "--distributed", "--json", "--seed", "13", "--customers", "40", "--speed", "2", "--for", "5s"]);
+    demo.env("OPSHUB_KAFKA", address("OPSHUB_KAFKA")).env("OPSHUB_REDIS", address("OPSHUB_REDIS"));
+    let played = tokio::task::spawn_blocking(move || demo.output());
+    let (alone, _) = told(13, 1).await;
+    let output = played.await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let processes = summary["processes"].as_array().unwrap();
+    let roles: Vec<&str> = processes.iter().map(|process| process["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["owner", "replica", "replica"]);
+    for process in processes {
+        assert_eq!(process["position"], processes[0]["position"]);
+        assert_eq!(process["digest"], alone.digest.as_str());
+    }
 }
 
 #[test]

@@ -66,8 +66,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Gives quarantined records up; writes nothing if `is_trial`.
     fn discard(&self, ids: Vec<QuarantineId>, is_trial: bool) -> Reply<'_, Vec<QuarantineId>>;
 
-    /// Digest of all derived objects, with the position it stands for.
-    fn digest(&self) -> Reply<'_, (String, LogPos)>;
+    /// Digest of all derived objects at an instant, now if none is given, with the position it stands for.
+    fn digest(&self, at: Option<Millis>) -> Reply<'_, (String, LogPos)>;
 
     /// A backup of the store, taken while it is read. Refuses with `OVERLOADED` while another is taken.
     fn backup(&self) -> Result<Parts, Refusal>;

@@ -12,7 +12,7 @@ use ontology::{Millis, System, Vocabulary};
 use pipeline::CustomerView;
 
 use super::stores::ServersArgs;
-use super::{Failure, runtime};
+use super::{Failure, INTERRUPTED, PROBLEMS_FOUND, runtime};
 use crate::demo::{Options, Stage, Summary, play};
 
 /// Plays a story across four simulated systems: no server, configuration or network needed.
@@ -42,7 +42,7 @@ pub struct DemoArgs {
     /// Where the API listens; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     api: SocketAddr,
-    /// Keep the log in Kafka and the rows in Redis; the same story.
+    /// Keep the log in Kafka and the rows in Redis, with two further processes that follow; the same story.
     #[arg(long)]
     distributed: bool,
     #[command(flatten)]
@@ -79,7 +79,13 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
     };
     let runtime = runtime()?;
     if args.headless || args.json {
-        return runtime.block_on(headless(&options, args));
+        return runtime.block_on(async {
+            tokio::select! {
+                played = headless(&options, args) => played,
+                // What was set up goes with the story that is dropped here.
+                Ok(()) = tokio::signal::ctrl_c() => Err(Failure::told(INTERRUPTED)),
+            }
+        });
     }
     runtime.block_on(live(&options))
 }
@@ -98,7 +104,17 @@ async fn headless(options: &Options, args: &DemoArgs) -> Result<(), Failure> {
     } else {
         print_summary(&summary);
     }
-    Ok(())
+    agreed(&summary)
+}
+
+/// Whether the processes of the story came to the same.
+fn agreed(summary: &Summary) -> Result<(), Failure> {
+    if summary.is_agreed() {
+        return Ok(());
+    }
+    let why = "the processes of the demo did not come to the same: the summary has the digest of each; please report it \
+               with the seed";
+    Err(Failure::with(PROBLEMS_FOUND, anyhow::anyhow!(why)))
 }
 
 /// The story as it happens, until it ends or somebody stops it.
@@ -134,7 +150,7 @@ async fn live(options: &Options) -> Result<(), Failure> {
     let summary = Summary::of(&stage, options.seed, at).await?;
     stage.strike().await?;
     print_summary(&summary);
-    Ok(())
+    agreed(&summary)
 }
 
 fn stage_now(stage: &Stage) -> i64 {
@@ -248,6 +264,12 @@ fn print_summary(summary: &Summary) {
         table.add_row([discrepancy.rule, &discrepancy.sentence]);
     }
     table.add_row(["alerts", &format!("{} open", summary.alerts.len())]);
+    let processes: Vec<String> =
+        summary.processes.iter().map(|process| format!("{} at {}", process.role, process.position)).collect();
+    table.add_row(["processes", &processes.join(", ")]);
+    for process in summary.processes.iter().filter(|process| process.digest != summary.digest) {
+        table.add_row(["another digest", &format!("{} {}", process.role, process.digest)]);
+    }
     table.add_row(["digest", &summary.digest]);
     println!("{table}");
 }

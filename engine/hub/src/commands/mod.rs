@@ -23,6 +23,7 @@ mod stores;
 mod verify;
 
 pub use serve::sources::connect as connect_sources;
+pub(crate) use serve::turn::{MyTurn, told};
 
 use std::path::Path;
 
@@ -106,6 +107,8 @@ pub const NOT_FOUND: u8 = 4;
 pub const UNREACHABLE: u8 = 5;
 /// Exit code: the check found problems.
 pub const PROBLEMS_FOUND: u8 = 7;
+/// Exit code: interrupted before it was done.
+pub const INTERRUPTED: u8 = 130;
 
 impl Failure {
     /// A failure that the command has told about already.

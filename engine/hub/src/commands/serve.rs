@@ -1,7 +1,7 @@
 //! `opshub serve`: the hub itself, until it is told to stop.
 
 pub(super) mod sources;
-mod turn;
+pub(super) mod turn;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,10 +19,11 @@ use serve::{metrics as figures, page_server};
 use storage::{Distributed, Embedded};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
-use super::{CONFIG_INVALID, FAILED, Failure, runtime};
+use super::{CONFIG_INVALID, FAILED, Failure, INTERRUPTED, runtime};
 use crate::app::{App, AppOptions};
 use crate::clock::WallClock;
 use crate::config::{self, Advertise, Config, StoreConfig, StoreSection};
@@ -35,8 +36,6 @@ use turn::{MyTurn, Work};
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// How long threads that did not finish in time may hold up the end of the process.
 const END_MAX: Duration = Duration::from_secs(1);
-/// Exit code: interrupted twice.
-const INTERRUPTED: u8 = 130;
 
 /// Runs the hub: listens for events of the sources and answers over gRPC.
 #[derive(Debug, Clone, Args)]
@@ -71,6 +70,9 @@ pub struct ServeArgs {
     /// Say in one JSON object that the hub is ready.
     #[arg(long)]
     json: bool,
+    /// Stop when standard input ends: whoever started the hub is gone then, however it ended.
+    #[arg(long, hide = true)]
+    until_input_ends: bool,
 }
 
 /// How the log is written.
@@ -130,7 +132,7 @@ pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
 
 async fn serve_until_stopped(config: Config, args: &ServeArgs) -> Result<(), Failure> {
     // Listened for from the beginning: a signal during recovery counts too.
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::new(args.until_input_ends)?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut started = tokio::select! {
         started = Running::start(config, args.remap_history.clone()) => started?,
@@ -346,23 +348,48 @@ fn taken(what: &str, address: SocketAddr, flag: &str, error: &std::io::Error) ->
     Failure::with(FAILED, anyhow::anyhow!("listen for {what} on {address}: {error}; {next}"))
 }
 
-/// What ends the hub: an interrupt from the terminal, or the word of whoever runs it.
+/// What ends the hub: an interrupt from the terminal, or the word or the end of whoever runs it.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// Resolves when standard input has ended; none if that does not matter, or not any more.
+    input_end: Option<oneshot::Receiver<()>>,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    fn new(until_input_ends: bool) -> std::io::Result<Self> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            input_end: until_input_ends.then(input_end).transpose()?,
+        })
     }
 
     async fn next(&mut self) {
+        let input_ends = async {
+            match &mut self.input_end {
+                // A sender that is gone has heard the end, too.
+                Some(end) => drop(end.await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            () = input_ends => self.input_end = None,
         }
     }
+}
+
+/// Reads standard input to its end, on a thread that may wait for ever.
+fn input_end() -> std::io::Result<oneshot::Receiver<()>> {
+    let (tell, told) = oneshot::channel();
+    std::thread::Builder::new().name("opshub-input".to_owned()).spawn(move || {
+        // What is said there does not matter, and one that cannot be read has ended.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = tell.send(());
+    })?;
+    Ok(told)
 }
 
 #[cfg(test)]

@@ -14,12 +14,18 @@ use ontology::{
     EntityKey, EntityKind, Fact, Field, FieldsBuilder, LogPos, Millis, Op, System, ValueRef, Version, Vocabulary,
 };
 use pipeline::EngineSettings;
-use storage::{DistributedOptions, Embedded, Priority, Store};
+use resolver::Model;
+use storage::{Distributed, DistributedOptions, Embedded, Priority};
 
 use super::connect::{TOPIC, connect};
+use super::replicas::Replicas;
+use super::summary::Process;
 use crate::app::{App, AppOptions};
 use crate::clock::StoryClock;
+use crate::commands::{MyTurn, told};
+use crate::config::Advertise;
 use crate::rented::Rented;
+use crate::targets::Targets;
 
 /// How long a step of the stage may take before the demo gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,6 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Length of a slice of the live part.
 const TICK: Duration = Duration::from_millis(25);
+/// Processes on servers that follow the demo's own.
+const REPLICAS: usize = 2;
+/// How long the demo's own process may be silent before one that follows takes over, which ends the
+/// demo: longer than a busy machine makes it wait.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How the demo is played.
 #[derive(Debug, Clone)]
@@ -49,27 +60,18 @@ pub struct Options {
     pub servers: Option<DistributedOptions>,
 }
 
-/// Where the store is. It goes when the demo ends.
+/// What the demo stands on. It goes when the demo ends.
 enum Place {
-    Folder(tempfile::TempDir),
-    Servers(Rented),
+    Folder(#[expect(dead_code, reason = "lives as long as the store in it")] tempfile::TempDir),
+    Servers(Box<Servers>),
 }
 
-impl Place {
-    fn of(servers: Option<&DistributedOptions>) -> std::io::Result<Place> {
-        let folder = || tempfile::Builder::new().prefix("opshub-demo-").tempdir();
-        Ok(match servers {
-            Some(servers) => Place::Servers(Rented::on(servers)),
-            None => Place::Folder(folder()?),
-        })
-    }
-
-    fn open(&self) -> storage::Result<Arc<dyn Store>> {
-        Ok(match self {
-            Place::Folder(dir) => Arc::new(Embedded::open(dir.path(), storage::Options::default())?),
-            Place::Servers(rented) => Arc::new(rented.open()?),
-        })
-    }
+/// A store on servers, and who has it.
+struct Servers {
+    /// Ended before the servers forget the store.
+    replicas: Replicas,
+    _turn: MyTurn,
+    _rented: Rented,
 }
 
 /// Everything that plays.
@@ -85,7 +87,7 @@ pub struct Stage {
     /// What was sent so far.
     pub sent: Sent,
     next_transfer: u32,
-    _place: Place,
+    place: Place,
 }
 
 impl Stage {
@@ -100,20 +102,20 @@ impl Stage {
         let vendors = Arc::new(Vendors::start().await?);
         let begin = world.story().first().map_or(T_MS, |first| first.deliver_ms - 1);
         let clock = Arc::new(StoryClock::standing(Millis(begin)));
-        let place = Place::of(options.servers.as_ref())?;
-        let opened = tokio::task::spawn_blocking(move || place.open().map(|store| (place, store)));
-        let (place, store) = opened.await??;
         let shared: SharedClock = clock.clone();
         let app_options = AppOptions {
             engine: EngineSettings { shards: options.shards.max(1), ..EngineSettings::default() },
             api: serve::server::Options { addr: options.api, ..serve::server::Options::local() },
             ..AppOptions::local(shared)
         };
-        let mut app = App::start(store, app_options).await?;
+        let (mut app, place) = match &options.servers {
+            None => in_folder(app_options).await?,
+            Some(servers) => on_servers(servers, options.shards, app_options).await?,
+        };
         let doors = connect(&mut app, &vendors, options.doors).await?;
         let player = Player::new(world.clone(), vendors.clone(), doors)?;
         let sent = Sent::default();
-        Ok(Stage { app, world, clock, vendors, player, sent, next_transfer: 1, _place: place })
+        Ok(Stage { app, world, clock, vendors, player, sent, next_transfer: 1, place })
     }
 
     /// Plays everything before T at its own story times, then lets every source say that it is
@@ -188,11 +190,34 @@ impl Stage {
         self.drain().await
     }
 
-    /// Ends the hub, then the simulators.
+    /// Every process that has the story, with its digest at `at`: this one, then those that follow it.
     ///
     /// # Errors
-    /// When the hub did not end cleanly.
+    /// When one of them does not answer.
+    pub(super) async fn processes(&self, at: Millis) -> anyhow::Result<Vec<Process>> {
+        let asked = self.app.handle().ask(move |engine| (engine.digest(at), engine.position())).await?;
+        let (digest, position) = asked;
+        let mut processes = vec![Process { role: "owner", position: position.0, digest }];
+        match &self.place {
+            Place::Folder(_) => {}
+            Place::Servers(servers) => processes.extend(servers.replicas.digests(at, position).await?),
+        }
+        Ok(processes)
+    }
+
+    /// Ends the processes that follow, the hub, then the simulators.
+    ///
+    /// # Errors
+    /// When one of them did not end cleanly.
     pub async fn strike(self) -> anyhow::Result<()> {
+        let _place = match self.place {
+            Place::Servers(servers) => {
+                let Servers { replicas, _turn, _rented } = *servers;
+                replicas.stop().await?;
+                Some((_turn, _rented))
+            }
+            Place::Folder(_) => None,
+        };
         self.app.stop().await?;
         drop(self.player);
         if let Some(vendors) = Arc::into_inner(self.vendors) {
@@ -280,6 +305,34 @@ impl Stage {
         let looked = tokio::time::timeout(PATIENCE, looking).await;
         looked.map_err(|_| anyhow::anyhow!("wait for {what}: it did not happen within {PATIENCE:?}"))
     }
+}
+
+/// A hub on a store in a folder of its own.
+async fn in_folder(options: AppOptions) -> anyhow::Result<(App, Place)> {
+    let folder = tempfile::Builder::new().prefix("opshub-demo-").tempdir()?;
+    let path = folder.path().to_owned();
+    let open = move || Embedded::open(&path, storage::Options::default());
+    let store = Arc::new(tokio::task::spawn_blocking(open).await??);
+    Ok((App::start(store, options).await?, Place::Folder(folder)))
+}
+
+/// A hub that owns a store of its own on servers, and further processes that follow it.
+async fn on_servers(servers: &DistributedOptions, shards: usize, options: AppOptions) -> anyhow::Result<(App, Place)> {
+    let rented = Rented::on(&DistributedOptions { silence_max: SILENCE_MAX, ..servers.clone() });
+    let asked = rented.options().clone();
+    let store = tokio::task::spawn_blocking(move || Distributed::follow(&asked)).await??;
+    let (targets, model) = (Targets::default(), Model::shipped());
+    let mut app = App::follow(store, options, targets, model, Box::new(|_| ())).await?;
+    let mut turn = MyTurn::queue(rented.options().clone()).await?;
+    let is_mine = tokio::time::timeout(PATIENCE, turn.changes()).await;
+    anyhow::ensure!(
+        is_mine == Ok(true),
+        "own the store of the demo: Kafka did not say within {PATIENCE:?} that it may"
+    );
+    let told = told(&Advertise::default(), (app.api(), false), None);
+    app.own(told).await?;
+    let replicas = Replicas::start(REPLICAS, rented.options(), shards).await?;
+    Ok((app, Place::Servers(Box::new(Servers { replicas, _turn: turn, _rented: rented }))))
 }
 
 /// Plays a whole demo without a terminal and returns the stage as it stands at the end, with the

@@ -40,6 +40,19 @@ pub struct Summary {
     pub alerts: Vec<Said>,
     /// Canonical digest of everything derived.
     pub digest: String,
+    /// The processes that have the story; on servers several, whose digests are equal.
+    pub processes: Vec<Process>,
+}
+
+/// A process and where it stands at the end.
+#[derive(Debug, Clone, Serialize)]
+pub struct Process {
+    /// `owner` of the store, or a `replica` that follows it.
+    pub role: &'static str,
+    /// Position up to which it has applied the log.
+    pub position: u64,
+    /// Its canonical digest at the story's end.
+    pub digest: String,
 }
 
 /// Links by decision, and how right they are.
@@ -103,7 +116,6 @@ pub struct CorrelationSaid {
 
 /// What only the engine can say.
 struct FromEngine {
-    digest: String,
     links: (usize, usize),
     clusters: Vec<(&'static str, String, String)>,
     now: Millis,
@@ -113,12 +125,14 @@ impl Summary {
     /// Sums up a stage as it stands at `end`.
     ///
     /// # Errors
-    /// When the hub has stopped.
+    /// When the hub has stopped, or a process that follows it does not answer.
     pub async fn of(stage: &Stage, seed: u64, end: Millis) -> anyhow::Result<Summary> {
-        let asked = stage.app.handle().ask(move |engine| ask(engine, end)).await?;
+        let asked = stage.app.handle().ask(ask).await?;
         let clusters = asked.clusters.iter().map(|(system, id, customer)| (*system, id.as_str(), customer.as_str()));
         let quality = stage.world.truth().score(clusters);
         let (automatic, review) = asked.links;
+        let processes = stage.processes(end).await?;
+        let own = processes.first().expect("this process is one");
         let figures = &stage.app.figures;
         let views: Vec<_> = stage.app.published.all().into_iter().map(|slot| slot.view).collect();
         let mut summary = Summary {
@@ -138,13 +152,20 @@ impl Summary {
             handoffs: Vec::new(),
             correlations: Vec::new(),
             alerts: Vec::new(),
-            digest: asked.digest,
+            digest: own.digest.clone(),
+            processes,
         };
         for view in &views {
             summary.add(view);
         }
         summary.sort();
         Ok(summary)
+    }
+
+    /// Whether every process came to the same.
+    #[must_use]
+    pub fn is_agreed(&self) -> bool {
+        self.processes.iter().all(|process| process.digest == self.digest)
     }
 
     fn add(&mut self, view: &CustomerView) {
@@ -199,7 +220,7 @@ fn public_name(system: System) -> &'static str {
     if system == System::Wxcc { "webex" } else { system.name() }
 }
 
-fn ask(engine: &mut Engine, end: Millis) -> FromEngine {
+fn ask(engine: &mut Engine) -> FromEngine {
     let resolver = engine.identity().resolver();
     let mut links = (0, resolver.review_items().count());
     let mut clusters = Vec::new();
@@ -210,7 +231,7 @@ fn ask(engine: &mut Engine, end: Millis) -> FromEngine {
             clusters.push((system, truth_id(engine, member), cluster.id.to_string()));
         }
     }
-    FromEngine { digest: engine.digest(end), links, clusters, now: engine.now() }
+    FromEngine { links, clusters, now: engine.now() }
 }
 
 /// The id by which the world's truth knows a party record.

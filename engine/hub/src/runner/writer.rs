@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connectors::SharedClock;
 use ontology::{LogPos, Millis};
@@ -16,9 +16,9 @@ use super::{Job, Message};
 /// How long the writer sleeps at the most before it looks at the clock again.
 const LOOK_AT_CLOCK: Duration = Duration::from_millis(10);
 /// How often at the most those who follow are told of an instant at which something is due, and how
-/// often they are told in any case. Each is a transaction of Kafka.
-const TICK_GAP_MS: i64 = 50;
-const TELL_EVERY_MS: i64 = 1_000;
+/// often they are told in any case, of the wall's time. Each is a transaction of Kafka.
+const TICK_GAP: Duration = Duration::from_millis(50);
+const TELL_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of facts and payloads after which a block is closed.
 const BLOCK_BYTES: usize = 64 << 20;
 
@@ -40,6 +40,8 @@ pub(super) struct Teller {
     thread: JoinHandle<anyhow::Result<()>>,
     /// The instant told last: everything is taken after it.
     told: Millis,
+    /// When that was; none if nothing was told yet.
+    told_at: Option<Instant>,
 }
 
 impl Teller {
@@ -47,12 +49,20 @@ impl Teller {
     pub(super) fn start(store: Distributed, told: Millis) -> anyhow::Result<Self> {
         let (instants, waiting) = sync_channel(1);
         let thread = super::named("opshub-time", move || tell_all(&store, &waiting))?;
-        Ok(Teller { instants, thread, told })
+        Ok(Teller { instants, thread, told, told_at: None })
     }
 
     /// Whether `now` is to be told: soon when something is due, else now and then.
     fn is_due(&self, is_awaited: bool, now: Millis) -> bool {
-        now.since(self.told) >= if is_awaited { TICK_GAP_MS } else { TELL_EVERY_MS }
+        let gap = if is_awaited { TICK_GAP } else { TELL_EVERY };
+        now > self.told && self.told_at.is_none_or(|at| at.elapsed() >= gap)
+    }
+
+    /// Blocks tell how far time has come as well, to those who read them.
+    #[allow(clippy::disallowed_methods, reason = "the outermost layer is where time enters")]
+    fn note(&mut self, now: Millis) {
+        self.told = self.told.max(now);
+        self.told_at = Some(Instant::now());
     }
 
     fn tell(&mut self, now: Millis) -> anyhow::Result<()> {
@@ -61,7 +71,7 @@ impl Teller {
         }
         // While an instant before waits yet, this one is left out: the next counts for it.
         let _ = self.instants.try_send(now);
-        self.told = now;
+        self.note(now);
         Ok(())
     }
 }
@@ -108,23 +118,29 @@ impl Writer {
                 crate::crash::point("writer.received");
             }
             let facts = jobs.iter().map(|job: &Job| job.facts.len()).sum::<usize>().min(self.batch_max);
+            // Where others follow, an instant is told once the clock has passed it: while the clock
+            // stands, what comes is still of that instant.
+            let now = if teller.is_some() { ingested_at - 1 } else { ingested_at };
             let mut rest = jobs.drain(..).peekable();
             while rest.peek().is_some() {
-                self.commit(&mut rest, facts, ingested_at)?;
+                let is_told = self.commit(&mut rest, facts, ingested_at)?;
+                if let Some(teller) = teller.as_mut().filter(|_| is_told) {
+                    teller.note(now);
+                }
             }
             drop(rest);
             for ask in asks.drain(..) {
                 self.send(Input::Ask(ask))?;
             }
-            let mut is_due = self.wake.is_due(ingested_at);
+            let mut is_due = self.wake.is_due(now);
             if let Some(teller) = &mut teller {
-                is_due = teller.is_due(is_due, ingested_at);
+                is_due = teller.is_due(is_due, now);
                 if is_due && !is_end {
-                    teller.tell(ingested_at)?;
+                    teller.tell(now)?;
                 }
             }
             if is_due && !is_end {
-                self.send(Input::Tick { now: ingested_at })?;
+                self.send(Input::Tick { now })?;
             }
         }
         self.stop()
@@ -136,13 +152,13 @@ impl Writer {
     }
 
     /// Writes one block from as many jobs as fit, at most of about so many `facts`, answers them, and
-    /// passes the facts on.
+    /// passes the facts on; whether there is such a block now.
     fn commit(
         &self,
         jobs: &mut std::iter::Peekable<impl Iterator<Item = Job>>,
         facts: usize,
         ingested_at: Millis,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let mut block = NewBlock::new(ingested_at);
         let mut intake = Intake::new();
         block.reserve(facts);
@@ -188,13 +204,14 @@ impl Writer {
                     fact.log_pos = LogPos(place);
                     fact.ingested_at = ingested_at;
                 }
-                if !facts.is_empty() {
+                let is_block = !facts.is_empty();
+                if is_block {
                     self.send(Input::Facts { facts, ingested_at })?;
                     crate::crash::point("writer.after_send");
                 }
-                Ok(())
+                Ok(is_block)
             }
-            Err(error) => self.refuse(replies, error),
+            Err(error) => self.refuse(replies, error).map(|()| false),
         }
     }
 

@@ -212,7 +212,7 @@ fn filled(runtime: &Runtime, api: &str) {
         runtime.block_on(async {
             let mut admin = AdminServiceClient::connect(format!("http://{api}")).await.unwrap();
             let min_position = serve::token::position_token(ontology::LogPos(FACTS_MIN));
-            let asked = admin.get_digest(v1::GetDigestRequest { min_position }).await;
+            let asked = admin.get_digest(v1::GetDigestRequest { min_position, at: None }).await;
             asked.map(drop).map_err(|status| format!("{FACTS_MIN} facts are not there: {status}"))
         })
     });

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 use self::columns::COLUMNS;
 use super::{Api, BATCH_MAX, caller, check_batch};
 use crate::backend::SourceReport;
-use crate::convert::common::{freshness_of, id_of, system, time};
+use crate::convert::common::{freshness_of, id_of, millis, system, time};
 use crate::filter::Filter;
 use crate::page::{Arguments, Page};
 use crate::reason::{Reason, Refusal};
@@ -114,8 +114,10 @@ impl AdminService for Admin {
         request: Request<v1::GetDigestRequest>,
     ) -> Result<Response<v1::GetDigestResponse>, Status> {
         let (_, deadline) = caller(&request)?;
-        self.0.wait(&request.into_inner().min_position, deadline).await?;
-        let (digest, position) = self.0.backend.digest().await?;
+        let request = request.into_inner();
+        let at = request.at.as_ref().map(|time| millis("at", time)).transpose()?;
+        self.0.wait(&request.min_position, deadline).await?;
+        let (digest, position) = self.0.backend.digest(at).await?;
         Ok(Response::new(v1::GetDigestResponse { digest, position: position_token(position) }))
     }
 

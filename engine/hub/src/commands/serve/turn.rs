@@ -19,7 +19,7 @@ use crate::remapping::Remapping;
 use crate::runner::OwnerChanged;
 
 /// A place in the queue of those who would own the store.
-pub(super) struct MyTurn {
+pub(crate) struct MyTurn {
     told: watch::Receiver<bool>,
     is_mine: bool,
     /// Leaves the queue when it is dropped.
@@ -28,7 +28,7 @@ pub(super) struct MyTurn {
 
 impl MyTurn {
     /// Queues for a store that is there.
-    pub(super) async fn queue(options: DistributedOptions) -> anyhow::Result<Self> {
+    pub(crate) async fn queue(options: DistributedOptions) -> anyhow::Result<Self> {
         let (tell, told) = watch::channel(false);
         let queued = tokio::task::spawn_blocking(move || {
             Turn::queue(&options, move |mine| {
@@ -41,7 +41,7 @@ impl MyTurn {
     }
 
     /// Waits until the turn comes, or goes.
-    pub(super) async fn changes(&mut self) -> bool {
+    pub(crate) async fn changes(&mut self) -> bool {
         let was_mine = self.is_mine;
         // The sender lives as long as the place in the queue.
         let changed = self.told.wait_for(|mine| *mine != was_mine).await.is_ok();
@@ -60,7 +60,7 @@ struct Told {
 }
 
 /// What this process tells those who follow it, once it owns the store.
-pub(super) fn told(advertise: &Advertise, (api, has_tls): (SocketAddr, bool), doors: Option<SocketAddr>) -> String {
+pub(crate) fn told(advertise: &Advertise, (api, has_tls): (SocketAddr, bool), doors: Option<SocketAddr>) -> String {
     let url = |scheme: &str, named: &Option<String>, listens: Option<SocketAddr>| {
         // Who listens everywhere does not say by which name it is found.
         let listens = listens.filter(|address| !address.ip().is_unspecified()).map(|address| address.to_string());

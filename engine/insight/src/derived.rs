@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ontology::canonical::Json;
-use ontology::{EntityKey, Evidence, Field, Finding, Millis, Money, ObjectId, Vocabulary};
+use ontology::{EntityKey, EntityKind, Evidence, Field, Finding, Millis, Money, ObjectId, Vocabulary};
 use state::composite::Micros;
 use state::{Composite, Entity};
 
@@ -15,10 +15,10 @@ use crate::values::evidence_of;
 
 /// Everything that is concluded about one customer at one instant. Each list is in the order of
 /// rule and subject.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Derived {
     /// Billing records with the service orders that may explain them.
-    pub correlations: Arc<Vec<Correlation>>,
+    pub correlations: Arc<Vec<Arc<Correlation>>>,
     /// Invoices that are out of the ordinary.
     pub anomalies: Arc<Vec<Anomaly>>,
     /// Records that contradict each other, settled ones too.
@@ -38,7 +38,7 @@ pub struct Derived {
 }
 
 /// What the correlation of billing and service left behind besides its conclusions.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Billing {
     /// When its conclusions change by time alone.
     pub wake_at: Option<Millis>,
@@ -47,6 +47,8 @@ pub(crate) struct Billing {
     /// Whether service orders and visits had a part in them: not if there is nothing to explain and no
     /// invoice names an order.
     pub depends_on_orders: bool,
+    /// Whether some dispute names an invoice.
+    pub depends_on_disputes: bool,
 }
 
 impl Derived {
@@ -67,7 +69,7 @@ impl Derived {
         Json::object([
             ("alerts", Json::array(self.alerts.iter().map(Alert::canonical))),
             ("anomalies", Json::array(self.anomalies.iter().map(Anomaly::canonical))),
-            ("correlations", Json::array(self.correlations.iter().map(Correlation::canonical))),
+            ("correlations", Json::array(self.correlations.iter().map(|correlation| correlation.canonical()))),
             ("discrepancies", Json::array(self.discrepancies.iter().map(Discrepancy::canonical))),
             ("findings", Json::array(self.all_findings(composite).iter().map(canonical_finding))),
         ])
@@ -135,6 +137,20 @@ impl PartialEq for Cited {
 impl Eq for Cited {}
 
 impl Grounds {
+    /// Whether what a correlation rests on begins with this state of its subject and of the invoice that the
+    /// subject is about, and with no invoice if there is none.
+    pub(crate) fn rests_on(&self, subject: &Arc<Entity>, invoice: Option<&Arc<Entity>>) -> bool {
+        let invoice = invoice.filter(|invoice| !Arc::ptr_eq(invoice, subject));
+        let mut cited = self.cited.iter().map(|cited| &cited.entity);
+        let is_same = |cited: Option<&Arc<Entity>>, entity| cited.is_some_and(|cited| Arc::ptr_eq(cited, entity));
+        is_same(cited.next(), subject)
+            && match invoice {
+                Some(invoice) => is_same(cited.next(), invoice),
+                // Without an invoice nothing is explained.
+                None => subject.key.kind == EntityKind::Invoice || cited.next().is_none(),
+            }
+    }
+
     /// The values that it rests on, of every side that it compares.
     #[must_use]
     pub fn evidence(&self) -> Vec<Evidence> {

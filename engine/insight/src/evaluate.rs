@@ -13,7 +13,7 @@ use crate::{alerts, correlate, reconcile};
 /// customer with nothing to compare costs a look at which kinds of record there are.
 #[must_use]
 pub fn evaluate(composite: &Composite, context: &Context<'_>) -> Derived {
-    conclude(None, composite, context)
+    conclude(None, None, composite, context)
 }
 
 /// An earlier evaluation of the same customer.
@@ -43,9 +43,9 @@ impl Before<'_> {
     }
 }
 
-/// The same as [`evaluate`], for less where an earlier evaluation is at hand. Most facts are about
-/// calls and payments, which nothing here is concluded from: then the answer is the earlier one,
-/// the same object. What follows from billing records is taken over if none of them has changed.
+/// The same as [`evaluate`], for less where an earlier evaluation is at hand. An answer that says what
+/// the earlier one says is the earlier one, the same object. Most facts are about calls and payments,
+/// which nothing here is concluded from: then it is not even concluded. What follows from billing records is taken over if none of them has changed.
 #[must_use]
 pub fn evaluate_after(before: Option<Before<'_>>, composite: &Composite, context: &Context<'_>) -> Arc<Derived> {
     let before = before.filter(|before| before.is_comparable(composite, context));
@@ -53,15 +53,25 @@ pub fn evaluate_after(before: Option<Before<'_>>, composite: &Composite, context
     if let Some(before) = billing.filter(|before| reconcile::still_holds(before, composite, context)) {
         return before.derived.clone();
     }
-    Arc::new(conclude(billing, composite, context))
+    let derived = conclude(before, billing, composite, context);
+    match before.filter(|before| **before.derived == derived) {
+        Some(before) => before.derived.clone(),
+        None => Arc::new(derived),
+    }
 }
 
-/// Concludes, taking over what follows from billing records where `billing` holds it.
-fn conclude(billing: Option<Before<'_>>, composite: &Composite, context: &Context<'_>) -> Derived {
+/// Concludes, with what stands of a comparable evaluation `before`: all that follows from billing records
+/// where `billing` holds it.
+fn conclude(
+    before: Option<Before<'_>>,
+    billing: Option<Before<'_>>,
+    composite: &Composite,
+    context: &Context<'_>,
+) -> Derived {
     let mut derived = Derived { reference_revision: context.reference.revision, ..Derived::default() };
     match billing {
         Some(before) => correlate::take_over(before.derived, &mut derived),
-        None => correlate::evaluate(composite, context, &mut derived),
+        None => correlate::evaluate(before.as_ref(), composite, context, &mut derived),
     }
     reconcile::evaluate(composite, context, &mut derived);
     alerts::evaluate(context, &mut derived);

@@ -233,6 +233,17 @@ impl<'a> FieldsRef<'a> {
         })
     }
 
+    /// All fields in order, each with its value as [`ValueRef::encode`] writes it: texts stay unread.
+    pub fn encoded(self) -> impl Iterator<Item = (Field, &'a [u8])> {
+        let mut cursor = Cursor(self.0);
+        std::iter::from_fn(move || {
+            let field = Field::from_code(cursor.byte().ok()?)?;
+            let value = cursor.0;
+            ValueRef::skip(&mut cursor).ok()?;
+            Some((field, &value[..value.len() - cursor.0.len()]))
+        })
+    }
+
     /// The value of `field`.
     #[must_use]
     pub fn find(self, field: Field) -> ValueRef<'a> {

@@ -1,7 +1,7 @@
 //! An entity: the join of the source rows that make it up.
 
 use ontology::codec::{Corrupt, Cursor, put_bytes, put_u64};
-use ontology::{EntityKey, EntityKind, Evidence, Fact, Field, FieldReader, SourceKey, ValueRef, Vocabulary};
+use ontology::{EntityKey, EntityKind, Evidence, Fact, Field, FieldReader, ValueRef, Vocabulary};
 use smallvec::SmallVec;
 
 use crate::history::{Change, History};
@@ -40,30 +40,17 @@ impl Entity {
     /// The entity after `fact`; none if the fact changes nothing.
     #[must_use]
     pub fn apply(&self, fact: &Fact) -> Option<Entity> {
-        let source = fact.source_key();
-        let place = self.place_of(&source);
+        let place = self.rows.binary_search_by(|row| row.cmp_row_of(fact));
         match SourceRow::apply(place.ok().map(|place| &self.rows[place]), fact) {
             Applied::Unchanged => None,
             Applied::Changed(row) => {
-                let mut rows = self.rows.clone();
-                match place {
-                    Ok(place) => rows[place] = row,
-                    Err(place) => rows.insert(place, row),
-                }
+                let (place, behind) = place.map_or_else(|place| (place, place), |place| (place, place + 1));
+                let mut rows = SmallVec::new();
+                rows.extend(self.rows[..place].iter().cloned());
+                rows.push(row);
+                rows.extend(self.rows[behind..].iter().cloned());
                 Some(Entity::of_rows(self.key.clone(), rows))
             }
-        }
-    }
-
-    fn place_of(&self, source: &SourceKey) -> Result<usize, usize> {
-        match self.rows.as_slice() {
-            [] => Err(0),
-            [only] => match only.key().cmp(source) {
-                std::cmp::Ordering::Less => Err(1),
-                std::cmp::Ordering::Equal => Ok(0),
-                std::cmp::Ordering::Greater => Err(0),
-            },
-            rows => rows.binary_search_by_key(source, SourceRow::key),
         }
     }
 
@@ -89,7 +76,12 @@ impl Entity {
     /// Whether two contents stood at the version that gave the field.
     #[must_use]
     pub fn has_conflict(&self, field: Field) -> bool {
-        self.rows.iter().any(|row| row.fields().any(|(f, _, conflict)| f == field && conflict))
+        self.conflicts().any(|conflict| conflict == field)
+    }
+
+    /// The fields at whose winning version two contents stood, in field order per row.
+    pub fn conflicts(&self) -> impl Iterator<Item = Field> {
+        self.rows.iter().flat_map(SourceRow::conflicts)
     }
 
     /// Fields that some row set, with the row's conflict mark, in field order per row.

@@ -4,8 +4,12 @@
 use ontology::canonical::value_digest;
 use ontology::codec::Cursor;
 use ontology::{EntityKind, Fact, Field, Millis, Op, Stamp, ValueRef, Vocabulary};
+use smallvec::SmallVec;
 
 use crate::row::Provenance;
+
+/// Bytes that most changes take.
+const CHANGE_BYTES_USUAL: usize = 64;
 
 /// What a change did to the tracked field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,14 +92,14 @@ impl Change {
     }
 }
 
-/// Kinds whose status decides over time: a rule asks since when it stands.
-fn is_tracked(kind: EntityKind, field: Field) -> bool {
+/// Fields of a kind whose values decide over time: a rule asks since when one stands.
+fn tracked(kind: EntityKind) -> &'static [Field] {
     match kind {
-        EntityKind::Case => matches!(field, Field::Status | Field::OwnerTeam | Field::Priority),
+        EntityKind::Case => &[Field::Status, Field::OwnerTeam, Field::Priority],
         EntityKind::CreditNote | EntityKind::Dispute | EntityKind::ServiceOrder | EntityKind::FieldDispatch => {
-            field == Field::Status
+            &[Field::Status]
         }
-        EntityKind::Account => field == Field::Plan,
+        EntityKind::Account => &[Field::Plan],
         EntityKind::ArCustomer
         | EntityKind::BusinessPartner
         | EntityKind::CallerProfile
@@ -113,13 +117,13 @@ fn is_tracked(kind: EntityKind, field: Field) -> bool {
         | EntityKind::AlertDecision
         | EntityKind::Watermark
         | EntityKind::CommandOutcome
-        | EntityKind::Configuration => false,
+        | EntityKind::Configuration => &[],
     }
 }
 
-/// The field under which the deletion of a row stands in the history of its kind.
-fn deletion_field(kind: EntityKind) -> Option<Field> {
-    [Field::Status, Field::Plan].into_iter().find(|field| is_tracked(kind, *field))
+/// The tracked field under which the deletion of a row stands.
+fn deletion_field(tracked: &[Field]) -> Option<Field> {
+    [Field::Status, Field::Plan].into_iter().find(|field| tracked.contains(field))
 }
 
 /// Reads a stored history.
@@ -129,67 +133,61 @@ pub(crate) fn read(bytes: &[u8]) -> Vec<Change> {
     std::iter::from_fn(|| Change::decode(&mut cursor)).collect()
 }
 
-/// The history with the changes of `fact` in their places; none if it stays as it is.
+/// The history with the changes of `fact` in their places by version; none if it stays as it is.
 pub(crate) fn merge(bytes: &[u8], fact: &Fact, provenance: &Provenance) -> Option<Vec<u8>> {
     let new = changes_of(fact, provenance);
     if new.is_empty() {
         return None;
     }
-    if bytes.is_empty() {
-        return Some(write(&new));
-    }
-    let mut all = read(bytes);
+    let mut new = new.into_iter().peekable();
+    let mut out = Vec::with_capacity(bytes.len() + new.len() * CHANGE_BYTES_USUAL);
     let mut is_changed = false;
+    let mut cursor = Cursor(bytes);
+    loop {
+        let rest = cursor.0;
+        let Some(known) = Change::decode(&mut cursor) else { break };
+        while let Some(change) = new.next_if(|change| change.place() < known.place()) {
+            change.encode(&mut out);
+            is_changed = true;
+        }
+        // Of two of a kind at one version the row's own rule chooses.
+        match new.next_if(|change| change.place() == known.place()) {
+            Some(change) => {
+                let joined = join(&known, change);
+                is_changed |= joined != known;
+                joined.encode(&mut out);
+            }
+            None => out.extend_from_slice(&rest[..rest.len() - cursor.0.len()]),
+        }
+    }
     for change in new {
-        is_changed |= insert(&mut all, change);
-    }
-    is_changed.then(|| write(&all))
-}
-
-fn write(changes: &[Change]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(changes.len() * 64);
-    for change in changes {
         change.encode(&mut out);
+        is_changed = true;
     }
-    out
+    is_changed.then_some(out)
 }
 
-fn changes_of(fact: &Fact, provenance: &Provenance) -> Vec<Change> {
-    let kind = fact.entity.kind;
+/// What a fact changes, in the order of histories.
+fn changes_of(fact: &Fact, provenance: &Provenance) -> SmallVec<[Change; 3]> {
+    let tracked = tracked(fact.entity.kind);
     let change = |field, tracked| Change { field, tracked, provenance: provenance.clone() };
+    let mut changes = SmallVec::new();
+    let deletion = deletion_field(tracked);
     match fact.op {
-        Op::Delete => deletion_field(kind).map(|field| change(field, Tracked::Deleted)).into_iter().collect(),
+        Op::Delete => changes.extend(deletion.map(|field| change(field, Tracked::Deleted))),
         Op::Patch | Op::Image | Op::Undelete => {
             let revives = fact.op != Op::Patch;
-            let is_said = |field: &Field| fact.fields.iter().any(|(said, _)| said == *field);
+            let said = fact.fields.as_ref().encoded().filter(|(field, _)| tracked.contains(field));
+            changes.extend(said.map(|(field, value)| change(field, Tracked::Value { value: value.into(), revives })));
             // An image says every field that its mapping knows; only an undelete may say none.
-            let silent = deletion_field(kind).filter(|field| fact.op == Op::Undelete && !is_said(field));
-            let said = fact.fields.iter().filter(|(field, _)| is_tracked(kind, *field)).map(|(field, value)| {
-                let mut encoded = Vec::new();
-                value.encode(&mut encoded);
-                change(field, Tracked::Value { value: encoded, revives })
-            });
-            said.chain(silent.map(|field| change(field, Tracked::Revived))).collect()
+            let silent = deletion.filter(|_| fact.op == Op::Undelete);
+            let silent = silent.filter(|silent| !changes.iter().any(|said: &Change| said.field == *silent));
+            changes.extend(silent.map(|field| change(field, Tracked::Revived)));
+            changes.sort_by(|a, b| a.place().cmp(&b.place()));
         }
-        Op::Gap | Op::Heartbeat => Vec::new(),
+        Op::Gap | Op::Heartbeat => {}
     }
-}
-
-/// Puts a change in its place by version. Of two of a kind at one version the row's own rule
-/// chooses.
-fn insert(all: &mut Vec<Change>, new: Change) -> bool {
-    match all.binary_search_by(|known| known.place().cmp(&new.place())) {
-        Err(place) => {
-            all.insert(place, new);
-            true
-        }
-        Ok(place) => {
-            let joined = join(&all[place], new);
-            let is_changed = all[place] != joined;
-            all[place] = joined;
-            is_changed
-        }
-    }
+    changes
 }
 
 /// One change for two of a kind at one version: the value that the row's rule chooses, by the

@@ -118,6 +118,12 @@ impl PartyTree {
         listed.fold(0, |all, entity| all ^ Arc::as_ptr(entity).addr())
     }
 
+    /// The kinds of which the trees do not hold the very same records, some perhaps twice.
+    pub fn differing<'a>(&'a self, other: &'a PartyTree) -> impl Iterator<Item = EntityKind> {
+        let kinds = self.runs.iter().chain(&other.runs).map(|(kind, _)| *kind);
+        kinds.filter(|kind| !self.has_same(other, *kind))
+    }
+
     /// Whether both trees hold the very same records of one kind. A false answer may be wrong where
     /// records were put in again without having changed; a true one never is.
     #[must_use]

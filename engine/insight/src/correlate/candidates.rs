@@ -20,6 +20,10 @@ const AFTER_MAX_DAYS: i64 = 5;
 /// The orders that score high enough to be shown, best first; ties by nearness, then by id. Their
 /// verdicts are still to be given.
 pub(super) fn rank(subject: &Subject<'_>, ledger: &Ledger<'_>) -> Vec<Candidate> {
+    // Only the invoice names orders, or has a day that one may be near.
+    if subject.bill.is_none() {
+        return Vec::new();
+    }
     let mut candidates: Vec<Candidate> =
         ledger.orders.iter().filter_map(|order| score(order, subject, ledger)).collect();
     let distance = |candidate: &Candidate| candidate.gap_days.map_or(i32::MAX, i32::saturating_abs);
@@ -53,6 +57,10 @@ fn score(order: &Order<'_>, subject: &Subject<'_>, ledger: &Ledger<'_>) -> Optio
     if let Some(days) = gap_days {
         let nearness = 0.40 * (1.0 - small(days.abs()) / small(BEFORE_MAX_DAYS)).max(0.0);
         weights.push((Signal::Nearness, nearness));
+    }
+    // The link takes off what it is in doubt, and adds nothing.
+    if combine(&weights, 1_000_000) < SUGGESTED_MIN {
+        return None;
     }
     let link_confidence = ledger.link_confidence(&subject.entity.key, &order.entity.key);
     let score = combine(&weights, link_confidence);

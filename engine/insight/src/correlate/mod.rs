@@ -22,6 +22,7 @@ use state::composite::Micros;
 
 use crate::context::Context;
 use crate::derived::Derived;
+use crate::evaluate::Before;
 
 pub use anomalies::{ALL, AnomalyRule};
 pub use reuse::{KINDS, has_same_kinds};
@@ -181,15 +182,22 @@ pub(crate) fn account_id(composite: &Composite) -> Option<CompactString> {
     first_of(EntityKind::Account).or_else(|| first_of(EntityKind::ArCustomer)).map(|key| key.id.clone())
 }
 
-/// Finds what is out of the ordinary and what explains it.
-pub(crate) fn evaluate(composite: &Composite, context: &Context<'_>, derived: &mut Derived) {
+/// Finds what is out of the ordinary and what explains it. Explanations that an evaluation before of the
+/// same members and side inputs gave are taken from it where they stand.
+pub(crate) fn evaluate(
+    before: Option<&Before<'_>>,
+    composite: &Composite,
+    context: &Context<'_>,
+    derived: &mut Derived,
+) {
     let has = |kind| composite.members.iter().any(|member| !member.tree.of_kind(kind).is_empty());
     if !has(EntityKind::Invoice) && !has(EntityKind::Dispute) && !has(EntityKind::CreditNote) {
         return;
     }
     let ledger = ledger::Ledger::open(composite, context);
     anomalies::find_all(&ledger, derived);
-    subjects::correlate_all(&ledger, derived);
+    subjects::correlate_all(before, &ledger, derived);
     derived.billing.depends_on_rates = ledger.has_asked_for_rate();
     derived.billing.depends_on_orders = !derived.correlations.is_empty() || ledger.names_orders();
+    derived.billing.depends_on_disputes = !ledger.disputes.is_empty();
 }

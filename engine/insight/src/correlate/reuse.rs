@@ -4,13 +4,17 @@
 //! cheaper than correlating them again. Records never change in place, so the same pointer is the
 //! same content.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
-use ontology::{EntityKind, Field, FieldReader};
-use state::{Composite, Entity, PartyTree};
+use ontology::{EntityKey, EntityKind, Field, FieldReader};
+use smallvec::SmallVec;
+use state::{Composite, Entity, Member, PartyTree};
 
+use super::AnomalyKind;
+use super::ledger::{Bill, Ledger};
 use crate::context::Context;
-use crate::derived::{Billing, Derived};
+use crate::derived::{Anomaly, Billing, Correlation, Derived};
 use crate::evaluate::Before;
 use crate::words;
 
@@ -28,14 +32,98 @@ pub const KINDS: [EntityKind; 6] = [
 /// Those of them that explain others and are no subjects themselves.
 pub(crate) const ORDERS: [EntityKind; 2] = [EntityKind::ServiceOrder, EntityKind::FieldDispatch];
 
+/// Those that explain an invoice, a dispute or a credit note and are none, but for disputes that name the
+/// invoice.
+const EXPLAINING: [EntityKind; 3] = [EntityKind::InvoiceLine, EntityKind::ServiceOrder, EntityKind::FieldDispatch];
+
 /// Whether what was concluded about billing still holds for the same members and side inputs: same
 /// records, same day, and no exchange rate in it.
 pub(crate) fn still_holds(before: &Before<'_>, composite: &Composite, context: &Context<'_>) -> bool {
-    let zone = &context.settings.business_tz;
     let trees = before.composite.members.iter().zip(&composite.members);
     !before.derived.billing.depends_on_rates
         && trees.into_iter().all(|(was, is)| is_same_billing(&was.tree, &is.tree, &before.derived.billing))
-        && (before.now == context.now || words::civil_date(before.now, zone) == words::civil_date(context.now, zone))
+        && is_same_day(before, context)
+}
+
+fn is_same_day(before: &Before<'_>, context: &Context<'_>) -> bool {
+    let zone = &context.settings.business_tz;
+    before.now == context.now || words::civil_date(before.now, zone) == words::civil_date(context.now, zone)
+}
+
+/// The correlations of an earlier evaluation, of which those stand whose subject, invoice and anomalies
+/// are as they were: orders, visits and whatever else explains them have not changed.
+pub(super) struct Earlier<'a> {
+    before: &'a Before<'a>,
+    composite: &'a Composite,
+    /// Invoices of which other things are out of the ordinary than were.
+    changed: SmallVec<[&'a EntityKey; 4]>,
+    /// Subjects come in one order: those before this place were asked for.
+    place: usize,
+}
+
+impl<'a> Earlier<'a> {
+    /// What an earlier evaluation left for one that has found `anomalies`; none if what explains a bill may
+    /// have changed.
+    pub(super) fn of(before: &'a Before<'a>, ledger: &Ledger<'a>, anomalies: &'a [Anomaly]) -> Option<Self> {
+        let billing = &before.derived.billing;
+        let are_disputes_silent = !billing.depends_on_disputes && ledger.disputes.is_empty();
+        let explains_alike = |was: &Member, is: &Member| {
+            EXPLAINING.into_iter().all(|kind| was.tree.has_same(&is.tree, kind))
+                && (are_disputes_silent || was.tree.has_same(&is.tree, EntityKind::Dispute))
+                && has_same_naming_cases(&was.tree, &is.tree)
+        };
+        let pairs = before.composite.members.iter().zip(&ledger.composite.members);
+        let is_alike = !billing.depends_on_rates
+            && is_same_day(before, ledger.context)
+            && pairs.into_iter().all(|(was, is)| explains_alike(was, is));
+        is_alike.then(|| {
+            let changed = changed_invoices(&before.derived.anomalies, anomalies);
+            Earlier { before, composite: ledger.composite, changed, place: 0 }
+        })
+    }
+
+    /// What the evaluation before said of a subject, if it would be said again.
+    pub(super) fn take(
+        &mut self,
+        subject: &Arc<Entity>,
+        bill: Option<&Bill<'_>>,
+        anomaly: Option<AnomalyKind>,
+    ) -> Option<Arc<Correlation>> {
+        let known = self.before.derived.correlations.get(self.place..)?;
+        let place = known.iter().position(|known| known.anomaly == anomaly && known.subject == subject.key)?;
+        self.place += place + 1;
+        let known = &known[place];
+        let is_changed = bill.is_some_and(|bill| self.changed.contains(&&bill.entity.key));
+        let stands = !is_changed && known.grounds.rests_on(subject, bill.map(|bill| bill.entity));
+        (stands && self.hangs_as_before(&subject.key)).then(|| known.clone())
+    }
+
+    /// Whether a record hangs below the same member as before, so that the same links lead from it.
+    fn hangs_as_before(&self, key: &EntityKey) -> bool {
+        let member_of = |composite: &'a Composite| composite.member_of(key).map(|member| &member.key);
+        self.composite.members.len() == 1 || member_of(self.before.composite) == member_of(self.composite)
+    }
+}
+
+/// The invoices of which different things are out of the ordinary; both lists are in the order of kind,
+/// invoice and order.
+fn changed_invoices<'a>(was: &'a [Anomaly], is: &'a [Anomaly]) -> SmallVec<[&'a EntityKey; 4]> {
+    let place = |anomaly: &&'a Anomaly| (anomaly.kind, &anomaly.invoice, &anomaly.order);
+    let (mut was, mut is) = (was.iter().peekable(), is.iter().peekable());
+    let mut changed = SmallVec::new();
+    loop {
+        let order = match (was.peek(), is.peek()) {
+            (None, None) => return changed,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => place(old).cmp(&place(new)),
+        };
+        let old = was.next_if(|_| order.is_le());
+        let new = is.next_if(|_| order.is_ge());
+        if old != new {
+            changed.extend(old.or(new).map(|anomaly| &anomaly.invoice));
+        }
+    }
 }
 
 /// Takes over what was concluded.
@@ -58,13 +146,15 @@ fn is_same_billing(was: &Arc<PartyTree>, is: &Arc<PartyTree>, billing: &Billing)
     let counts = |kind| billing.depends_on_orders || !ORDERS.contains(&kind);
     Arc::ptr_eq(was, is)
         || KINDS.into_iter().filter(|kind| counts(*kind)).all(|kind| was.has_same(is, kind))
-            && (was.has_same(is, EntityKind::Case)
-                || has_same_naming_cases(was.of_kind(EntityKind::Case), is.of_kind(EntityKind::Case)))
+            && has_same_naming_cases(was, is)
 }
 
 /// Whether no case that lists what it is about came, went or changed.
-fn has_same_naming_cases(was: &[Arc<Entity>], is: &[Arc<Entity>]) -> bool {
-    names_only_known(is, was) && names_only_known(was, is)
+fn has_same_naming_cases(was: &PartyTree, is: &PartyTree) -> bool {
+    was.has_same(is, EntityKind::Case) || {
+        let (was, is) = (was.of_kind(EntityKind::Case), is.of_kind(EntityKind::Case));
+        names_only_known(is, was) && names_only_known(was, is)
+    }
 }
 
 /// Whether every case that stands in `others` differently, or not at all, lists nothing.
@@ -74,4 +164,75 @@ fn names_only_known(cases: &[Arc<Entity>], others: &[Arc<Entity>]) -> bool {
         known.is_ok_and(|place| Arc::ptr_eq(&others[place], case))
             || case.get(Field::RelatedRefs).items().next().is_none()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::handoff::testkit::{World, cents, text, time};
+    use crate::{evaluate, evaluate_after};
+
+    /// The composite of a world in which nothing is taken away, sharing with the one before what did not
+    /// change.
+    fn grown(before: &Composite, world: &World) -> Composite {
+        let mut next = world.composite();
+        for (was, is) in before.members.iter().zip(&mut next.members) {
+            let mut tree = (*was.tree).clone();
+            let changed = is.tree.entities().filter(|entity| was.tree.get(&entity.key) != Some(entity));
+            changed.for_each(|entity| tree.put(entity.clone()));
+            is.tree = Arc::new(tree);
+        }
+        next
+    }
+
+    fn invoice(world: &mut World, id: &str, minor: i64, day: &str) {
+        world.invoice(id, &[(Field::Amount, cents(minor)), (Field::IssuedAt, time(&format!("{day}T00:00:00Z")))]);
+    }
+
+    /// Grows a world step by step and says after each which explanations were taken over. What is concluded
+    /// is what an evaluation without a past concludes.
+    fn taken_over(mut world: World, steps: &[fn(&mut World)]) -> Vec<Vec<String>> {
+        let mut composite = world.composite();
+        let mut derived = Arc::new(evaluate(&composite, &world.context()));
+        let step = |step: &fn(&mut World)| {
+            step(&mut world);
+            let next = grown(&composite, &world);
+            let before = Before { composite: &composite, derived: &derived, now: world.now };
+            let after = evaluate_after(Some(before), &next, &world.context());
+            assert_eq!(*after, evaluate(&next, &world.context()));
+            let was = derived.correlations.clone();
+            let is_known = |one: &&Arc<Correlation>| was.iter().any(|known| Arc::ptr_eq(known, one));
+            let taken = after.correlations.iter().filter(is_known).map(|one| one.subject.id.to_string()).collect();
+            (composite, derived) = (next, after);
+            taken
+        };
+        steps.iter().map(step).collect()
+    }
+
+    #[test]
+    fn explanations_stand_until_what_explains_them_changes() {
+        let mut world = World::empty();
+        for (id, day) in [("INV-1", "2025-12-10"), ("INV-2", "2026-01-10"), ("INV-3", "2026-02-10")] {
+            invoice(&mut world, id, 10_000, day);
+        }
+        invoice(&mut world, "INV-4", 14_000, "2026-03-08");
+        world.order("SO-1", &[(Field::CompletedAt, time("2026-03-07T23:00:00Z"))]);
+        world.dispute("DSP-1", "INV-4", &[]);
+        let steps: [fn(&mut World); 7] = [
+            |world| invoice(world, "INV-5", 20_000, "2026-03-09"),
+            // Earlier than both: what is usual stays for one and not for the other.
+            |world| invoice(world, "INV-0", 30_000, "2026-03-08"),
+            |world| world.case("SF-1"),
+            |world| world.order("SO-2", &[(Field::CompletedAt, time("2026-03-07T22:00:00Z"))]),
+            |world| invoice(world, "INV-4", 15_000, "2026-03-08"),
+            |world| world.dispute("DSP-2", "INV-5", &[(Field::CaseRef, text("SF-1"))]),
+            |world| invoice(world, "INV-6", 10_000, "2026-03-09"),
+        ];
+        let taken = taken_over(world, &steps);
+        let names: Vec<String> = taken.iter().map(|step| step.join(" ")).collect();
+        let all = "INV-0 INV-4 INV-5 DSP-1";
+        let with_dispute = "INV-0 INV-4 INV-5 DSP-1 DSP-2";
+        assert_eq!(names, ["INV-4 DSP-1", "INV-4 DSP-1", all, "", "INV-0", "", with_dispute]);
+    }
 }

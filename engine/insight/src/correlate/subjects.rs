@@ -10,9 +10,11 @@ use smallvec::SmallVec;
 use state::{Composite, Entity};
 
 use super::ledger::{Bill, Ledger, invoice_of_note};
+use super::reuse::Earlier;
 use super::{AnomalyKind, Candidate, Verdict, account_id, candidates, verdict};
 use crate::context::Context;
 use crate::derived::{Anomaly, Cited, Correlation, Derived, Grounds};
+use crate::evaluate::Before;
 use crate::reconcile::names;
 use crate::words;
 
@@ -66,6 +68,16 @@ impl<'a> Subject<'a> {
         subject
     }
 
+    fn of_anomaly(anomaly: &Anomaly, bill: &'a Bill<'a>, ledger: &'a Ledger<'a>) -> Self {
+        let mut subject = Subject::new(bill.entity, Some(bill), ledger);
+        subject.anomaly = Some(anomaly.kind);
+        subject.direction = direction_of(anomaly);
+        if matches!(anomaly.kind, AnomalyKind::Spike | AnomalyKind::Drop) {
+            subject.amount = change_of(anomaly);
+        }
+        subject
+    }
+
     /// Whether a line of the invoice names the order.
     pub fn names(&self, order: &str) -> bool {
         self.bill.is_some_and(|bill| bill.lines_for(order).next().is_some())
@@ -107,35 +119,38 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// Correlates every subject of a customer.
-pub(super) fn correlate_all(ledger: &Ledger<'_>, derived: &mut Derived) {
+/// Correlates every subject of a customer, but for those of which an evaluation before said what would be
+/// said again.
+pub(super) fn correlate_all(before: Option<&Before<'_>>, ledger: &Ledger<'_>, derived: &mut Derived) {
+    let anomalies = derived.anomalies.clone();
+    let mut earlier = before.and_then(|before| Earlier::of(before, ledger, &anomalies));
+    let mut known = |entity, bill: Option<&Bill<'_>>, anomaly| earlier.as_mut()?.take(entity, bill, anomaly);
     let mut found = Vec::new();
-    for anomaly in distinct(&derived.anomalies) {
+    let explain = |subject: Subject<'_>| Arc::new(correlation(&subject, ledger, derived));
+    for anomaly in distinct(&anomalies) {
         let Some(bill) = ledger.bill(&anomaly.invoice.id) else { continue };
-        let mut subject = Subject::new(bill.entity, Some(bill), ledger);
-        subject.anomaly = Some(anomaly.kind);
-        subject.direction = direction_of(anomaly);
-        if matches!(anomaly.kind, AnomalyKind::Spike | AnomalyKind::Drop) {
-            subject.amount = change_of(anomaly);
-        }
-        found.push(correlation(&subject, ledger, derived));
+        let known = known(bill.entity, Some(bill), Some(anomaly.kind));
+        found.push(known.unwrap_or_else(|| explain(Subject::of_anomaly(anomaly, bill, ledger))));
     }
     for dispute in ledger.composite.of_kind(EntityKind::Dispute) {
         let fields = Dispute::read(dispute.as_ref());
         let bill = fields.invoice_ref.and_then(|id| ledger.bill(id));
-        let mut subject = Subject::new(dispute, bill, ledger);
-        subject.direction = if fields.dispute_type.is_some_and(is_non_delivery) {
-            Direction::Undelivered
-        } else {
-            direction_on(bill, derived)
-        };
-        found.push(correlation(&subject, ledger, derived));
+        let known = known(dispute, bill, None);
+        found.push(known.unwrap_or_else(|| {
+            let mut subject = Subject::new(dispute, bill, ledger);
+            let is_undelivered = fields.dispute_type.is_some_and(is_non_delivery);
+            subject.direction = if is_undelivered { Direction::Undelivered } else { direction_on(bill, &anomalies) };
+            explain(subject)
+        }));
     }
     for note in ledger.composite.of_kind(EntityKind::CreditNote) {
         let bill = invoice_of_note(note, ledger.composite).and_then(|id| ledger.bill(id));
-        let mut subject = Subject::new(note, bill, ledger);
-        subject.direction = direction_on(bill, derived);
-        found.push(correlation(&subject, ledger, derived));
+        let known = known(note, bill, None);
+        found.push(known.unwrap_or_else(|| {
+            let mut subject = Subject::new(note, bill, ledger);
+            subject.direction = direction_on(bill, &anomalies);
+            explain(subject)
+        }));
     }
     if let Some(next_day) = found.iter().find(|c| c.sentence.is_some()).and_then(|_| next_day(ledger.context)) {
         // What was "3 days ago" is told differently tomorrow.
@@ -174,8 +189,8 @@ fn change_of(anomaly: &Anomaly) -> Option<Money> {
 }
 
 /// The direction of what is out of the ordinary about an invoice; that it is so high if nothing is.
-fn direction_on(bill: Option<&Bill<'_>>, derived: &Derived) -> Direction {
-    let anomalies = derived.anomalies.iter().filter(|anomaly| bill.is_some_and(|b| b.entity.key == anomaly.invoice));
+fn direction_on(bill: Option<&Bill<'_>>, anomalies: &[Anomaly]) -> Direction {
+    let anomalies = anomalies.iter().filter(|anomaly| bill.is_some_and(|b| b.entity.key == anomaly.invoice));
     anomalies.map(direction_of).next().unwrap_or(Direction::Up)
 }
 

@@ -25,7 +25,9 @@ fn anomaly(world: &World) -> Option<Anomaly> {
 
 fn correlation_of(world: &World, kind: EntityKind, id: &str) -> Correlation {
     let key = EntityKey::new(kind, id);
-    derived(world).correlations.iter().find(|correlation| correlation.subject == key).cloned().unwrap()
+    let derived = derived(world);
+    let found = derived.correlations.iter().find(|correlation| correlation.subject == key);
+    found.map(|found| (**found).clone()).unwrap()
 }
 
 fn issued(world: &mut World, id: &str, minor: i64, at: &str) {

@@ -28,8 +28,7 @@ pub fn of(entity: &Entity) -> Vec<Finding> {
 /// The fields of a record that no automatic link and no verdict may rest on.
 #[must_use]
 pub fn blocked_fields(entity: &Entity) -> SmallVec<[Field; 2]> {
-    let mut fields: SmallVec<[Field; 2]> =
-        entity.cells().filter(|(_, _, is_conflict)| *is_conflict).map(|(field, _, _)| field).collect();
+    let mut fields: SmallVec<[Field; 2]> = entity.conflicts().collect();
     fields.extend(plausible::blocked(entity));
     fields.sort_unstable();
     fields.dedup();

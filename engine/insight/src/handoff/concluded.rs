@@ -36,7 +36,7 @@ impl<'a> Concluded<'a> {
             evidence: discrepancy.grounds.evidence(),
             is_likely_correct: false,
         };
-        let correlation = |correlation: &'a crate::derived::Correlation| Conclusion {
+        let correlation = |correlation: &'a std::sync::Arc<crate::derived::Correlation>| Conclusion {
             subjects: &correlation.grounds.subjects,
             sentence: correlation.sentence.as_deref(),
             evidence: correlation.grounds.evidence(),

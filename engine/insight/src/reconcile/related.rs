@@ -29,7 +29,7 @@ impl<'a> Related<'a> {
     /// The cases of `record` on the strongest basis that gives any: a stored reference, else a
     /// common neighbour, else an accepted correlation. Weaker bases are not asked, or an invoice
     /// that an old case once named would tie every later dispute to that case.
-    pub(super) fn cases_of(&self, record: &Entity, correlations: &[Correlation]) -> Option<(Basis, Cases<'a>)> {
+    pub(super) fn cases_of(&self, record: &Entity, correlations: &[Arc<Correlation>]) -> Option<(Basis, Cases<'a>)> {
         let found = |basis, mut cases: Cases<'a>| {
             cases.sort_by(|a, b| a.key.cmp(&b.key));
             cases.dedup_by(|a, b| a.key == b.key);
@@ -56,7 +56,7 @@ impl<'a> Related<'a> {
     }
 
     /// The cases of the service orders that the record, or its invoice, is accepted to follow from.
-    fn inferred(&self, record: &Entity, neighbours: &[EntityKey], correlations: &[Correlation]) -> Cases<'a> {
+    fn inferred(&self, record: &Entity, neighbours: &[EntityKey], correlations: &[Arc<Correlation>]) -> Cases<'a> {
         correlations
             .iter()
             .filter(|correlation| correlation.subject == record.key || neighbours.contains(&correlation.subject))

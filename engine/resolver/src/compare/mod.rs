@@ -22,6 +22,7 @@ use crate::standard::{BETWEEN, Part, Standard};
 
 pub(crate) use identifier::conflicts as tax_ids_conflict;
 pub(crate) use key::conflicts as keys_conflict;
+pub(crate) use name::{WORDS_MAX, has_digit};
 
 /// A record as a comparison sees it: standard form, and which of its values are generic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,7 +153,7 @@ fn best(a: &[u8], b: &[u8], level: impl Fn(&[u8], &[u8]) -> Level) -> Level {
 }
 
 /// The words of a value.
-fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+pub(crate) fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     value.split(|byte| *byte == b' ').filter(|word| !word.is_empty())
 }
 

@@ -21,7 +21,7 @@ const MISTYPED_LENGTH_MIN: usize = 4;
 const ACRONYM_LENGTH_MIN: usize = 3;
 
 /// Words of a name that are looked at.
-const WORDS_MAX: usize = 32;
+pub(crate) const WORDS_MAX: usize = 32;
 
 fn compare(left: &Subject, right: &Subject, levels: &mut Levels) {
     let (a, b) = (left.standard.part(Part::Words), right.standard.part(Part::Words));
@@ -172,7 +172,8 @@ fn is_acronym(short: &[u8], long: &[u8]) -> bool {
     short.iter().all(|letter| count(*letter) == firsts(*letter))
 }
 
-fn has_digit(word: &[u8]) -> bool {
+/// Whether a word is compared as a number is: equal or not.
+pub(crate) fn has_digit(word: &[u8]) -> bool {
     word.iter().any(u8::is_ascii_digit)
 }
 

@@ -8,6 +8,7 @@
 
 mod value;
 
+use crate::compare::{WORDS_MAX, has_digit, words};
 use crate::feature::{Feature, FeatureSet, Level, TERM_FEATURES};
 use crate::kernel::within_one_edit;
 use crate::model::Model;
@@ -61,6 +62,8 @@ pub(crate) struct Sketch {
     /// Those of [`PLAIN`] that are here as a whole, a bit each: one value, of one word where it is a name.
     plain: u8,
     generic: FeatureSet,
+    /// A bit for each key, by its hash: records without a bit in common have no key in common.
+    keys: u64,
     /// Date of birth, four bits a digit.
     born: u32,
     given: Word,
@@ -80,6 +83,8 @@ pub(crate) struct Sketch {
     house: u32,
     city: Word,
     domain: u32,
+    /// Hash of the only number in an organisation's only name; 0 if there is none, or several.
+    number: u16,
 }
 
 impl Sketch {
@@ -127,9 +132,11 @@ impl Sketch {
             sketch.code[..code.len()].copy_from_slice(code);
             sketch.code_length = code.len() as u8;
         }
+        sketch.keys = standard.value_bytes(Part::Keys).fold(0, |all, key| all | 1 << (hash(key) % u64::BITS));
         sketch.street = Word::of(standard.part(Part::Street));
         sketch.house = hash(standard.part(Part::House));
         sketch.city = Word::of(standard.part(Part::City));
+        sketch.number = one(Part::Words).and_then(only_number).map_or(0, |number| hash(number) as u16 | 1);
         sketch.plain = plain;
         sketch
     }
@@ -148,20 +155,31 @@ impl Sketch {
     }
 }
 
+/// The only word of a name that has a digit in it; none of a name of which not all words are compared.
+fn only_number(name: &[u8]) -> Option<&[u8]> {
+    let mut numbers = words(name).filter(|word| has_digit(word));
+    let number = numbers.next()?;
+    (numbers.next().is_none() && words(name).count() <= WORDS_MAX).then_some(number)
+}
+
 fn plain_bit(part: Part) -> u8 {
     PLAIN.iter().position(|plain| *plain == part).map_or(0, |place| 1 << place)
 }
 
 /// What a pair is worth at most, in thousandths of a bit; none if a rule may grant it a confidence
-/// whatever it is worth, as with keys in common, or it is kept anyway, as with callers.
+/// whatever it is worth, as where a key may be in common, or it is kept anyway, as with callers.
 pub(crate) fn worth_at_most(model: &Model, a: &Sketch, b: &Sketch) -> Option<i32> {
     let common = a.present & b.present;
     let both = |part: Part| common & (1 << part as u64) != 0;
-    if both(Part::Keys) || both(Part::TaxId) || a.is_caller || b.is_caller {
+    if a.keys & b.keys != 0 || both(Part::TaxId) || a.is_caller || b.is_caller {
         return None;
     }
     let pair = Pair { model, a, b };
     let mut most = model.prior_millibits + pair.names() + pair.organisation();
+    if both(Part::Keys) {
+        // Keys of other schemes say nothing.
+        most += pair.most(Feature::Key, &[Level::Different]).max(0);
+    }
     if both(Part::BirthDate) {
         most += pair.born();
     }
@@ -288,7 +306,13 @@ impl Pair<'_> {
     /// A person's name may stand against an organisation's.
     fn organisation(&self) -> i32 {
         let has_words = self.a.has(Part::Words) || self.b.has(Part::Words);
-        if has_words { self.best(Feature::Name) } else { 0 }
+        // Numbers are no typing errors: firms of other numbers are other firms.
+        let has_other_number = self.a.number != 0 && self.b.number != 0 && self.a.number != self.b.number;
+        match (has_words, has_other_number) {
+            (true, true) => self.most(Feature::Name, &[Level::Different]),
+            (true, false) => self.best(Feature::Name),
+            (false, _) => 0,
+        }
     }
 
     fn born(&self) -> i32 {
@@ -415,117 +439,4 @@ fn may_be_one_family(x: Word, y: Word) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::compare::testing::subject;
-    use crate::compare::{Subject, compare};
-    use crate::kind::Kind;
-    use crate::score::{Circumstances, Standing, score};
-
-    const KINDS: [Kind; 12] = [
-        Kind::GivenName,
-        Kind::FamilyName,
-        Kind::Date,
-        Kind::Phone,
-        Kind::Email,
-        Kind::Identifier,
-        Kind::Street,
-        Kind::HouseNumber,
-        Kind::PostalCode,
-        Kind::City,
-        Kind::WebDomain,
-        Kind::Organisation,
-    ];
-
-    /// Values of each kind that comparisons find equal, alike, within each other, swapped or different.
-    fn values() -> impl Strategy<Value = Vec<&'static str>> {
-        let of = |values: &'static [&'static str]| prop::sample::select(values);
-        vec![
-            of(&["Robert", "Bob", "Rupert", "Robet", "Kessler", "Anna Maria", "Maria", "R", "Sue", ""]),
-            of(&["Kessler", "Kesler", "Kesslre", "Robert", "Vankessler", "Mueller", "Muller", "Li", "Bo Kessler", ""]),
-            of(&["1980-05-02", "1980-02-05", "1981-05-02", "1980-05-00", "1891-11-30", "1980-11-29", "1981-10-29", ""]),
-            of(&["+14155550123", "+14155550132", "+14155551123", "4155550123", "+442079460123", ""]),
-            of(&["bob.kessler@x.org", "bob.kesler@x.org", "bob.kessler@y.com", "rkessler@x.org", "b@x.org", ""]),
-            of(&["AB1234567", "1234567", "1234576", "1234667", "9876543", "AB1", ""]),
-            of(&["Mill Lane", "Mil Lane", "Old Mill Lane", "Lane Mill", "Abbey Road", ""]),
-            of(&["12", "12a", "21", "140", ""]),
-            of(&["62704", "62740", "62799", "62714", "90210", "123456789", ""]),
-            of(&["Springfield", "Springfeld", "Portland", "Port", ""]),
-            of(&["hartwell.com", "hartwell.de", "shop.hartwell.com", "abc.com", ""]),
-            of(&["Kessler Foods", "Robert Kessler", "", "", "", ""]),
-        ]
-    }
-
-    fn of(values: &[&'static str]) -> Subject {
-        subject(&KINDS.into_iter().zip(values.iter().copied()).collect::<Vec<_>>())
-    }
-
-    fn model_of(case: usize) -> Model {
-        let mut parameters = crate::parameters::Parameters::shipped();
-        if case == 1 {
-            // Where likeness speaks against, and difference for a pair, the bound still holds.
-            for row in &mut parameters.features {
-                for chances in row {
-                    (chances.m, chances.u) = (chances.u, chances.m);
-                }
-            }
-        }
-        Model::from_parameters(parameters).unwrap()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(1_000))]
-        #[test]
-        fn no_pair_is_worth_more_than_its_bound(a in values(), b in values(), generic in any::<u32>(), case in 0usize..2) {
-            let model = model_of(case);
-            let (mut left, right) = (of(&a), of(&b));
-            for (feature, _) in <Feature as ontology::Vocabulary>::ALL.iter().filter(|(f, _)| generic >> *f as u32 & 5 == 5) {
-                left.generic.insert(*feature);
-            }
-            let whole = compare(&left, &right);
-            let total = score(&model, whole, Circumstances::of(&left, &right), Standing::default()).total_millibits;
-            let sketches = [&left, &right].map(|of| Sketch::of(&of.standard, of.generic));
-            for (x, y) in [(0, 1), (1, 0)] {
-                let most = worth_at_most(&model, &sketches[x], &sketches[y]).unwrap();
-                prop_assert!(most >= total, "{most} {total} {a:?} {b:?} {whole:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn strangers_of_one_name_and_two_of_a_home_are_told_apart_at_a_glance() {
-        let model = Model::shipped();
-        let most = |a: &[(Kind, &str)], b: &[(Kind, &str)]| {
-            let sketch = |values| Sketch::of(&subject(values).standard, FeatureSet::default());
-            worth_at_most(&model, &sketch(a), &sketch(b)).unwrap()
-        };
-        let anna = [
-            (Kind::GivenName, "Anna"),
-            (Kind::FamilyName, "Bauer"),
-            (Kind::Date, "1980-05-02"),
-            (Kind::PostalCode, "62704"),
-            (Kind::Phone, "+14155550123"),
-        ];
-        let (mut namesake, mut sister) = (anna, anna);
-        (namesake[2].1, namesake[3].1, namesake[4].1) = ("1957-11-30", "90210", "+442079461999");
-        (sister[0].1, sister[2].1) = ("Tobias", "1983-11-17");
-        assert!(most(&anna, &namesake) < model.kept_millibits);
-        assert!(most(&anna, &sister) < model.kept_millibits + 12_000 && most(&anna, &anna) > 15_000);
-        assert_eq!(std::mem::size_of::<Sketch>(), 128);
-    }
-
-    #[test]
-    fn keys_in_common_are_never_judged_at_a_glance() {
-        let tax = |id| {
-            let columns = [crate::kind::Column { kind: Kind::Identifier, scheme: "tax".into() }];
-            let row = crate::kind::Layout::new(&columns).unwrap();
-            let key = ontology::EntityKey::new(ontology::EntityKind::Account, "1");
-            let row = row.row(key, 0, &[id]);
-            Sketch::of(&Standard::of_row(&row, &Model::shipped()), FeatureSet::default())
-        };
-        assert_eq!(worth_at_most(&Model::shipped(), &tax("DE123456789"), &tax("987654321")), None);
-    }
-}
+mod tests;

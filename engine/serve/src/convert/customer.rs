@@ -194,24 +194,26 @@ const DERIVED_PATHS: &[&str] = &["open_discrepancies", "open_alerts", "correlati
 /// as long as they do not change, so comparing their addresses is enough.
 #[must_use]
 pub fn changed_paths(before: &CustomerView, after: &CustomerView) -> u32 {
-    let mut paths = 0;
     let derived_differs = !Arc::ptr_eq(&before.derived, &after.derived);
-    let (before, after) = (&before.composite, &after.composite);
-    for (bit, (_, kinds)) in PATHS.iter().enumerate() {
-        let is_same = before.members.len() == after.members.len()
-            && before.members.iter().zip(&after.members).all(|(old, new)| {
-                old.key == new.key
-                    && (Arc::ptr_eq(&old.tree, &new.tree)
-                        || kinds.iter().all(|kind| old.tree.has_same(&new.tree, *kind)))
-            });
-        if !is_same {
-            paths |= 1 << bit;
-        }
+    let (before, after) = (&before.composite.members, &after.composite.members);
+    let pairs = || before.iter().zip(after);
+    let mut paths = 0;
+    if before.len() != after.len() || pairs().any(|(old, new)| old.key != new.key) {
+        paths = (1 << PATHS.len()) - 1;
+    }
+    for (old, new) in pairs().filter(|(old, new)| !Arc::ptr_eq(&old.tree, &new.tree)) {
+        paths |= old.tree.differing(&new.tree).map(paths_of).fold(0, |all, kind| all | kind);
     }
     if derived_differs {
         paths |= DERIVED_PATHS.iter().enumerate().map(|(place, _)| 1 << (PATHS.len() + place)).sum::<u32>();
     }
     paths
+}
+
+/// The fields below which records of a kind stand, by bit.
+fn paths_of(kind: EntityKind) -> u32 {
+    let below = PATHS.iter().enumerate().filter(|(_, (_, kinds))| kinds.contains(&kind));
+    below.map(|(bit, _)| 1 << bit).sum()
 }
 
 /// The names of the fields in `paths`.

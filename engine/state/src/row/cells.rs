@@ -6,7 +6,9 @@
 //! both are answered without looking at the other cells.
 
 use ontology::codec::{Corrupt, Cursor};
+use ontology::fields::FieldsRef;
 use ontology::{Field, ValueRef, Vocabulary};
+use smallvec::SmallVec;
 
 use super::Place;
 
@@ -43,6 +45,21 @@ impl<'a> Cells<'a> {
         let (fields, rest) = rest.split_at_checked(count).ok_or(WHAT)?;
         let (ends, entries) = rest.split_at_checked(count * width).filter(|_| is_width).ok_or(WHAT)?;
         Ok(Cells { fields, ends, width, entries })
+    }
+
+    /// The fields at whose winning version two contents stood, without a look at any value.
+    pub(super) fn conflicts(self) -> impl Iterator<Item = Field> {
+        let begins = (0..self.fields.len()).map(move |place| if place == 0 { Ok(0) } else { self.end(place - 1) });
+        let flags = begins.map(move |begin| self.entries.get(begin.ok()?));
+        let marked =
+            self.fields.iter().zip(flags).filter(|(_, flags)| flags.is_some_and(|flags| flags & CONFLICT != 0));
+        marked.filter_map(|(code, _)| Field::from_code(*code))
+    }
+
+    /// Whether `fields` say all that the cells say, and perhaps more.
+    pub(super) fn are_within(&self, fields: FieldsRef<'_>) -> bool {
+        let mut said = fields.encoded().map(|(field, _)| field.code());
+        self.fields.iter().all(|code| said.by_ref().any(|other| other == *code))
     }
 
     /// The cell of one field.
@@ -96,6 +113,30 @@ pub(super) fn write(cells: &[Cell<'_>], place_of: impl Fn(Place) -> Place, out: 
         if out.len() - entries <= usize::from(u16::MAX) {
             return;
         }
+    }
+}
+
+/// Appends the cells of one delivery alone, the first of its row, without reading their values.
+pub(super) fn write_image(fields: FieldsRef<'_>, out: &mut Vec<u8>) {
+    let fields: SmallVec<[(Field, &[u8]); 32]> = fields.encoded().collect();
+    // A flag stands before a value.
+    let ends = || {
+        fields.iter().scan(0, |end, (_, value)| {
+            *end += 1 + value.len();
+            Some(*end)
+        })
+    };
+    let is_short = ends().last().is_none_or(|end| end <= usize::from(u16::MAX));
+    let width = WIDTHS[usize::from(!is_short)];
+    out.push(u8::try_from(fields.len()).expect("fields have codes below 256, each once"));
+    out.push(width);
+    out.extend(fields.iter().map(|(field, _)| field.code()));
+    for end in ends() {
+        out.extend_from_slice(&end.to_le_bytes()[..usize::from(width)]);
+    }
+    for (_, value) in &fields {
+        out.push(0);
+        out.extend_from_slice(value);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ontology::canonical::value_digest;
 use ontology::codec::put_bytes;
-use ontology::{Fact, Op, SourceKey, ValueRef, Vocabulary};
+use ontology::{Fact, Op, SourceKey, System, ValueRef, Vocabulary};
 use smallvec::SmallVec;
 
 use super::cells::{self, Cell};
@@ -11,6 +11,33 @@ use super::{NOWHERE, Place, SourceRow};
 
 /// Bytes that most rows fit into.
 const ROW_BYTES_USUAL: usize = 1_024;
+/// Bytes that most rows have beside their values and their history.
+const ROW_BYTES_BESIDE: usize = 320;
+
+/// The row of an image that nothing else is left of: what merging it would give.
+pub(super) fn image(fact: &Fact, provenance: &Provenance, history: &[u8]) -> SourceRow {
+    let mut out = Vec::with_capacity(fact.fields.as_bytes().len() + history.len() + ROW_BYTES_BESIDE);
+    out.extend_from_slice(&[0; 4]);
+    cells::write_image(fact.fields.as_ref(), &mut out);
+    close_cells(&mut out);
+    put_names(&mut out, fact.system, &fact.object, &fact.record_id);
+    out.extend_from_slice(&[0, NOWHERE, NOWHERE, 1]);
+    provenance.encode(&mut out);
+    out.extend_from_slice(history);
+    SourceRow(out.as_slice().into())
+}
+
+/// Writes how long the cells are in front of them.
+fn close_cells(out: &mut [u8]) {
+    let len = u32::try_from(out.len() - 4).expect("a record stays far below 4 GiB: connectors bound bodies");
+    out[..4].copy_from_slice(&len.to_le_bytes());
+}
+
+fn put_names(out: &mut Vec<u8>, system: System, object: &str, record_id: &str) {
+    out.push(system.code());
+    put_bytes(out, object.as_bytes());
+    put_bytes(out, record_id.as_bytes());
+}
 
 /// A row taken apart for a merge.
 pub(super) struct Parts<'a> {
@@ -141,11 +168,8 @@ impl<'a> Parts<'a> {
         let mut out = Vec::with_capacity(ROW_BYTES_USUAL);
         out.extend_from_slice(&[0; 4]);
         cells::write(&self.cells, |place| new_place[usize::from(place)], &mut out);
-        let len = u32::try_from(out.len() - 4).expect("a record stays far below 4 GiB: connectors bound bodies");
-        out[..4].copy_from_slice(&len.to_le_bytes());
-        out.push(self.key.system.code());
-        put_bytes(&mut out, self.key.object.as_bytes());
-        put_bytes(&mut out, self.key.record_id.as_bytes());
+        close_cells(&mut out);
+        put_names(&mut out, self.key.system, &self.key.object, &self.key.record_id);
         out.extend(marks.map(|place| new_place[usize::from(place)]));
         out.push(u8::try_from(kept.len()).expect("fewer deliveries than fields and marks"));
         for provenance in kept {

@@ -12,7 +12,7 @@ mod tests;
 
 use compact_str::CompactString;
 use ontology::codec::{Corrupt, Cursor};
-use ontology::{Fact, Field, Op, SourceKey, System, ValueRef, Vocabulary};
+use ontology::{Fact, Field, Op, SourceKey, Stamp, System, ValueRef, Vocabulary};
 use smallvec::SmallVec;
 
 use crate::history::{self, Change};
@@ -57,11 +57,22 @@ impl SourceRow {
     /// the same row.
     #[must_use]
     pub fn apply(row: Option<&SourceRow>, fact: &Fact) -> Applied {
+        let new = Provenance::of(fact);
+        // Most facts are images of rows that are new or stood at an earlier version: nothing is compared.
+        let replaced = row.map_or(Some(&[][..]), |row| row.replaced_by(fact, &new.stamp).expect(OWN_BYTES));
+        if let Some(history) = replaced.filter(|_| fact.op == Op::Image) {
+            let merged = history::merge(history, fact, &new);
+            return Applied::Changed(merge::image(fact, &new, merged.as_deref().unwrap_or(history)));
+        }
+        SourceRow::merge(row, fact, new)
+    }
+
+    fn merge(row: Option<&SourceRow>, fact: &Fact, new: Provenance) -> Applied {
         let mut parts = match row {
             Some(row) => row.parts().expect(OWN_BYTES),
             None => Parts::empty(fact.source_key()),
         };
-        let (place, is_earlier_sighting) = parts.add_provenance(Provenance::of(fact));
+        let (place, is_earlier_sighting) = parts.add_provenance(new);
         let mut is_changed = parts.merge_marks(fact.op, place) || is_earlier_sighting;
         if matches!(fact.op, Op::Patch | Op::Image | Op::Undelete) {
             is_changed |= parts.merge_cells(fact, place);
@@ -71,6 +82,21 @@ impl SourceRow {
             return Applied::Unchanged;
         }
         Applied::Changed(parts.encode(history.as_deref()))
+    }
+
+    /// The history of the row if nothing else of it is left once an image at `stamp` is applied.
+    fn replaced_by(&self, image: &Fact, stamp: &Stamp) -> Result<Option<&[u8]>, Corrupt> {
+        let Marks { deleted, gap, count, mut rest, .. } = self.read_marks()?;
+        if deleted != NOWHERE || gap != NOWHERE {
+            return Ok(None);
+        }
+        for _ in 0..count {
+            if Provenance::decode(&mut rest)?.stamp >= *stamp {
+                return Ok(None);
+            }
+        }
+        let (cells, _) = self.split()?;
+        Ok(cells.are_within(image.fields.as_ref()).then_some(rest.0))
     }
 
     /// The stored bytes.
@@ -84,6 +110,14 @@ impl SourceRow {
         let row = SourceRow(bytes.into());
         row.parts()?;
         Ok(row)
+    }
+
+    /// How the row stands to the one that a fact is about, in the order of [`SourceRow::key`].
+    #[must_use]
+    pub fn cmp_row_of(&self, fact: &Fact) -> std::cmp::Ordering {
+        let Marks { system, object, record_id, .. } = self.marks();
+        let other = (fact.system.code(), fact.object.as_bytes(), fact.record_id.as_bytes());
+        (system, object, record_id).cmp(&other)
     }
 
     /// Which source row this is.
@@ -111,6 +145,11 @@ impl SourceRow {
     pub fn fields(&self) -> impl Iterator<Item = (Field, ValueRef<'_>, bool)> {
         let cells = self.split().expect(OWN_BYTES).0.iter();
         cells.map(|cell| cell.expect(OWN_BYTES)).map(|cell| (cell.field, cell.value, cell.is_conflict))
+    }
+
+    /// The fields at whose winning version two contents stood, in order.
+    pub fn conflicts(&self) -> impl Iterator<Item = Field> {
+        self.split().expect(OWN_BYTES).0.conflicts()
     }
 
     /// Where the value of a field came from.

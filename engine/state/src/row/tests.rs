@@ -161,3 +161,33 @@ fn stored_bytes_read_back_and_damage_is_refused() {
     assert_eq!(SourceRow::from_bytes(row.as_bytes()).unwrap(), row);
     assert!(SourceRow::from_bytes(&row.as_bytes()[..5]).is_err());
 }
+
+#[test]
+fn an_image_that_leaves_nothing_of_the_row_is_what_a_merge_gives() {
+    let amount = (Field::Amount, ValueRef::Int(7));
+    let subject = (Field::Subject, ValueRef::Text("no dial tone"));
+    let standing = [
+        vec![],
+        vec![fact("a", Op::Image, 40, &[status(CaseStatus::New), amount])],
+        vec![fact("a", Op::Image, 40, &[status(CaseStatus::New)]), fact("b", Op::Patch, 41, &[subject])],
+        vec![fact("a", Op::Image, 50, &[status(CaseStatus::New)])],
+        vec![fact("a", Op::Image, 60, &[status(CaseStatus::New)])],
+        vec![fact("a", Op::Image, 40, &[status(CaseStatus::New)]), fact("b", Op::Delete, 41, &[])],
+        vec![fact("a", Op::Image, 40, &[status(CaseStatus::New)]), fact("b", Op::Gap, 41, &[])],
+    ];
+    for (facts, replaces) in standing.iter().zip([true, true, true, false, false, false, false]) {
+        let row = facts.iter().fold(None, |row: Option<SourceRow>, fact| match SourceRow::apply(row.as_ref(), fact) {
+            Applied::Changed(row) => Some(row),
+            Applied::Unchanged => row,
+        });
+        let all = [subject, status(CaseStatus::Closed), amount];
+        for fields in [&all[..], &all[1..], &all[..1]] {
+            let image = fact("i", Op::Image, 50, fields);
+            let merged = SourceRow::merge(row.as_ref(), &image, Provenance::of(&image));
+            assert_eq!(SourceRow::apply(row.as_ref(), &image), merged, "{facts:?} {image:?}");
+        }
+        let image = fact("i", Op::Image, 50, &all);
+        let is_replaced = row.is_none_or(|row| row.replaced_by(&image, &image.stamp()).unwrap().is_some());
+        assert_eq!(is_replaced, replaces, "{facts:?}");
+    }
+}

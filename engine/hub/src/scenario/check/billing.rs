@@ -15,7 +15,7 @@ pub fn correlations(expected: &[ExpectCorrelation], scene: &Scene<'_>, found: &m
         let customer = scene.customer(&key);
         let of_subject =
             customer.iter().flat_map(|c| c.derived.correlations.iter()).filter(|known| known.subject == key);
-        let is_asked = |known: &&Correlation| {
+        let is_asked = |known: &&std::sync::Arc<Correlation>| {
             wanted
                 .anomaly
                 .as_ref()

@@ -219,7 +219,8 @@ struct Begun {
 impl Begun {
     fn writer(&self, store: Arc<dyn Store>, options: &RunnerOptions) -> writer::Writer {
         let (inputs, wake) = (self.inputs.clone(), self.wake.clone());
-        writer::Writer { store, inputs, clock: options.clock.clone(), batch_max: options.batch_max, wake }
+        let (clock, batch_max) = (options.clock.clone(), options.batch_max);
+        writer::Writer { store, inputs, clock, batch_max, wake, after: self.recovered.1 }
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use connectors::SharedClock;
 use ontology::{EntityKey, EntityKind, Fact, FieldsBuilder, LogPos, Millis, Op, System, Version};
 use pipeline::EngineSettings;
-use storage::{Embedded, Intake, Log as _, Memory, NewBlock, Priority, Rows as _};
+use storage::{Embedded, Intake, Log as _, Memory, NewBlock, Position, Priority, Rows as _};
 
 use super::{Payload, Runner, RunnerOptions};
 use crate::clock::StoryClock;
@@ -56,6 +56,21 @@ fn what_is_decided_again_while_the_log_is_replayed_reaches_the_outbox() {
     let told: Vec<String> =
         store.pending().unwrap().map(|row| String::from_utf8_lossy(&row.unwrap().1).into_owned()).collect();
     assert!(told.iter().any(|action| action.contains("\"rule\":\"11-1\"")), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_stamped_before_what_the_store_holds() {
+    let store = Arc::new(Memory::default());
+    let mut instants = Vec::new();
+    // A clock that was an hour ahead when the process before ended.
+    for now in [NOW + Millis::HOUR_MS, NOW] {
+        let runner = Runner::start(store.clone(), options(now), Box::new(|_| ())).unwrap();
+        let fact = gap_of(now.0.to_string());
+        runner.handle().append(vec![fact], Vec::new(), Payload::default(), None, Priority::Source).await.unwrap();
+        tokio::task::spawn_blocking(move || runner.stop()).await.unwrap().unwrap();
+        instants = store.read(Position::FIRST).unwrap().map(|block| block.unwrap().ingested_at()).collect();
+    }
+    assert_eq!(instants, [NOW + Millis::HOUR_MS; 2]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,6 +31,8 @@ pub(super) struct Writer {
     pub(super) clock: SharedClock,
     pub(super) batch_max: usize,
     pub(super) wake: Arc<Wake>,
+    /// The newest instant in the store: nothing is stamped before it, wherever the clock stands.
+    pub(super) after: Millis,
 }
 
 /// Tells those who follow how far time has come, so that what is due fires there too. It tells on a
@@ -96,7 +98,7 @@ impl Writer {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let mut waiting = Vec::new();
         let (mut jobs, mut asks) = (Vec::new(), Vec::new());
-        let mut ingested_at = Millis::MIN;
+        let mut ingested_at = self.after;
         let mut is_end = false;
         while !is_end {
             let received = runtime.block_on(async {

@@ -1,13 +1,15 @@
 //! Random histories in both forms: the same facts give the same customers in a folder, on servers, and
-//! by the oracle, in groups of any size and through restarts.
+//! by the oracle, in groups of any size, through restarts, and by several processes that take turns.
 //!
 //! `OPSHUB_SIM_SEED` plays one seed again, `OPSHUB_SIM_HISTORIES` sets how many are played.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hub::app::{App, AppOptions};
 use hub::clock::StoryClock;
 use hub::runner::Payload;
+use hub::targets::Targets;
 use insight::Settings;
 use ontology::Millis;
 use pipeline::{Engine, Input};
@@ -22,6 +24,11 @@ use crate::servers::Servers;
 
 /// Histories that are played unless the environment says otherwise.
 const HISTORIES: u64 = 20;
+/// Of so many histories one is played by several processes, and by how many.
+const SHARED_EVERY: u64 = 5;
+const PROCESSES: usize = 3;
+/// How long one that follows may take to read what the owner wrote.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Group commits of one fact each are transactions each, so of those there are fewer facts.
 const SINGLE_FACTS_MAX: usize = 40;
 
@@ -68,6 +75,46 @@ async fn play(
     customers
 }
 
+/// Plays a delivery by several processes that share a store. Before `turn` the next takes it over from its
+/// owner, who is not told. Gives all customers as each of the others has them in the end.
+async fn play_shared(delivery: &Delivery, turn: usize, servers: Arc<Servers>) -> Vec<Vec<String>> {
+    let (until, mut position) = (delivery.settled_at(), 0);
+    let clock = Arc::new(StoryClock::standing(delivery.0[0].ingested_at));
+    let mut apps = Vec::new();
+    for _ in 0..PROCESSES {
+        let servers = servers.clone();
+        let store = tokio::task::spawn_blocking(move || servers.follow()).await.unwrap();
+        let (options, model) = (AppOptions::local(clock.clone()), Model::shipped());
+        apps.push(App::follow(store, options, Targets::default(), model, Box::new(|_| ())).await.unwrap());
+    }
+    let mut owner = 0;
+    apps[owner].own(String::new()).await.unwrap();
+    for (at, batch) in delivery.0.iter().enumerate() {
+        if at == turn {
+            owner += 1;
+            apps[owner].own(String::new()).await.unwrap();
+        }
+        clock.advance_to(batch.ingested_at);
+        let (facts, handle) = (batch.facts.clone(), apps[owner].handle());
+        position += facts.len() as u64;
+        let last = handle.append(facts, Vec::new(), Payload::default(), None, Priority::Source).await.unwrap();
+        assert_eq!(last.0, position);
+    }
+    clock.advance_to(until);
+    let mut shown = Vec::new();
+    for app in &apps[owner..] {
+        let handle = app.handle();
+        let reads_all = async { while handle.ask(|engine| engine.position().0).await.unwrap() < position {} };
+        tokio::time::timeout(PATIENCE, reads_all).await.unwrap();
+        shown.push(handle.ask(move |engine| customers(engine, until)).await.unwrap());
+    }
+    for (place, app) in apps.into_iter().enumerate() {
+        let stopped = app.stop().await;
+        assert!(place < owner || stopped.is_ok(), "{stopped:?}");
+    }
+    shown
+}
+
 fn customers(engine: &mut Engine, now: Millis) -> Vec<String> {
     engine.step(Input::Tick { now });
     texts(engine.canonical(now))
@@ -87,6 +134,10 @@ fn check(seed: u64) -> Result<(), String> {
     let servers = Arc::new(Servers::new());
     let opened = servers.clone();
     let on_servers = move || -> Arc<dyn Store> { Arc::new(opened.store()) };
+    if seed.is_multiple_of(SHARED_EVERY) {
+        let shown = runtime.block_on(play_shared(&delivery, restart, servers));
+        return shown.iter().try_for_each(|customers| equal("by one of several processes", customers, &expected));
+    }
     equal("on servers", &runtime.block_on(play(&delivery, restart, on_servers)), &expected)
 }
 

@@ -71,6 +71,11 @@ impl Servers {
         Distributed::open(self.options()).unwrap()
     }
 
+    /// Opens the store to follow whoever owns it.
+    pub fn follow(&self) -> Distributed {
+        Distributed::follow(&self.options()).unwrap()
+    }
+
     /// Opens what dead hubs left and reads all of it.
     pub fn open(&self) -> Distributed {
         let store = self.store();

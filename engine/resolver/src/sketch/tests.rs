@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used)]
-use proptest::prelude::*;
-
 use ontology::Field;
+use proptest::prelude::*;
 
 use super::*;
 use crate::compare::testing::subject;

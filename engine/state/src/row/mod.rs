@@ -59,8 +59,10 @@ impl SourceRow {
     pub fn apply(row: Option<&SourceRow>, fact: &Fact) -> Applied {
         let new = Provenance::of(fact);
         // Most facts are images of rows that are new or stood at an earlier version: nothing is compared.
-        let replaced = row.map_or(Some(&[][..]), |row| row.replaced_by(fact, &new.stamp).expect(OWN_BYTES));
-        if let Some(history) = replaced.filter(|_| fact.op == Op::Image) {
+        let replaced = || row.map_or(Some(&[][..]), |row| row.replaced_by(fact, &new.stamp).expect(OWN_BYTES));
+        if fact.op == Op::Image
+            && let Some(history) = replaced()
+        {
             let merged = history::merge(history, fact, &new);
             return Applied::Changed(merge::image(fact, &new, merged.as_deref().unwrap_or(history)));
         }

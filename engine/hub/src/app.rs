@@ -124,7 +124,7 @@ impl App {
         model: Model,
     ) -> anyhow::Result<App> {
         let start = move |options, publish| Runner::start(store, options, publish);
-        let mut app = Self::assemble(start, options, targets, model).await?;
+        let mut app = Self::assemble(start, options, targets, model, Arc::new(Figures::default())).await?;
         app.work().await?;
         Ok(app)
     }
@@ -143,7 +143,9 @@ impl App {
     ) -> anyhow::Result<App> {
         options.api.owner.set_unknown();
         let start = move |options, publish| Runner::follow(store, options, publish, owner_changed);
-        Self::assemble(start, options, targets, model).await
+        let figures = Arc::new(Figures::default());
+        figures.set_follows(true);
+        Self::assemble(start, options, targets, model, figures).await
     }
 
     /// Makes this process the owner of the store that it follows, and begins its work. `told` is what the
@@ -154,6 +156,7 @@ impl App {
     pub async fn own(&mut self, told: String) -> anyhow::Result<()> {
         self.runner.own(told).await?;
         self.owner.set_here();
+        self.figures.set_follows(false);
         self.work().await
     }
 
@@ -162,10 +165,10 @@ impl App {
         options: AppOptions,
         targets: Targets,
         model: Model,
+        figures: Arc<Figures>,
     ) -> anyhow::Result<App> {
         let AppOptions { clock, engine, api, receiver, batch_max, unmonitored, connectors } = options;
         let published = Arc::new(Published::new(LogPos(0)));
-        let figures = Arc::new(Figures::default());
         let publish = publisher(published.clone(), figures.clone(), clock.clone());
         let runner_options = RunnerOptions {
             engine: engine.clone(),

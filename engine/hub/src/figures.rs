@@ -1,6 +1,7 @@
 //! Figures about the hub itself, and the key figures of the business over what is published.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use connectors::edge::status::StatusHandle;
@@ -18,6 +19,8 @@ use serve::views::Published;
 #[derive(Debug, Default)]
 pub struct Figures {
     inner: Mutex<Counted>,
+    /// Whether another process owns the store: each fact is timed once, by the owner.
+    follows: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -33,8 +36,15 @@ struct Counted {
 }
 
 impl Figures {
+    /// Whether another process owns the store from here on. Facts that become visible here are then left
+    /// out of the metric of latency, in which all processes are added up.
+    pub fn set_follows(&self, follows: bool) {
+        self.follows.store(follows, Ordering::Release);
+    }
+
     /// Counts facts that became visible at `visible_at`.
     pub fn visible(&self, applied: &[Applied], visible_at: Millis) {
+        let is_timed = !self.follows.load(Ordering::Acquire);
         let mut counted = self.lock();
         for fact in applied {
             let latency_ms = visible_at.since(fact.event_time).max(0);
@@ -46,13 +56,9 @@ impl Figures {
             *counted.facts.entry(fact.system).or_default() += 1;
             let newest = counted.newest_event.entry(fact.system).or_insert(fact.event_time);
             *newest = fact.event_time.max(*newest);
-            #[allow(clippy::cast_precision_loss, reason = "a latency in seconds for a histogram")]
-            metrics::histogram!(
-                "opshub_sync_latency_seconds",
-                "source" => fact.system.name(),
-                "entity" => fact.entity.kind.name()
-            )
-            .record(latency_ms as f64 / 1_000.0);
+            if is_timed {
+                time(fact, latency_ms);
+            }
         }
     }
 
@@ -109,6 +115,13 @@ impl Figures {
     fn lock(&self) -> std::sync::MutexGuard<'_, Counted> {
         self.inner.lock().expect("no holder of the figures panics")
     }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a latency in seconds for a histogram")]
+fn time(fact: &Applied, latency_ms: i64) {
+    let (source, entity) = (fact.system.name(), fact.entity.kind.name());
+    metrics::histogram!("opshub_sync_latency_seconds", "source" => source, "entity" => entity)
+        .record(latency_ms as f64 / 1_000.0);
 }
 
 /// The key figures at `now`.

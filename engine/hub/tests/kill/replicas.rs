@@ -116,6 +116,17 @@ fn next_owner(hubs: &[Hub]) -> (usize, Ready) {
     panic!("no hub took the store over within {LOOKS} looks of {LOOK:?}");
 }
 
+/// Facts whose way from the source a hub has timed.
+fn timed(arena: &Arena, hub: &Ready) -> f64 {
+    // Fails only where a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let page = arena.runtime().block_on(async {
+        reqwest::get(format!("http://{}/metrics", hub.metrics)).await.unwrap().text().await.unwrap()
+    });
+    let counts = page.lines().filter(|line| line.starts_with("opshub_sync_latency_seconds_count"));
+    counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
 /// Starts hubs that follow the owner.
 fn replicas(arena: &Arena, members: &[&str]) -> (Vec<Hub>, Vec<Ready>) {
     let hubs: Vec<Hub> = members.iter().map(|member| arena.spawn(member, None)).collect();
@@ -143,6 +154,7 @@ fn replicas_answer_while_an_owner_is_replaced_and_a_watch_goes_on_at_another() {
     let other = &said[1 - place];
     arena.note(&owner);
     agree(&arena, &hubs, [&owner, other]);
+    assert_eq!(timed(&arena, other), 0.0, "a fact is timed by the owner alone");
     watcher.read(&arena, &mut seen, |_, event| matches!(event, Event::Upsert(_)));
     let mut resumed = Watcher::begin(&arena, &mut clients[1], watcher.token.clone());
     resumed.read(&arena, &mut seen, |_, event| matches!(event, Event::Bookmark(_)));

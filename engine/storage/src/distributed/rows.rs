@@ -262,11 +262,7 @@ impl Rows for Distributed {
             return Ok(Vec::new());
         }
         self.0.counted.loaded(table);
-        let rows = &self.0.rows;
-        rows.finish_folding()?;
-        let found: Vec<Option<Vec<u8>>> =
-            rows.line.ask("load rows", cmd("HMGET").arg(&rows.keys.table(number(table))[0]).arg(keys))?;
-        Ok(found.into_iter().map(|value| value.map(Bytes::from)).collect())
+        self.0.rows.whole(|rows| rows.load_once(number(table), keys))
     }
 
     fn scan(&self, table: Table, prefix: &[u8]) -> Result<Pairs> {
@@ -298,17 +294,23 @@ impl Rows for Distributed {
     }
 }
 
-/// Commits that a scan begins again for, before it gives up: each takes far longer than a page.
-const SCANS_MAX: usize = 100;
+/// Commits that a read begins again for, before it gives up: each takes far longer than a page.
+const READS_MAX: usize = 100;
 
 impl RedisRows {
-    /// The rows of a table as of one instant: begun again when a commit came between two pages.
+    /// The rows of a table as of one instant.
     fn pages(&self, table: usize, prefix: &[u8]) -> Result<Pairs> {
-        for _ in 0..SCANS_MAX {
-            self.finish_folding()?;
-            if let Some(rows) = self.scan_once(table, prefix)? {
-                return Ok(Box::new(rows.into_iter().map(Ok)));
+        let rows = self.whole(|rows| rows.scan_once(table, prefix))?;
+        Ok(Box::new(rows.into_iter().map(Ok)))
+    }
+
+    /// Reads until all that was read is of one commit, which is in the rows whole.
+    fn whole<T>(&self, read: impl Fn(&Self) -> Result<Option<T>>) -> Result<T> {
+        for _ in 0..READS_MAX {
+            if let Some(found) = read(self)? {
+                return Ok(found);
             }
+            self.finish_folding()?;
         }
         let why = "they were changed again and again while they were read";
         Err(Error::Unreachable { doing: "read rows", server: "Redis", cause: why.to_owned(), retry_after_ms: 1_000 })
@@ -319,7 +321,7 @@ impl RedisRows {
     /// left to do. An owner folds before its commit returns.
     fn finish_folding(&self) -> Result<()> {
         let ask = cmd("HMGET").arg(&self.keys.head).arg(&["epoch", "commit", "staged"]).to_owned();
-        for _ in 0..SCANS_MAX {
+        for _ in 0..READS_MAX {
             if !self.is_anothers() {
                 return Ok(());
             }
@@ -338,6 +340,17 @@ impl RedisRows {
     /// Whether this process has not claimed the rows. An owner at work holds the lock.
     fn is_anothers(&self) -> bool {
         self.stand.try_lock().is_ok_and(|stand| stand.is_none())
+    }
+
+    /// The rows of these keys; none while they are being folded.
+    fn load_once(&self, table: usize, keys: &[&[u8]]) -> Result<Option<Vec<Option<Bytes>>>> {
+        let mut ask = script(include_str!("load.lua"), [&self.keys.head, &self.keys.table(table)[0]]);
+        let mut found = self.line.ask::<Vec<Option<Vec<u8>>>>("load rows", ask.arg(keys))?.into_iter();
+        let commit = found.next().flatten().unwrap_or_default();
+        if commit.ends_with(FOLDING) && self.is_anothers() {
+            return Ok(None);
+        }
+        Ok(Some(found.map(|value| value.map(Bytes::from)).collect()))
     }
 
     /// All pages, if they are of one commit.

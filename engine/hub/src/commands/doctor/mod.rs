@@ -126,6 +126,7 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
         ),
     });
     findings.extend(local::secrets(&config::secret_files(path, environment()).unwrap_or_default()));
+    let is_on_servers = servers.is_some();
     let is_in_use = match servers {
         // Whether the hub of this machine runs cannot be told from servers.
         Some(_) if args.offline => true,
@@ -148,6 +149,9 @@ fn examine(args: &DoctorArgs) -> Result<Vec<Finding>, Failure> {
         let wait = Duration::from_secs(args.wait);
         findings.extend(runtime()?.block_on(async {
             let mut findings = reach::systems(config.connectors, wait).await;
+            if is_on_servers {
+                findings.extend(reach::role(config.metrics, wait).await);
+            }
             findings.extend(reach::outputs(config.kafka.as_ref(), wait).await);
             findings
         }));

@@ -1,9 +1,11 @@
 //! What other machines say: each system that is connected, in short.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use connectors::edge::trial::Trial;
 use ontology::{System, Vocabulary as _};
+use serve::metrics::{self, Metric};
 
 use super::super::connect;
 use super::Finding;
@@ -12,6 +14,9 @@ use crate::outputs::{KafkaOutput, examine};
 
 /// The systems that can be connected, in the order of the findings.
 const SYSTEMS: [System; 5] = [System::Salesforce, System::Oracle, System::Wxcc, System::Sap, System::Zendesk];
+
+/// Age of the owner's last word, in seconds, above which it may be gone: it speaks every second.
+const SILENT_S_MAX: f64 = 10.0;
 
 /// Whether any system is connected.
 pub(super) fn is_any(connectors: &ConnectorsConfig) -> bool {
@@ -56,6 +61,30 @@ pub(super) async fn outputs(kafka: Option<&KafkaOutput>, wait: Duration) -> Opti
         Ok(Err(wrong)) => Finding::wrong(part, wrong, next),
         Err(_) => Finding::wrong(part, format!("no answer within {} s", wait.as_secs()), next),
     })
+}
+
+/// What the hub of this machine is to its store on servers, by its metrics page; none where no hub answers.
+pub(super) async fn role(metrics: SocketAddr, wait: Duration) -> Option<Finding> {
+    let client = reqwest::Client::builder().timeout(wait).build().ok()?;
+    let page = client.get(format!("http://{metrics}/metrics")).send().await.ok()?.text().await.ok()?;
+    role_on(&page)
+}
+
+fn role_on(page: &str) -> Option<Finding> {
+    let gauge = |metric: &Metric| {
+        let of = |line: &str| line.strip_prefix(metric.name)?.trim().parse::<f64>().ok();
+        page.lines().find_map(of)
+    };
+    let part = "role";
+    if gauge(&metrics::OWNER)? > 0.0 {
+        return Some(Finding::good(part, "the hub of this machine owns the store"));
+    }
+    let facts = gauge(&metrics::REPLICA_LAG_POSITIONS).unwrap_or_default();
+    let silent_s = gauge(&metrics::REPLICA_LAG_SECONDS).unwrap_or_default();
+    let found =
+        format!("the hub of this machine follows the owner: {facts} facts behind, whose last word is {silent_s} s old");
+    let next = "see whether an owner lives: `opshub_owner` is 1 at one process; docs/distributed.md";
+    Some(if silent_s > SILENT_S_MAX { Finding::doubtful(part, found, next) } else { Finding::good(part, found) })
 }
 
 /// How a system is tried.
@@ -108,6 +137,22 @@ mod tests {
         assert_eq!((found.grade, found.found.as_str()), (Grade::Wrong, "topic: is not there"));
         assert!(found.next.contains("connect check oracle"));
         assert_eq!(sum_up("oracle", &trials[..1]), Finding::good("oracle", "tried login"));
+    }
+
+    #[test]
+    fn the_role_is_told_with_how_far_a_replica_is_behind() {
+        let page = |owner: u8, silent: &str| {
+            format!(
+                "# TYPE opshub_owner gauge\nopshub_owner {owner}\n\nopshub_replica_lag_positions 3\n\
+                 opshub_replica_lag_seconds {silent}\n"
+            )
+        };
+        let grade = |page: &str| role_on(page).map(|found| found.grade);
+        assert_eq!(role_on(&page(1, "99")).map(|found| found.found.contains("owns")), Some(true));
+        assert_eq!(grade(&page(0, "10")), Some(Grade::Good));
+        assert_eq!(grade(&page(0, "10.5")), Some(Grade::Doubtful));
+        assert!(role_on(&page(0, "1")).is_some_and(|found| found.found.contains("3 facts behind")));
+        assert_eq!((grade(""), grade("opshub_owner none")), (None, None));
     }
 
     #[test]

@@ -112,10 +112,17 @@ impl Owner {
         parts.headers.insert(FORWARDED, HeaderValue::from_static("1"));
         let mut channel = channel.get_or_init(|| endpoint.connect_lazy()).clone();
         let unreachable = |error: tonic::transport::Error| {
-            tracing::debug!(%error, owner, "forward a call to the owner of the store");
-            refused(&owner)
+            let why = causes(&error);
+            tracing::debug!(why, owner, "forward a call to the owner of the store");
+            refused(&owner).with("why", why)
         };
         let ready = channel.ready().await.map_err(unreachable)?;
         ready.call(Request::from_parts(parts, body)).await.map_err(unreachable)
     }
+}
+
+/// An error with what caused it, the outermost first: what is wrong with a certificate is said last.
+fn causes(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

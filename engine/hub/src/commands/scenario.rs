@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use storage::DistributedOptions;
 
 use super::stores::ServersArgs;
 use super::{CONFIG_INVALID, Failure, NOT_FOUND, PROBLEMS_FOUND};
-use crate::scenario::{Error, Extra, Form, Report, load, play_all, schema};
+use crate::scenario::{Error, Extra, Report, load, play_all, schema};
 
 /// What names of stories on servers begin with.
 const STORIES: &str = "opshub-story";
@@ -59,7 +60,7 @@ pub(super) fn run(command: &ScenarioCommand) -> Result<(), Failure> {
 }
 
 fn run_stories(args: &RunArgs) -> Result<(), Failure> {
-    let extra = Extra { form: form(args)?, shuffles: args.shuffle };
+    let extra = Extra { servers: servers(args)?, shuffles: args.shuffle };
     let mut report = Report::default();
     let stories = load(&args.path).map_err(failure)?;
     for outcome in play_all(&stories, &extra).map_err(failure)? {
@@ -73,11 +74,11 @@ fn run_stories(args: &RunArgs) -> Result<(), Failure> {
     if report.failed > 0 { Err(Failure::told(PROBLEMS_FOUND)) } else { Ok(()) }
 }
 
-/// The form that is asked for, with its servers.
-fn form(args: &RunArgs) -> Result<Form, Failure> {
+/// The servers of the form that is asked for; the embedded one has none.
+fn servers(args: &RunArgs) -> Result<Option<DistributedOptions>, Failure> {
     Ok(match args.form {
-        FormName::Embedded => Form::Embedded,
-        FormName::Distributed => Form::Distributed(Box::new(args.servers.named(STORIES)?)),
+        FormName::Embedded => None,
+        FormName::Distributed => Some(args.servers.named(STORIES)?),
     })
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use ontology::Fact;
 use pipeline::{Action, ActionKind};
+use storage::DistributedOptions;
 
-use super::home::Form;
 use super::plan::{Delivery, Plan};
 use super::report::Difference;
 use super::stage::Stage;
@@ -33,17 +33,22 @@ struct Came {
 ///
 /// # Errors
 /// When the store refuses the facts.
-pub fn deliver(plan: &Plan, others: &[Plan], delivery: Delivery, form: &Form) -> anyhow::Result<Vec<Difference>> {
+pub fn deliver(
+    plan: &Plan,
+    others: &[Plan],
+    delivery: Delivery,
+    servers: Option<&DistributedOptions>,
+) -> anyhow::Result<Vec<Difference>> {
     let facts: Vec<Fact> = others.iter().flat_map(Plan::facts).chain(plan.facts()).cloned().collect();
     let mut random = Random(delivery.seed);
-    let first = one(plan, delivery, form, facts.clone(), &mut Random(0))?;
+    let first = one(plan, delivery, servers, facts.clone(), &mut Random(0))?;
     let mut differences = Vec::new();
     for order in 1..=delivery.shuffles {
         let shuffled = shuffle(&facts, delivery.repeats, &mut random);
         // Each order needs a log of its own, which servers take a second to make. What comes of an order is
         // the engine's doing in both forms.
-        let form = if order <= ORDERS_ON_SERVERS { form } else { &Form::Embedded };
-        let result = one(plan, delivery, form, shuffled, &mut random)?;
+        let servers = servers.filter(|_| order <= ORDERS_ON_SERVERS);
+        let result = one(plan, delivery, servers, shuffled, &mut random)?;
         let what = format!("order {order} of {} (seed {})", delivery.shuffles, delivery.seed);
         let mut note = |what: String, expected: String, found: String| {
             differences.push(Difference { line: None, what, expected, found });
@@ -63,8 +68,14 @@ pub fn deliver(plan: &Plan, others: &[Plan], delivery: Delivery, form: &Form) ->
     Ok(differences)
 }
 
-fn one(plan: &Plan, delivery: Delivery, form: &Form, facts: Vec<Fact>, random: &mut Random) -> anyhow::Result<Came> {
-    let mut stage = Stage::new(plan, form)?;
+fn one(
+    plan: &Plan,
+    delivery: Delivery,
+    servers: Option<&DistributedOptions>,
+    facts: Vec<Fact>,
+    random: &mut Random,
+) -> anyhow::Result<Came> {
+    let mut stage = Stage::new(plan, servers)?;
     stage.advance(delivery.hold_at)?;
     let mut rest = facts.into_iter();
     loop {

@@ -4,17 +4,6 @@ use anyhow::Context as _;
 use storage::{Distributed, DistributedOptions, Embedded, Options, Store};
 use tempfile::TempDir;
 
-/// The form of the hub that plays a story.
-#[derive(Debug, Clone, Default)]
-pub enum Form {
-    /// One process with a store of its own.
-    #[default]
-    Embedded,
-    /// The log in Kafka and the rows in Redis. Each story has a name of its own on them, which begins
-    /// with the one given, and leaves nothing there.
-    Distributed(Box<DistributedOptions>),
-}
-
 /// Where the log and the snapshots of a story are. A store is absent between end and start.
 pub(super) enum Home {
     /// In memory: the story never restarts.
@@ -26,20 +15,20 @@ pub(super) enum Home {
 }
 
 impl Home {
-    pub(super) fn new(form: &Form, restarts: bool) -> anyhow::Result<Self> {
-        match form {
-            Form::Distributed(options) => {
-                let options =
-                    DistributedOptions { name: name_of_its_own(&options.name), ..DistributedOptions::clone(options) };
+    /// One on `servers` has a name of its own there, which begins with the one given, and leaves nothing.
+    pub(super) fn new(servers: Option<&DistributedOptions>, restarts: bool) -> anyhow::Result<Self> {
+        match servers {
+            Some(options) => {
+                let options = DistributedOptions { name: name_of_its_own(&options.name), ..options.clone() };
                 let store = Distributed::open(options.clone())?;
                 Ok(Home::Servers(Box::new(options), Some(store)))
             }
-            Form::Embedded if restarts => {
+            None if restarts => {
                 let folder = tempfile::tempdir().context("make a folder for the store")?;
                 let store = Embedded::open(folder.path(), Options::default())?;
                 Ok(Home::Folder(folder, Some(store)))
             }
-            Form::Embedded => Ok(Home::Memory(storage::Memory::default())),
+            None => Ok(Home::Memory(storage::Memory::default())),
         }
     }
 

@@ -19,7 +19,6 @@ pub mod step;
 pub mod story;
 pub mod time;
 
-pub use home::Form;
 pub use load::{Loaded, load, schema};
 pub use play::{Extra, play, play_all};
 pub use report::{Difference, Outcome, Report};

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use super::home::Form;
+use storage::DistributedOptions;
+
 use super::load::{Loaded, read};
 use super::native;
 use super::plan::{Act, Delivery, Plan};
@@ -15,8 +16,8 @@ use super::{Error, check, deliver};
 /// What is asked besides the story itself.
 #[derive(Debug, Clone, Default)]
 pub struct Extra {
-    /// The form of the hub that plays it.
-    pub form: Form,
+    /// Servers that keep the log and the rows of the hub that plays it; none if it has a store of its own.
+    pub servers: Option<DistributedOptions>,
     /// Orders in which its facts are delivered too, with the clock held at the story's end.
     pub shuffles: u32,
 }
@@ -35,7 +36,7 @@ const REPEATS: u32 = 3;
 pub fn play(loaded: &Loaded, extra: &Extra) -> Result<Outcome, Error> {
     let plan = Plan::of(loaded)?;
     let failed = |why| Error::Play { story: plan.name.clone(), why };
-    let mut differences = acts(&plan, loaded, &extra.form)?;
+    let mut differences = acts(&plan, loaded, extra.servers.as_ref())?;
     let mut others = Vec::new();
     for file in &loaded.story.facts_of {
         others.push(Plan::of(&read(&loaded.folder().join(file))?)?);
@@ -48,7 +49,7 @@ pub fn play(loaded: &Loaded, extra: &Extra) -> Result<Outcome, Error> {
         until: plan.end + SETTLE_MS,
     });
     for delivery in plan.deliver.into_iter().chain(asked) {
-        differences.extend(deliver::deliver(&plan, &others, delivery, &extra.form).map_err(failed)?);
+        differences.extend(deliver::deliver(&plan, &others, delivery, extra.servers.as_ref()).map_err(failed)?);
     }
     Ok(Outcome {
         name: plan.name.clone(),
@@ -65,10 +66,7 @@ pub fn play(loaded: &Loaded, extra: &Extra) -> Result<Outcome, Error> {
 /// # Errors
 /// As [`play`], for the first story that cannot be played.
 pub fn play_all(stories: &[Loaded], extra: &Extra) -> Result<Vec<Outcome>, Error> {
-    let at_once = match extra.form {
-        Form::Embedded => 1,
-        Form::Distributed(_) => ON_SERVERS_AT_ONCE,
-    };
+    let at_once = if extra.servers.is_some() { ON_SERVERS_AT_ONCE } else { 1 };
     let waiting = Mutex::new(stories.iter().enumerate());
     let next = || waiting.lock().expect("no holder of the list panics").next();
     let played = Mutex::new(BTreeMap::new());
@@ -86,9 +84,9 @@ pub fn play_all(stories: &[Loaded], extra: &Extra) -> Result<Vec<Outcome>, Error
     played.into_inner().expect("no holder of the outcomes panics").into_values().collect()
 }
 
-fn acts(plan: &Plan, loaded: &Loaded, form: &Form) -> Result<Vec<Difference>, Error> {
+fn acts(plan: &Plan, loaded: &Loaded, servers: Option<&DistributedOptions>) -> Result<Vec<Difference>, Error> {
     let failed = |why| Error::Play { story: plan.name.clone(), why };
-    let mut stage = Stage::new(plan, form).map_err(failed)?;
+    let mut stage = Stage::new(plan, servers).map_err(failed)?;
     let mut differences = Vec::new();
     let mut digests = BTreeMap::new();
     for (line, act) in &plan.acts {

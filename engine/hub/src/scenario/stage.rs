@@ -10,9 +10,11 @@ use pipeline::effects::{Applied, MembershipEvent};
 use pipeline::sources::watermark_key;
 use pipeline::{Action, Effects, Engine, EngineSettings, Input};
 use resolver::Model;
-use storage::{Intake, NewBlock, NewQuarantined, Position, QuarantineFilter, QuarantineState, Store};
+use storage::{
+    DistributedOptions, Intake, NewBlock, NewQuarantined, Position, QuarantineFilter, QuarantineState, Store,
+};
 
-use super::home::{Form, Home};
+use super::home::Home;
 use super::native::Payload;
 use super::plan::{Lag, Plan};
 use super::step::Restart;
@@ -61,12 +63,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A new hub with an empty store.
+    /// A new hub with an empty store, on servers or of its own.
     ///
     /// # Errors
     /// When the store cannot be made.
-    pub fn new(plan: &Plan, form: &Form) -> anyhow::Result<Self> {
-        let store = Home::new(form, plan.restarts())?;
+    pub fn new(plan: &Plan, servers: Option<&DistributedOptions>) -> anyhow::Result<Self> {
+        let store = Home::new(servers, plan.restarts())?;
         let lag_of = |system| plan.sources.get(&system).copied().unwrap_or(Lag::Behind(0));
         let mut lags: BTreeMap<System, Lag> =
             System::SOURCES.into_iter().map(|system| (system, lag_of(system))).collect();

@@ -20,6 +20,8 @@ const LINES_MAX: usize = 16;
 pub struct Ready {
     /// Where its API listens.
     pub api: String,
+    /// Where sources deliver; none if it has no doors.
+    pub doors: Option<String>,
     /// Where its metrics page is.
     pub metrics: String,
     /// Where its log ends.

@@ -16,6 +16,7 @@ mod child;
 mod cut;
 mod differential;
 mod faults;
+mod forwarding;
 mod ledger;
 mod load;
 mod migration;

@@ -154,6 +154,16 @@ pub trait Rows: Send + Sync {
     /// [`crate::Error::Damaged`] or a failed read, also in the items.
     fn scan(&self, table: Table, prefix: &[u8]) -> Result<Pairs>;
 
+    /// All rows of a table in key order, while others may commit: each row is of one commit, but a later
+    /// one may be of a later commit, and a row that such a commit added may be missing. It ends however
+    /// often others commit, which [`Rows::scan`] of a store that another process owns may not.
+    ///
+    /// # Errors
+    /// As [`Rows::scan`].
+    fn sweep(&self, table: Table) -> Result<Pairs> {
+        self.scan(table, b"")
+    }
+
     /// The position up to which facts are in the rows; [`Position::ZERO`] when none are.
     ///
     /// # Errors

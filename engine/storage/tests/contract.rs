@@ -27,6 +27,7 @@ on_all! {
     rows::a_scan_takes_one_prefix_of_one_table_in_key_order,
     rows::later_changes_of_a_batch_win,
     rows::a_scan_of_many_rows_goes_on_while_others_write,
+    rows::a_sweep_ends_however_often_others_write,
     rows::actions_stay_pending_until_done,
     rows::the_applied_position_only_moves_forward_and_within_the_log,
     rows::limits_are_kept,

@@ -28,6 +28,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use connectors::SharedClock;
 use ontology::{Fact, LogPos, Millis};
+use pipeline::snapshot::Restored;
 use pipeline::{Effects, Engine, EngineSettings};
 use storage::{Distributed, NewQuarantined, Priority, Store};
 use tokio::sync::{mpsc, oneshot};
@@ -130,7 +131,8 @@ impl Runner {
     /// When the store cannot be read, or holds what this program did not write.
     pub fn start(store: Arc<dyn Store>, options: RunnerOptions, publish: Publish) -> anyhow::Result<Runner> {
         let keeping = Keeping::Written(snapshots::start(store.clone())?);
-        let begun = begin(store.clone(), &options, publish, keeping)?;
+        let restored = recovery::read_snapshot(&*store)?;
+        let begun = begin(store.clone(), restored, &options, publish, keeping)?;
         let log_writer = begun.writer(store.clone(), &options);
         let (messages, mut waiting) = mpsc::channel(MESSAGES_WAITING_MAX);
         let log = named("opshub-log", move || log_writer.run(&mut waiting, None))?;
@@ -150,7 +152,8 @@ impl Runner {
         owner_changed: OwnerChanged,
     ) -> anyhow::Result<Runner> {
         let store: Arc<dyn Store> = Arc::new(shared.clone());
-        let begun = begin(store.clone(), &options, publish, Keeping::Aside(Aside::default()))?;
+        let restored = recovery::read_while_written(&shared)?;
+        let begun = begin(store.clone(), restored, &options, publish, Keeping::Aside(Aside::default()))?;
         let log_writer = begun.writer(store.clone(), &options);
         let inputs = begun.inputs.clone();
         let mut follower =
@@ -226,13 +229,14 @@ impl Begun {
 
 fn begin(
     store: Arc<dyn Store>,
+    restored: Restored,
     options: &RunnerOptions,
     mut publish: Publish,
     mut keeping: Keeping,
 ) -> anyhow::Result<Begun> {
     let mut engine = Engine::new(options.engine.clone(), options.model.clone());
     engine.set_unmonitored(&options.unmonitored);
-    recover(&*store, &mut engine, &mut |effects, ingested_at| {
+    recovery::take_up(&*store, &mut engine, restored, &mut |effects, ingested_at| {
         // In no outbox yet: the process before ended first.
         keeping.remember(&effects, ingested_at);
         publish(effects);

@@ -1,17 +1,23 @@
 //! Recovery: rows of the newest snapshot, then the facts behind it, each at the time at which the
 //! log took it.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use ontology::codec::Cursor;
-use ontology::{Fact, LogPos, Millis};
+use ontology::{EntityKey, Fact, LogPos, Millis, Op};
 use pipeline::memory::Memory;
 use pipeline::snapshot::Restored;
 use pipeline::{Effects, Engine, Input};
 use state::Entity;
-use storage::{Block, Position, Store, Table};
+use storage::{Block, Distributed, Position, Rows as _, Store, Table, Told};
 
 use super::aside::Stand;
 use super::snapshots::HEAD;
 
+/// How long, and how often in turn without an answer, the log is asked for what comes next.
+const LOOK: Duration = Duration::from_millis(10);
+const LOOKS_MAX: u32 = 6_000;
 /// How often rows are read again because their owner stored a snapshot meanwhile.
 const READS_MAX: usize = 20;
 
@@ -22,7 +28,16 @@ pub(crate) fn recover(
     engine: &mut Engine,
     take: &mut dyn FnMut(Effects, Option<Millis>),
 ) -> anyhow::Result<()> {
-    let restored = read_snapshot(store)?;
+    take_up(store, engine, read_snapshot(store)?, take)
+}
+
+/// Puts the engine where what was restored stands, and brings it to the end of the log.
+pub(super) fn take_up(
+    store: &dyn Store,
+    engine: &mut Engine,
+    restored: Restored,
+    take: &mut dyn FnMut(Effects, Option<Millis>),
+) -> anyhow::Result<()> {
     let position = restored.position;
     take(engine.restore(restored)?, None);
     crate::crash::point("recovery.restored");
@@ -46,9 +61,64 @@ fn head(store: &dyn Store) -> anyhow::Result<Vec<u8>> {
     Ok(store.load(Table::Meta, &[HEAD])?.into_iter().next().flatten().map(|head| head.to_vec()).unwrap_or_default())
 }
 
-/// Reads the rows and what they stand at; again when another process that owns them stored a snapshot
-/// meanwhile.
-fn read_snapshot(store: &dyn Store) -> anyhow::Result<Restored> {
+/// Reads the rows and what they stand at.
+pub(super) fn read_snapshot(store: &dyn Store) -> anyhow::Result<Restored> {
+    let entities = store.sweep(Table::Entity)?.map(|row| Ok(Entity::decode(&row?.1)?));
+    let entities = entities.collect::<anyhow::Result<_>>()?;
+    let (memory, head) = read_memory(store)?;
+    Ok(Restored { entities, memory, head, position: LogPos(store.applied()?.0) })
+}
+
+/// Reads the rows of a store that another process may own and go on writing.
+///
+/// Entities are most of the rows. They are read one after the other, whatever is stored meanwhile: each
+/// is then between the snapshot that was stored when the reading began and the one with which what is
+/// remembered is read. Facts between the two are applied to them once more, which changes nothing where
+/// they are applied already.
+pub(super) fn read_while_written(store: &Distributed) -> anyhow::Result<Restored> {
+    let mut read = Position(stored(store)?.position.0);
+    let mut tail = store.tail(read.next())?;
+    let mut entities = HashMap::new();
+    for row in store.sweep(Table::Entity)? {
+        let entity = Entity::decode(&row?.1)?;
+        entities.insert(entity.key.clone(), entity);
+    }
+    let (memory, head) = read_memory(store)?;
+    let position = Stand::of(&head)?.position;
+    let mut silent = 0;
+    while read.0 < position.0 {
+        match tail.next(LOOK)? {
+            Some(Told::Block(block)) => {
+                facts_of(&block, read.next(), Some(Position(position.0)))?
+                    .iter()
+                    .for_each(|fact| apply(&mut entities, fact));
+                (read, silent) = (block.last(), 0);
+            }
+            Some(Told::Time { .. } | Told::Owner(_)) => silent = 0,
+            None if silent < LOOKS_MAX => silent += 1,
+            None => anyhow::bail!(
+                "read the rows: they stand at position {} and the log was not read further than {read}; \
+                 see that the brokers answer",
+                position.0
+            ),
+        }
+    }
+    Ok(Restored { entities: entities.into_values().collect(), memory, head, position })
+}
+
+fn apply(entities: &mut HashMap<EntityKey, Entity>, fact: &Fact) {
+    if fact.op == Op::Heartbeat {
+        return;
+    }
+    let entity = entities.entry(fact.entity.clone()).or_insert_with_key(|key| Entity::named(key.clone()));
+    if let Some(changed) = entity.apply(fact) {
+        *entity = changed;
+    }
+}
+
+/// Reads what is remembered, with the head of the snapshot that it is of; again when another process that
+/// owns the rows stored one meanwhile.
+fn read_memory(store: &dyn Store) -> anyhow::Result<(Memory, Vec<u8>)> {
     for _ in 0..READS_MAX {
         let head_before = head(store)?;
         let mut memory = Memory::default();
@@ -56,14 +126,9 @@ fn read_snapshot(store: &dyn Store) -> anyhow::Result<Restored> {
             let (key, value) = row?;
             memory.restore(&key, &value)?;
         }
-        let mut entities = Vec::new();
-        for row in store.scan(Table::Entity, b"")? {
-            entities.push(Entity::decode(&row?.1)?);
-        }
-        let position = LogPos(store.applied()?.0);
         let head = head(store)?;
         if head == head_before {
-            return Ok(Restored { entities, memory, head, position });
+            return Ok((memory, head));
         }
     }
     anyhow::bail!(

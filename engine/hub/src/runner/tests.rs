@@ -1,12 +1,21 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use connectors::SharedClock;
+use fixtures::services::{address, redis_urls};
 use ontology::{EntityKey, EntityKind, Fact, FieldsBuilder, LogPos, Millis, Op, System, Version};
-use pipeline::EngineSettings;
-use storage::{Embedded, Intake, Log as _, Memory, NewBlock, Position, Priority, Rows as _};
+use pipeline::{Engine, EngineSettings, Input};
+use sim::delivery::{BatchSize, Delivery};
+use sim::difference::{equal, texts};
+use sim::{Chance, History};
+use storage::{
+    Distributed, DistributedOptions, Embedded, Intake, Log as _, Memory, NewBlock, Position, Priority, Rows as _,
+};
 
-use super::{Payload, Runner, RunnerOptions};
+use super::{Payload, Runner, RunnerOptions, recovery, write_snapshot};
 use crate::clock::StoryClock;
+use crate::rented::Rented;
 
 const NOW: Millis = Millis(1_773_154_800_000);
 
@@ -56,6 +65,51 @@ fn what_is_decided_again_while_the_log_is_replayed_reaches_the_outbox() {
     let told: Vec<String> =
         store.pending().unwrap().map(|row| String::from_utf8_lossy(&row.unwrap().1).into_owned()).collect();
     assert!(told.iter().any(|action| action.contains("\"rule\":\"11-1\"")), "{told:?}");
+}
+
+/// Batches after each of which the owner stores a snapshot.
+const SNAPSHOTS: usize = 40;
+
+#[test]
+fn what_is_read_while_the_owner_writes_is_one_state() {
+    let servers = (address("OPSHUB_KAFKA"), redis_urls("OPSHUB_REDIS"));
+    let rented = Rented::on(&DistributedOptions::new(servers.0, servers.1, "test"));
+    let owner = rented.open().unwrap();
+    let mut chance = Chance::of(5);
+    let delivery = Delivery::of(&History::of(5), &mut chance, BatchSize::Of(4));
+    let new_engine = || Engine::new(EngineSettings::default(), resolver::Model::shipped());
+    let is_over = AtomicBool::new(false);
+    let (mut written, mut reads) = (new_engine(), Vec::new());
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut reads = Vec::new();
+            while !is_over.load(Ordering::Acquire) {
+                let store = Distributed::follow(rented.options()).unwrap();
+                let restored = recovery::read_while_written(&store).unwrap();
+                reads.push((store, restored));
+            }
+            reads
+        });
+        for batch in delivery.0.iter().take(SNAPSHOTS) {
+            let mut block = NewBlock::new(batch.ingested_at);
+            for fact in &batch.facts {
+                block.push_with(|out| fact.encode(out));
+            }
+            owner.append(Intake::new().block(block)).unwrap();
+            written.step(Input::Facts { facts: batch.facts.clone(), ingested_at: batch.ingested_at });
+            write_snapshot(&owner, written.take_snapshot(), BTreeMap::new()).unwrap();
+        }
+        is_over.store(true, Ordering::Release);
+        reads = reading.join().unwrap();
+    });
+    let now = written.now();
+    assert!(!reads.is_empty());
+    for (_, restored) in reads {
+        let position = restored.position;
+        let mut engine = new_engine();
+        recovery::take_up(&owner, &mut engine, restored, &mut |_, _| {}).unwrap();
+        equal(&format!("read at {position:?}"), &texts(engine.canonical(now)), &texts(written.canonical(now))).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

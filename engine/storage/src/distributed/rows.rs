@@ -270,6 +270,18 @@ impl Rows for Distributed {
         self.0.rows.pages(number(table), prefix)
     }
 
+    fn sweep(&self, table: Table) -> Result<Pairs> {
+        self.0.counted.loaded(table);
+        let store = self.clone();
+        let mut pages = Pages::of(number(table), b"");
+        let next = move || Some(pages.next(&store.0.rows)?.map(|page| page.rows));
+        let rows = std::iter::from_fn(next).flat_map(|page| match page {
+            Ok(rows) => rows.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        Ok(Box::new(rows))
+    }
+
     fn applied(&self) -> Result<Position> {
         match *self.0.rows.stand() {
             Some(stand) => Ok(stand.applied),
@@ -355,29 +367,60 @@ impl RedisRows {
 
     /// All pages, if they are of one commit.
     fn scan_once(&self, table: usize, prefix: &[u8]) -> Result<Option<Vec<(Bytes, Bytes)>>> {
-        let until = after(prefix).map_or_else(|| b"+".to_vec(), |next| [b"(", &next[..]].concat());
-        let mut from = [b"[", prefix].concat();
+        let mut pages = Pages::of(table, prefix);
         let mut begun: Option<Vec<u8>> = None;
         let mut rows: Vec<(Bytes, Bytes)> = Vec::new();
-        loop {
-            let keys = [&self.keys.head].into_iter().chain(self.keys.table(table));
-            let mut ask = script(include_str!("page.lua"), keys);
-            ask.arg(&from).arg(&until).arg(PAGE_ROWS);
-            let mut page = self.line.ask::<Vec<Vec<u8>>>("read rows", &ask)?.into_iter();
-            let commit = page.next().unwrap_or_default();
+        while let Some(page) = pages.next(self) {
+            let Page { commit, rows: more } = page?;
             let is_part = commit.ends_with(FOLDING) && self.is_anothers();
             if is_part || *begun.get_or_insert_with(|| commit.clone()) != commit {
                 return Ok(None);
             }
-            let before = rows.len();
-            while let (Some(key), Some(value)) = (page.next(), page.next()) {
-                rows.push((Bytes::from(key), Bytes::from(value)));
-            }
-            match rows.last() {
-                Some((key, _)) if rows.len() - before == PAGE_ROWS => from = [b"(", &key[..]].concat(),
-                Some(_) | None => return Ok(Some(rows)),
-            }
+            rows.extend(more);
         }
+        Ok(Some(rows))
+    }
+}
+
+/// Rows that were read by one call, and the commit that they are of.
+struct Page {
+    commit: Vec<u8>,
+    rows: Vec<(Bytes, Bytes)>,
+}
+
+/// Where a reading of a table stands.
+struct Pages {
+    table: usize,
+    /// The ends of the range of keys that is still to be read; no beginning once all is.
+    from: Option<Vec<u8>>,
+    until: Vec<u8>,
+}
+
+impl Pages {
+    fn of(table: usize, prefix: &[u8]) -> Self {
+        let until = after(prefix).map_or_else(|| b"+".to_vec(), |next| [b"(", &next[..]].concat());
+        Pages { table, from: Some([b"[", prefix].concat()), until }
+    }
+
+    /// The next page; none behind the last. An error is the last.
+    fn next(&mut self, rows: &RedisRows) -> Option<Result<Page>> {
+        let from = self.from.take()?;
+        let keys = [&rows.keys.head].into_iter().chain(rows.keys.table(self.table));
+        let mut ask = script(include_str!("page.lua"), keys);
+        ask.arg(&from).arg(&self.until).arg(PAGE_ROWS);
+        let mut answer = match rows.line.ask::<Vec<Vec<u8>>>("read rows", &ask) {
+            Ok(answer) => answer.into_iter(),
+            Err(error) => return Some(Err(error)),
+        };
+        let commit = answer.next().unwrap_or_default();
+        let mut found = Vec::with_capacity(answer.len() / 2);
+        while let (Some(key), Some(value)) = (answer.next(), answer.next()) {
+            found.push((Bytes::from(key), Bytes::from(value)));
+        }
+        if let (PAGE_ROWS, Some((key, _))) = (found.len(), found.last()) {
+            self.from = Some([b"(", &key[..]].concat());
+        }
+        Some(Ok(Page { commit, rows: found }))
     }
 }
 

@@ -106,6 +106,23 @@ pub fn limits_are_kept(harness: &impl Harness) {
     assert!(matches!(put(Vec::new()).unwrap_err(), Error::Invalid { .. }));
 }
 
+pub fn a_sweep_ends_however_often_others_write(harness: &impl Harness) {
+    const MANY: usize = 2_500;
+    let store = harness.store();
+    let key = |place: usize| format!("{place:05}").into_bytes();
+    let mut changes = Changes::new();
+    (0..MANY).for_each(|place| changes.push_put(Table::Entity, key(place), b"row".to_vec()));
+    store.write(changes, Durability::Relaxed).unwrap();
+    let mut swept = Vec::new();
+    for row in store.sweep(Table::Entity).unwrap() {
+        if swept.len() % 100 == 0 {
+            store.write(Changes::new().put(Table::Meta, "k", key(swept.len())), Durability::Relaxed).unwrap();
+        }
+        swept.push(row.unwrap().0.to_vec());
+    }
+    assert_eq!(swept, (0..MANY).map(key).collect::<Vec<_>>());
+}
+
 pub fn a_scan_of_many_rows_goes_on_while_others_write(harness: &impl Harness) {
     const MANY: usize = 2_500;
     let store = harness.store();

@@ -4,6 +4,7 @@
 use ontology::Millis;
 use pipeline::CustomerView;
 use proto::v1;
+use serde_json::Value;
 use serve::convert::{customer, derived, handoff};
 use serve::views::Slot;
 use sha2::{Digest as _, Sha256};
@@ -139,27 +140,18 @@ impl Event {
 pub(super) fn of_customer(slot: &Slot<CustomerView>, now: Millis) -> Vec<Resource> {
     let view = &slot.view;
     let mut state = customer::state(slot, &Freshness::default(), now);
-    (state.version, state.publish_time) = (0, None);
-    (state.position, state.freshness) = Default::default();
-    state.open_alerts.iter_mut().for_each(|it| it.position.clear());
-    state.open_discrepancies.iter_mut().for_each(|it| it.position.clear());
-    state.correlations.iter_mut().for_each(|it| it.position.clear());
+    (state.version, state.publish_time, state.freshness) = Default::default();
     let mut resources = vec![resource(Topic::Customers, state.name.clone(), &state)];
     resources.extend(derived::alerts(view).into_iter().map(of_alert));
-    resources.extend(derived::discrepancies(view).into_iter().map(|mut it| {
-        it.position.clear();
-        resource(Topic::Discrepancies, it.name.clone(), &it)
-    }));
-    resources.extend(handoff::handoffs(view).into_iter().map(|mut it| {
-        it.position.clear();
-        resource(Topic::Handoffs, it.name.clone(), &it)
-    }));
+    resources.extend(
+        derived::discrepancies(view).into_iter().map(|it| resource(Topic::Discrepancies, it.name.clone(), &it)),
+    );
+    resources.extend(handoff::handoffs(view).into_iter().map(|it| resource(Topic::Handoffs, it.name.clone(), &it)));
     resources
 }
 
 /// An alert.
-pub(super) fn of_alert(mut alert: v1::Alert) -> Resource {
-    alert.position.clear();
+pub(super) fn of_alert(alert: v1::Alert) -> Resource {
     resource(Topic::Alerts, alert.name.clone(), &alert)
 }
 
@@ -169,8 +161,22 @@ pub(super) fn retired(id: &str) -> Resource {
 }
 
 fn resource(topic: Topic, name: String, message: &impl prost::Message) -> Resource {
-    let told = json(topic.message(), message).expect("the message is one of the API's own");
+    let mut told = json(topic.message(), message).expect("the message is one of the API's own");
+    forget_positions(&mut told);
     Resource { topic, name, body: Some(told.to_string()) }
+}
+
+/// Positions are told of what was read since the start only, evidence among it: the same state has others
+/// after a restart.
+fn forget_positions(told: &mut Value) {
+    match told {
+        Value::Object(fields) => {
+            fields.remove("position");
+            fields.values_mut().for_each(forget_positions);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_positions),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 #[cfg(test)]
@@ -196,6 +202,15 @@ mod tests {
         assert_eq!((ended.sequence, alert(None).event(Some(ended.mark))), (4, None));
         assert_eq!(alert(Some("1")).event(Some(ended.mark)).unwrap().sequence, 5);
         assert_eq!(alert(None).event(None), None, "nobody was told of it");
+    }
+
+    #[test]
+    fn no_position_is_told_of_evidence_either() {
+        let evidence = v1::Evidence { position: "a position".to_owned(), ..v1::Evidence::default() };
+        let name = "alerts/a".to_owned();
+        let alert = v1::Alert { name, position: "one".to_owned(), evidence: vec![evidence], ..v1::Alert::default() };
+        let body = of_alert(alert).body.unwrap();
+        assert!(body.contains("evidence") && !body.contains("position"), "{body}");
     }
 
     #[test]

@@ -3,19 +3,22 @@
 //! again, as whoever runs it does.
 //!
 //! The test command runs the quick ones once. `scripts/faults COUNT` runs all of them so often and tells
-//! how long each took to be back.
+//! in a table how long each took to be back.
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fixtures::services::address;
 use ontology::Millis;
+use storage::Turn;
 
 use crate::arena::Arena;
 use crate::child::{Hub, Ready};
 use crate::cut::{Line, Passes};
 use crate::load::Load;
+use crate::outputs;
 use crate::redis::Redis;
 use crate::servers::{SILENT, Servers};
 use crate::{seed_of, wall};
@@ -33,31 +36,63 @@ const FLAP: Duration = Duration::from_millis(700);
 /// When the test gives up on a hub: far above what is promised, because machines of tests are slow.
 const PATIENCE_MS: i64 = 180_000;
 
-/// A fault by its name, whether it is quick, and what happens.
-type Fault = (&'static str, bool, fn(&mut Field));
+/// How long one who would own the store too stays in the queue, and away from it.
+const STAY: Duration = Duration::from_secs(2);
+/// How often one comes: for two minutes.
+const STAYS: usize = 30;
+
+/// A fault by its name, how often it happens, and what happens.
+type Fault = (&'static str, Often, fn(&mut Field));
+
+/// How often a fault happens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Often {
+    /// As often as is asked for; once in the test command.
+    Always,
+    /// As often as is asked for.
+    Asked,
+    /// Five times as often: what happens most.
+    Most,
+    /// Once if any are asked for: it is many faults in one.
+    Once,
+}
+
+impl Often {
+    /// How often, if so many are asked for.
+    fn times(self, count: Option<usize>) -> usize {
+        match (self, count) {
+            (Often::Always, count) => count.unwrap_or(1),
+            (Often::Asked | Often::Most | Often::Once, None) => 0,
+            (Often::Asked, Some(count)) => count,
+            (Often::Most, Some(count)) => 5 * count,
+            (Often::Once, Some(_)) => 1,
+        }
+    }
+}
 
 const OF_REDIS: &[Fault] = &[
-    ("Redis starts again", true, |field| field.restart_redis(|_| {}, Redis::save)),
-    ("Redis starts again empty", true, |field| {
+    ("Redis starts again", Often::Always, |field| field.restart_redis(|_| {}, Redis::save)),
+    ("Redis starts again empty", Often::Always, |field| {
         field.restart_redis(|_| {}, |redis| drop(std::fs::remove_file(redis.dump())))
     }),
-    ("Redis goes back to an older state", true, |field| field.restart_redis(Redis::save, |_| {})),
-    ("Redis is cut off", false, |field| field.cut_redis(Passes::Nothing)),
-    ("Redis does not answer", false, |field| field.cut_redis(Passes::NoAnswers)),
-    ("the line to Redis flaps", false, |field| field.flap(|field| &field.redis_line)),
+    ("Redis goes back to an older state", Often::Always, |field| field.restart_redis(Redis::save, |_| {})),
+    ("Redis is cut off", Often::Asked, |field| field.cut_redis(Passes::Nothing)),
+    ("Redis does not answer", Often::Asked, |field| field.cut_redis(Passes::NoAnswers)),
+    ("the line to Redis flaps", Often::Asked, |field| field.flap(|field| &field.redis_line)),
 ];
 
 const OF_KAFKA: &[Fault] = &[
-    ("Kafka is cut off", true, |field| field.cut_kafka(Passes::Nothing)),
-    ("Kafka does not answer", false, |field| field.cut_kafka(Passes::NoAnswers)),
-    ("the line to Kafka flaps", true, |field| field.flap(|field| field.kafka_line.as_ref().unwrap())),
+    ("Kafka is cut off", Often::Always, |field| field.cut_kafka(Passes::Nothing)),
+    ("Kafka does not answer", Often::Asked, |field| field.cut_kafka(Passes::NoAnswers)),
+    ("the line to Kafka flaps", Often::Always, |field| field.flap(|field| field.kafka_line.as_ref().unwrap())),
 ];
 
-const OF_BROKERS: &[Fault] = &[("a broker of three starts again", true, Field::restart_broker)];
+const OF_BROKERS: &[Fault] = &[("a broker of three starts again", Often::Always, Field::restart_broker)];
 
 const OF_OWNERS: &[Fault] = &[
-    ("the owner is killed while another waits", false, Field::kill_owner),
-    ("the owner stands still and goes on", false, Field::stop_owner),
+    ("the owner is killed while another waits", Often::Most, Field::kill_owner),
+    ("the owner stands still and goes on", Often::Asked, Field::stop_owner),
+    ("others come and go every two seconds", Often::Once, Field::rebalance),
 ];
 
 /// A hub under load with servers that can fail.
@@ -174,13 +209,7 @@ impl Field {
     }
 
     fn restart_broker(&mut self) {
-        let name = format!("kafka-{}", 1 + wall().0 % 3);
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/services");
-        let mut restart = Command::new(script).args(["restart", &name]).spawn().unwrap();
-        while restart.try_wait().unwrap().is_none() {
-            self.keep_going();
-        }
-        assert!(restart.wait().unwrap().success(), "{name} did not start again");
+        restart_broker(|| self.keep_going());
     }
 
     fn kill_owner(&mut self) {
@@ -202,6 +231,17 @@ impl Field {
         first.signal("CONT");
     }
 
+    /// Each that comes, and each that goes, makes the group of owners agree anew.
+    fn rebalance(&mut self) {
+        let options = self.arena.servers().options();
+        for _ in 0..STAYS {
+            let other = Turn::queue(&options, |_| {}).unwrap();
+            self.watch(STAY);
+            drop(other);
+            self.watch(STAY);
+        }
+    }
+
     fn replace_by(&mut self, second: Hub) {
         let ready = self.arena.ready(&second);
         let first = std::mem::replace(&mut self.hub, second);
@@ -211,13 +251,38 @@ impl Field {
     }
 }
 
+/// Ends one broker of three at once and starts it again; what goes on `meanwhile` is done again and again.
+/// One at a time: of three, two have to be there.
+pub fn restart_broker(mut meanwhile: impl FnMut()) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = format!("kafka-{}", 1 + wall().0 % 3);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/services");
+    let mut restart = Command::new(script).args(["restart", &name]).spawn().unwrap();
+    while restart.try_wait().unwrap().is_none() {
+        meanwhile();
+    }
+    assert!(restart.wait().unwrap().success(), "{name} did not start again");
+}
+
 /// Lets faults happen, and tells how long each took to be overcome.
 fn all(faults: &[Fault], field: impl Fn(u64) -> Field) {
-    let count = std::env::var(COUNT).ok().map(|count| count.parse::<usize>().expect("the variable holds a number"));
     let seed = seed_of("faults");
-    for (name, _, fault) in faults.iter().filter(|(_, is_quick, _)| *is_quick || count.is_some()) {
-        let took: Vec<i64> = (0..count.unwrap_or(1)).map(|_| field(seed).suffer(*fault)).collect();
-        println!("{name}: back after {took:?} ms");
+    for (name, often, fault) in faults {
+        tell(name, *often, || field(seed).suffer(*fault));
+    }
+}
+
+/// Lets a fault happen as often as it should and prints a row of a table: the fault, how often, the longest
+/// and the median time in milliseconds, how many ended in the digest of replay and oracle.
+fn tell(name: &str, often: Often, suffer: impl Fn() -> i64) {
+    let count = std::env::var(COUNT).ok().map(|count| count.parse::<usize>().expect("the variable holds a number"));
+    // One that does not end in that digest ends the test.
+    let mut took: Vec<i64> = (0..often.times(count)).map(|_| suffer()).collect();
+    took.sort_unstable();
+    if let Some(longest) = took.last() {
+        let (runs, median) = (took.len(), took[took.len() / 2]);
+        println!("\n| {name} | {runs} | {longest} | {median} | {runs} |");
     }
 }
 
@@ -238,5 +303,6 @@ fn a_kafka_that_fails_costs_no_fact() {
 #[test]
 fn a_broker_or_an_owner_that_fails_costs_no_fact() {
     all(OF_BROKERS, |seed| Field::new(seed, &address("OPSHUB_KAFKA_CLUSTER"), 3, None));
+    tell("a broker starts again while events are sent", Often::Asked, outputs::suffer_a_broker);
     all(OF_OWNERS, |seed| Field::new(seed, &address("OPSHUB_KAFKA"), 1, None));
 }

@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use fixtures::services::address;
 use hub::outputs::Topic;
+use proto::v1::customer_state_service_client::CustomerStateServiceClient;
+use proto::v1::identity_service_client::IdentityServiceClient;
 use proto::v1::{self, admin_service_client::AdminServiceClient};
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -17,6 +21,7 @@ use tokio::runtime::Runtime;
 
 use crate::arena::Arena;
 use crate::child::Hub;
+use crate::faults::restart_broker;
 use crate::schema::check;
 use crate::{seed_of, wall};
 
@@ -46,12 +51,9 @@ struct Topics {
 }
 
 impl Topics {
-    fn new(prefix: &str) -> Self {
+    fn new(brokers: &str, prefix: &str) -> Self {
         let mut client = ClientConfig::new();
-        client
-            .set("bootstrap.servers", address("OPSHUB_KAFKA"))
-            .set("group.id", "unused")
-            .set("enable.auto.commit", "false");
+        client.set("bootstrap.servers", brokers).set("group.id", "unused").set("enable.auto.commit", "false");
         let consumer = client.create().unwrap();
         Topics {
             consumer,
@@ -108,9 +110,16 @@ impl Topics {
         if sent == *expected {
             return Ok(());
         }
+        let more: Vec<&String> = sent.keys().filter(|name| !expected.contains_key(*name)).take(5).collect();
         let differing = expected.iter().find(|(name, value)| sent.get(*name) != Some(value));
         let instead = differing.map(|(name, _)| sent.get(name));
-        Err(format!("{} of {} are sent: {differing:#?}\nwas sent as {instead:#?}", sent.len(), expected.len()))
+        let (is, should) = (sent.len(), expected.len());
+        Err(format!("{is} of {should} are sent: {differing:#?}\nwas sent as {instead:#?}\nbesides {more:?}"))
+    }
+
+    /// Leaves records out of account.
+    fn forget(&mut self, is_forgotten: impl Fn(&Record) -> bool) {
+        self.records.retain(|record| !is_forgotten(record));
     }
 
     /// The newest value of each key.
@@ -118,6 +127,24 @@ impl Topics {
         let all: BTreeMap<&str, Option<&Value>> =
             self.records.iter().map(|record| (record.key.as_str(), record.value.as_ref())).collect();
         all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.clone()))).collect()
+    }
+
+    /// Names of the customers whose newest record says that they are no more.
+    fn ended(&self) -> BTreeSet<String> {
+        let newest = self.newest();
+        let of_customers = self.records.iter().filter(|record| record.topic == Topic::Customers);
+        of_customers.map(|record| record.key.clone()).filter(|key| !newest.contains_key(key)).collect()
+    }
+
+    /// What the broker does with old records of a topic.
+    fn cleanup(&self, runtime: &Runtime, topic: Topic) -> String {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", address("OPSHUB_KAFKA"));
+        let admin: AdminClient<DefaultClientContext> = client.create().unwrap();
+        let name = format!("{}.{}", self.prefix, topic.name());
+        let asked = [ResourceSpecifier::Topic(&name)];
+        let told = runtime.block_on(admin.describe_configs(&asked, &AdminOptions::new())).unwrap().remove(0).unwrap();
+        told.get("cleanup.policy").unwrap().value.clone().unwrap()
     }
 
     /// One id, one event; numbers never fall within a key.
@@ -143,7 +170,6 @@ impl Topics {
 /// Everything that the API answers, by name, without what differs from answer to answer.
 fn answers(runtime: &Runtime, api: &str) -> BTreeMap<String, Value> {
     use v1::alert_service_client::AlertServiceClient;
-    use v1::customer_state_service_client::CustomerStateServiceClient;
     use v1::discrepancy_service_client::DiscrepancyServiceClient;
     use v1::handoff_service_client::HandoffServiceClient;
     let api = format!("http://{api}");
@@ -242,14 +268,9 @@ fn configured(folder: &Path, brokers: &str, prefix: &str) -> String {
 fn topics_hold_what_the_api_answers_however_often_the_hub_dies_after_sending() {
     let (arena, runtime) = filled_arena("outputs");
     let prefix = format!("t{}", uuid::Uuid::new_v4().simple());
-    let config = arena.folder().join("opshub.toml");
-    let text = format!(
-        "[outputs.kafka]\nbrokers = \"{}\"\ntopic_prefix = \"{prefix}\"\npartitions = 2\n",
-        address("OPSHUB_KAFKA")
-    );
-    std::fs::write(&config, text).unwrap();
+    let config = configured(arena.folder(), &address("OPSHUB_KAFKA"), &prefix);
     assert!(DEATHS.iter().all(|point| hub::crash::OUTPUT_POINTS.contains(point)));
-    let arguments = ["--config", config.to_str().unwrap(), "--doors", "127.0.0.1:0"];
+    let arguments = ["--config", &config, "--doors", "127.0.0.1:0"];
     for point in DEATHS {
         let hub = Hub::spawn_with(arena.folder(), Some(point), &arguments);
         assert!(hub.ends_within(PATIENCE), "the hub did not die at {point}: {}", arena.told());
@@ -258,11 +279,75 @@ fn topics_hold_what_the_api_answers_however_often_the_hub_dies_after_sending() {
     }
     let hub = Hub::spawn_with(arena.folder(), None, &arguments);
     let ready = hub.ready().unwrap();
-    let mut topics = Topics::new(&prefix);
+    let mut topics = Topics::new(&address("OPSHUB_KAFKA"), &prefix);
     patiently(|| topics.lack(&answers(&runtime, &ready.api)));
     topics.check_ids();
     assert!(topics.repeats() >= 2, "an event that was sent and not marked is sent again under its id");
+    let merged = runtime.block_on(merge_two(&ready.api));
+    patiently(|| {
+        topics.lack(&answers(&runtime, &ready.api))?;
+        match topics.ended().intersection(&merged).count() {
+            1 => Ok(()),
+            ended => Err(format!("{ended} of {merged:?} are ended in the topic")),
+        }
+    });
+    topics.check_ids();
+    assert_eq!(topics.cleanup(&runtime, Topic::Customers), "compact");
     hub.kill();
+}
+
+/// Makes one customer of the two that have most members; their names.
+async fn merge_two(api: &str) -> BTreeSet<String> {
+    let api = format!("http://{api}");
+    let mut customers = CustomerStateServiceClient::connect(api.clone()).await.unwrap();
+    let request = v1::QueryCustomerStatesRequest { page_size: 1_000, ..v1::QueryCustomerStatesRequest::default() };
+    let page = customers.query_customer_states(request).await.unwrap().into_inner();
+    let mut states = page.customer_states;
+    states.sort_by_key(|state| std::cmp::Reverse(state.members.len()));
+    let two = states.into_iter().take(2);
+    let (names, mut members): (BTreeSet<String>, Vec<_>) =
+        two.map(|mut state| (state.name, state.members.remove(0).r#ref.unwrap())).unzip();
+    let (target, source) = (members.remove(0), members.remove(0));
+    let reason = "one person, says the contract".to_owned();
+    let request_id = uuid::Uuid::new_v4().to_string();
+    let request = v1::MergeIdentitiesRequest {
+        target: Some(target),
+        sources: vec![source],
+        reason,
+        request_id,
+        ..v1::MergeIdentitiesRequest::default()
+    };
+    IdentityServiceClient::connect(api).await.unwrap().merge_identities(request).await.unwrap();
+    names
+}
+
+/// Ends a broker and starts it again while a hub under load sends events, then ends the hub: in the end
+/// nothing is lost. Tells after how many milliseconds the topics held everything.
+pub fn suffer_a_broker() -> i64 {
+    let (mut arena, runtime) = filled_arena("outputs and a broker");
+    let prefix = format!("r{}", uuid::Uuid::new_v4().simple());
+    let brokers = address("OPSHUB_KAFKA_CLUSTER");
+    let config = configured(arena.folder(), &brokers, &prefix);
+    let arguments = ["--config", &config, "--doors", "127.0.0.1:0"];
+    let hub = Hub::spawn_with(arena.folder(), None, &arguments);
+    let ready = hub.ready().unwrap();
+    let mut topics = Topics::new(&brokers, &prefix);
+    let load = arena.begin_load(&ready);
+    restart_broker(|| topics.read());
+    let began = wall();
+    // One that is killed then has sent what it has not marked.
+    hub.kill();
+    arena.end_load(load);
+    let hub = Hub::spawn_with(arena.folder(), None, &arguments);
+    let ready = hub.ready().unwrap();
+    patiently(|| {
+        let expected = answers(&runtime, &ready.api);
+        topics.forget(|record| record.topic != Topic::Customers && !expected.contains_key(&record.key));
+        topics.lack(&expected)
+    });
+    topics.check_ids();
+    hub.kill();
+    wall().since(began)
 }
 
 #[test]
@@ -286,7 +371,7 @@ fn brokers_that_are_silent_hold_up_nobody_and_get_everything_when_they_speak() {
         if is_told { Ok(()) } else { Err("nothing tells that the brokers are silent".to_owned()) }
     });
     std::thread::spawn(move || silent.incoming().for_each(|taken| pass_on(taken.unwrap())));
-    let mut topics = Topics::new(&prefix);
+    let mut topics = Topics::new(&address("OPSHUB_KAFKA"), &prefix);
     patiently(|| topics.lack(&answers(&runtime, &ready.api)));
     topics.check_ids();
     hub.kill();

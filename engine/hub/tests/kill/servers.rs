@@ -56,7 +56,8 @@ impl Servers {
         file
     }
 
-    fn options(&self) -> DistributedOptions {
+    /// Where the store is.
+    pub fn options(&self) -> DistributedOptions {
         let options = DistributedOptions::new(self.brokers.clone(), vec![self.redis.clone()], self.name.clone());
         DistributedOptions { replicas: self.replicas, ..options }
     }

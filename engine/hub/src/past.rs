@@ -236,7 +236,7 @@ mod tests {
             past.ask(store.clone(), |store| Moment::at(store, Position::ZERO), |_| ()).await.unwrap();
             let gone = async {
                 while past.kept.lock().await.engine.is_some() {
-                    tokio::time::sleep(past.kept_for).await;
+                    tokio::task::yield_now().await;
                 }
             };
             tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap();

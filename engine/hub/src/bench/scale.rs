@@ -14,9 +14,9 @@ use benches::stream::{Event, FactMaker, Workload, reference};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use pipeline::EngineSettings;
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Message as _};
 use resolver::Model;
 use serve::views::Published;
 use storage::{DistributedOptions, Embedded, Log as _, Operations, Store};
@@ -146,7 +146,8 @@ async fn latency(store: Arc<dyn Store>, options: &ScaleOptions) -> anyhow::Resul
     Ok(took)
 }
 
-/// From producing a record to consuming it on the same brokers, at the same rate, in microseconds.
+/// From producing a record to consuming it on the same brokers, at the same rate, in microseconds. Records
+/// come when they come, as facts do: a broker that stands still makes all that come meanwhile late.
 async fn produce_to_consume(servers: &DistributedOptions, lasts: Duration) -> anyhow::Result<Vec<u64>> {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", &servers.brokers).set("group.id", &servers.name);
@@ -162,24 +163,41 @@ async fn produce_to_consume(servers: &DistributedOptions, lasts: Duration) -> an
     place.add_partition_offset(&topic, 0, rdkafka::Offset::Offset(end))?;
     consumer.assign(&place)?;
     let producer: FutureProducer = client.set("linger.ms", "0").set("acks", "all").create()?;
-    let count = (PER_S * lasts.as_secs_f64()) as usize;
-    let mut ticks = interval(Duration::from_secs_f64(1.0 / PER_S));
-    let payload = vec![b'x'; PAYLOAD_BYTES];
-    let mut records = consumer.stream();
-    let mut took = Vec::new();
-    // The first tells that the consumer is there.
-    for at in 0..=count {
-        ticks.tick().await;
-        let watch = Stopwatch::start();
+    let watch = Stopwatch::start();
+    let now_us = || (watch.spent().wall_s * 1e6) as u64;
+    let send = || {
+        let mut payload = [b'x'; PAYLOAD_BYTES];
+        payload[..size_of::<u64>()].copy_from_slice(&now_us().to_le_bytes());
         let record = FutureRecord::<str, [u8]>::to(&topic).partition(0).key("bench").payload(&payload);
-        producer.send(record, PATIENCE).await.map_err(|(error, _)| error)?;
-        let next = tokio::time::timeout(PATIENCE, records.next()).await?;
-        next.context("the consumer has ended")??;
-        if at > 0 {
-            took.push((watch.spent().wall_s * 1e6) as u64);
+        producer.send_result(record).map_err(|(error, _)| error)
+    };
+    let mut records = consumer.stream();
+    let mut receive = async || {
+        let record = tokio::time::timeout(PATIENCE, records.next()).await?.context("the consumer has ended")??;
+        let sent = record.payload().and_then(|payload| payload.first_chunk()).context("not a record of the bench")?;
+        anyhow::Ok(now_us().saturating_sub(u64::from_le_bytes(*sent)))
+    };
+    // The first tells that the consumer is there.
+    send()?.await?.map_err(|(error, _)| error)?;
+    receive().await?;
+    let count = (PER_S * lasts.as_secs_f64()) as usize;
+    let sending = async {
+        let mut ticks = interval(Duration::from_secs_f64(1.0 / PER_S));
+        for _ in 0..count {
+            ticks.tick().await;
+            // That it arrived is seen by its being received.
+            drop(send()?);
         }
-    }
-    Ok(took)
+        anyhow::Ok(())
+    };
+    let receiving = async {
+        let mut took = Vec::with_capacity(count);
+        while took.len() < count {
+            took.push(receive().await?);
+        }
+        Ok(took)
+    };
+    Ok(tokio::try_join!(sending, receiving)?.1)
 }
 
 fn report(parse_cpu_s: f64, folder: &Run, servers: &Run, again_cpu_s: f64, visible: &[u64], plain: &[u64]) -> Report {

@@ -23,6 +23,9 @@ pub(super) struct Mark {
 }
 
 impl Mark {
+    /// Of a resource whose first event is about to be sent: whether it was is not known.
+    const BEGUN: Mark = Mark { sequence: 0, content: [u8::MAX; 32] };
+
     /// The digest of a content; that of a resource which is no more is unlike all others.
     pub(super) fn content_of(body: Option<&str>) -> [u8; 32] {
         body.map_or([0; 32], |body| Sha256::digest(body.as_bytes()).into())
@@ -89,7 +92,17 @@ impl Marks {
         store.write(changes, Durability::Relaxed)
     }
 
-    /// Ids of the customers that were sent and not ended.
+    /// Notes of which customers a first event is about to be sent. One that is gone before its event is
+    /// marked, because the hub died between, would be in the topic for ever.
+    pub(super) fn begin(&self, store: &dyn Store, events: &[Event]) -> storage::Result<()> {
+        let mut changes = Changes::new();
+        for event in events.iter().filter(|event| event.topic == Topic::Customers && event.sequence == 1) {
+            changes.push_put(Table::Meta, self.key(&event.key), Mark::BEGUN.encode());
+        }
+        if changes.is_empty() { Ok(()) } else { store.write(changes, Durability::Relaxed) }
+    }
+
+    /// Ids of the customers that were sent, or may have been, and not ended.
     pub(super) fn customers(&self, store: &dyn Store) -> storage::Result<Vec<String>> {
         let prefix = self.key(&format!("{}/", Topic::Customers.name()));
         let mut ids = Vec::new();
@@ -139,6 +152,24 @@ mod tests {
         let elsewhere = Marks::open(&store, "there".to_owned()).unwrap();
         assert_eq!(elsewhere.load(&store, &names).unwrap(), [None; 3]);
         assert_eq!(store.scan(Table::Meta, b"").unwrap().count(), 0, "nothing is written there any more");
+    }
+
+    #[test]
+    fn a_customer_that_may_have_been_sent_is_sent_again_under_its_id_or_ended() {
+        let store = Memory::default();
+        let marks = Marks::open(&store, "here".to_owned()).unwrap();
+        let first = event("customers/a", Some("1"), None);
+        marks.begin(&store, std::slice::from_ref(&first)).unwrap();
+        assert_eq!(marks.customers(&store).unwrap(), ["a"]);
+        let begun = marks.load(&store, &["customers/a"]).unwrap()[0];
+        assert_eq!(event("customers/a", Some("1"), begun).id(), first.id());
+        let end = event("customers/a", None, begun);
+        marks.begin(&store, std::slice::from_ref(&end)).unwrap();
+        marks.write(&store, [&end]).unwrap();
+        assert!(marks.customers(&store).unwrap().is_empty());
+        let later = event("customers/a", Some("2"), Some(Mark { sequence: 1, content: first.mark.content }));
+        marks.begin(&store, &[later]).unwrap();
+        assert_eq!(marks.load(&store, &["customers/a"]).unwrap(), [Some(end.mark)], "only the first is begun");
     }
 
     #[test]

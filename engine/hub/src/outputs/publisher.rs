@@ -117,7 +117,11 @@ impl Publisher {
         let (marks, work) = (marks.clone(), work.clone());
         let events = self.apart({
             let marks = marks.clone();
-            move |store, published| differing(store, &marks, work.resources(store, &marks, published)?)
+            move |store, published| {
+                let events = differing(store, &marks, work.resources(store, &marks, published)?)?;
+                marks.begin(store, &events)?;
+                Ok(events)
+            }
         });
         let events = events.await?;
         if events.is_empty() {

@@ -45,7 +45,8 @@ impl Before<'_> {
 
 /// The same as [`evaluate`], for less where an earlier evaluation is at hand. An answer that says what
 /// the earlier one says is the earlier one, the same object. Most facts are about calls and payments,
-/// which nothing here is concluded from: then it is not even concluded. What follows from billing records is taken over if none of them has changed.
+/// which nothing here is concluded from: then it is not even concluded. What follows from billing
+/// records is taken over if none of them has changed.
 #[must_use]
 pub fn evaluate_after(before: Option<Before<'_>>, composite: &Composite, context: &Context<'_>) -> Arc<Derived> {
     let before = before.filter(|before| before.is_comparable(composite, context));

@@ -181,7 +181,9 @@ async fn a_command_takes_effect_once_however_often_the_hub_dies_in_the_middle_of
     assert_eq!(vendors.salesforce.written("CaseComment").len(), 1);
     assert_eq!(vendors.sap.commanded("DispatchSet", &dispatch).changes, 1);
     assert_eq!(vendors.sap.commanded("OrderSet", &service_order).changes, 1);
-    assert_eq!(vendors.oracle.reviews().len(), 1);
+    // Rules flag invoices, too, the more of them the longer this takes.
+    let flagged = vendors.oracle.reviews().into_values().filter(|it| it.invoice_id == INVOICE && it.reason == "x");
+    assert_eq!(flagged.count(), 1);
 
     // The event bus and the lists tell of what was done: the hub knows its own changes.
     let (hub, ready) = Hub::start(folder.path(), None);

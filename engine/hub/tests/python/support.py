@@ -41,7 +41,7 @@ def _generate():
 _generate()
 
 from opshub.v1 import admin_pb2_grpc, common_pb2, customer_state_pb2, customer_state_pb2_grpc  # noqa: E402
-from opshub.v1 import ingest_pb2, ingest_pb2_grpc  # noqa: E402
+from opshub.v1 import identity_pb2_grpc, ingest_pb2, ingest_pb2_grpc  # noqa: E402
 
 
 class Hub:
@@ -95,6 +95,7 @@ class Client:
 
     def __init__(self, channel):
         self.customers = customer_state_pb2_grpc.CustomerStateServiceStub(channel)
+        self.identities = identity_pb2_grpc.IdentityServiceStub(channel)
         self.ingest = ingest_pb2_grpc.IngestServiceStub(channel)
         self.admin = admin_pb2_grpc.AdminServiceStub(channel)
 

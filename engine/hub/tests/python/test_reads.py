@@ -7,7 +7,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 import support
-from opshub.v1 import customer_state_pb2, ingest_pb2
+from opshub.v1 import customer_state_pb2, identity_pb2, ingest_pb2
 
 
 class Reads(unittest.TestCase):
@@ -56,6 +56,25 @@ class Reads(unittest.TestCase):
         self.client.state("ACCT-3", min_position=newer.position)
         state = self.client.state("ACCT-3", min_position=older.position)
         self.assertEqual([member.name for member in state.members], ["New Name"])
+
+    def test_records_that_are_there_can_be_merged_and_others_say_why_not(self):
+        def merge():
+            request = identity_pb2.MergeIdentitiesRequest(
+                target=support.account_ref("ACCT-6"), sources=[support.account_ref("ACCT-7")], reason="one household"
+            )
+            return self.client.identities.MergeIdentities(request)
+
+        answer = self.client.publish(
+            support.account_fact("ACCT-6", "Dee Example"), support.case_fact("CASE-7", "ACCT-7", "No dial tone")
+        )
+        self.client.state("ACCT-6", min_position=answer.position)
+        code, details = self.details(merge)
+        self.assertEqual((code, details["ErrorInfo"].reason), (grpc.StatusCode.FAILED_PRECONDITION, "MERGE_FORBIDDEN"))
+        self.assertIn("account/ACCT-7 ", dict(details["ErrorInfo"].metadata)["problem"])
+        answer = self.client.publish(support.account_fact("ACCT-7", "Eve Sample"))
+        self.client.state("ACCT-7", min_position=answer.position)
+        state = self.client.state("ACCT-7", min_position=merge().position)
+        self.assertEqual([member.name for member in state.members], ["Dee Example", "Eve Sample"])
 
     def test_a_mask_leaves_the_rest_out(self):
         answer = self.client.publish(support.account_fact("ACCT-4", "Cy Example"))

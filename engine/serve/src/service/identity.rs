@@ -126,6 +126,13 @@ impl Api {
         Ok(key)
     }
 
+    /// Whether a party record is there, and not only named by others or deleted.
+    fn is_alive(&self, party: &EntityKey) -> bool {
+        let published = self.backend.published();
+        let slot = published.customer_of(party).and_then(|id| published.slot(&id));
+        slot.is_some_and(|slot| slot.view.composite.get(party).is_some())
+    }
+
     async fn resolve(
         &self,
         request: v1::ResolveIdentityRequest,
@@ -274,6 +281,10 @@ impl Api {
         sources.retain(|source| *source != target);
         if sources.is_empty() {
             let problem = "there is no second record";
+            return Err(Refusal::new(Reason::MergeForbidden).with("problem", problem));
+        }
+        if let Some(gone) = std::iter::once(&target).chain(&sources).find(|party| !self.is_alive(party)) {
+            let problem = format!("{gone} is deleted in its source, or has not come from there, and links nothing");
             return Err(Refusal::new(Reason::MergeForbidden).with("problem", problem));
         }
         let position = if request.validate_only {

@@ -282,7 +282,8 @@ impl Refusal {
     pub fn with(mut self, variable: &'static str, value: impl ToString) -> Self {
         let mut value = value.to_string();
         if value.len() > VALUE_BYTES_MAX {
-            value.truncate(value.floor_char_boundary(VALUE_BYTES_MAX));
+            let end = (0..=VALUE_BYTES_MAX).rev().find(|end| value.is_char_boundary(*end)).unwrap_or_default();
+            value.truncate(end);
             value.push('…');
         }
         self.variables.push((variable, value));

@@ -181,8 +181,9 @@ impl Backend for HubBackend {
 
     fn explain(&self, left: EntityKey, right: EntityKey) -> Reply<'_, Explanation> {
         Box::pin(async move {
+            let pair = format!("{left} or {right}");
             let explained = self.ask(move |engine| engine.identity().resolver().explain(&left, &right)).await?;
-            explained.ok_or_else(|| Refusal::new(Reason::SourceRecordUnknown))
+            explained.ok_or_else(|| Refusal::new(Reason::SourceRecordUnknown).with("record", pair))
         })
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use serve::reason::Reason;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
@@ -106,7 +107,11 @@ impl ClientArgs {
         if status.code() == Code::Unavailable && reason.is_none() {
             return self.unreachable(status.message());
         }
-        let (code, next) = advice(status.code(), if_unknown);
+        let (code, mut next) = advice(status.code(), if_unknown);
+        if reason.as_deref() == Some(Reason::PositionInvalid.row().name) {
+            next =
+                "write the `position` of an answer with --json, or for --as-of an instant such as 2026-03-10T15:00:00Z";
+        }
         let reason = reason.map(|reason| format!(" [{reason}]")).unwrap_or_default();
         let next = if next.is_empty() { String::new() } else { format!("; {next}") };
         Failure::with(code, anyhow::anyhow!("{attempt}: {}{reason}{next}", status.message()))

@@ -52,12 +52,12 @@ const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 740
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file is not there or may not be read.
-    #[error("read the configuration {path}: {source}", path = path.display())]
+    #[error("read the configuration {path}: {why}", path = path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// The file is no TOML, or has a key or value that is not known.
     #[error("read the configuration {path}: {problem}", path = path.display())]
@@ -160,7 +160,7 @@ fn merged(path: Option<&Path>, environment: impl Iterator<Item = (String, String
 }
 
 fn file_table(path: &Path) -> Result<toml::Table, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|why| Error::Read { path: path.to_owned(), why })?;
     let wrong = |error: toml::de::Error| {
         let hint = suggest::hint(error.message()).unwrap_or_default();
         Error::File { path: path.to_owned(), problem: format!("{}{hint}", error.to_string().trim_end()) }

@@ -13,9 +13,14 @@ use hub::commands::Cli;
 use hub::targets::Targets;
 use ontology::status::Verdict;
 use ontology::{EntityKey, EntityKind, Millis, System};
+use proto::v1;
+use proto::v1::identity_service_client::IdentityServiceClient;
+use proto::v1::resolve_identity_request::Subject;
 use resolver::{LinkState, Model, Parameters};
 use serve::decide::{Decider, judgement};
 use storage::Embedded;
+use tonic::Code;
+use tonic_types::StatusExt as _;
 
 const NOW: Millis = Millis(1_773_154_800_000);
 
@@ -91,4 +96,44 @@ async fn a_decision_in_a_hub_corrects_its_model() {
     assert!(corrected.version.starts_with("corrected-"), "{}", corrected.version);
     opshub(&["digest", "--store", &store, "--model", &path("corrected.toml")]).unwrap();
     assert_eq!(opshub(&["digest", "--store", &store, "--model", &path("none.toml")]), Err(hub::commands::NOT_FOUND));
+}
+
+fn record(id: &str) -> Option<v1::SourceRef> {
+    let source = v1::System::Oracle.into();
+    Some(v1::SourceRef { source, entity_type: "ar_customer".to_owned(), native_id: id.to_owned() })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_description_finds_records_and_an_explanation_keeps_its_sides() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = hub(&dir.path().join("store"), &Parameters::shipped()).await;
+    customer(&app, "1").await;
+    customer(&app, "2").await;
+    let mut api = IdentityServiceClient::connect(format!("http://{}", app.api())).await.unwrap();
+
+    let profile = |name: &str, email: &str| v1::ResolveIdentityRequest {
+        subject: Some(Subject::Profile(v1::PartyProfile {
+            names: vec![name.to_owned()],
+            emails: vec![email.to_owned()],
+            ..v1::PartyProfile::default()
+        })),
+        ..v1::ResolveIdentityRequest::default()
+    };
+    let found = api.resolve_identity(profile("Acme Ltd", "a@acme.example")).await.unwrap().into_inner();
+    let ids: Vec<&str> = found.candidates.iter().map(|one| one.r#ref.as_ref().unwrap().native_id.as_str()).collect();
+    assert_eq!(ids, ["1", "2"]);
+    assert!(found.candidates.iter().all(|one| one.customer.starts_with("customers/")), "{found:?}");
+    let blank = api.resolve_identity(profile(" ", "")).await.unwrap_err();
+    assert_eq!(blank.get_details_error_info().unwrap().reason, "PROFILE_EMPTY");
+    for min_probability in [-0.1, 1.1, f64::NAN] {
+        let asked = v1::ResolveIdentityRequest { min_probability, ..profile("Acme Ltd", "") };
+        assert_eq!(api.resolve_identity(asked).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+
+    for (left, right) in [("1", "2"), ("2", "1")] {
+        let request = v1::ExplainMatchRequest { left: record(left), right: record(right), min_position: String::new() };
+        let explained = api.explain_match(request).await.unwrap().into_inner().explanation.unwrap();
+        assert_eq!((explained.left, explained.right), (record(left), record(right)));
+    }
+    app.stop().await.unwrap();
 }

@@ -103,6 +103,16 @@ fn a_file_that_is_no_story_is_refused_with_its_line() {
     assert!(text.contains("line 4") && text.contains("untill"), "{text}");
 }
 
+#[test]
+fn a_folder_without_a_story_has_not_passed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("story.txt"), mismatch()).unwrap();
+    let Err(Error::Read { why, .. }) = load(folder.path()) else { panic!("there is nothing to play") };
+    assert!(why.to_string().contains("no story"), "{why}");
+    std::fs::write(folder.path().join("story.yml"), mismatch()).unwrap();
+    assert_eq!(load(folder.path()).unwrap().len(), 1);
+}
+
 #[track_caller]
 fn refused(steps: &str, expected_line: usize, expected: &str) {
     let text = format!("name: n\nsteps:\n{steps}");
@@ -126,6 +136,10 @@ fn a_step_that_cannot_be_done_is_refused_with_its_line() {
     refused("  - native: { system: oracle }\n", 3, "expected one of body, file, repeat");
     refused("  - expect: { open: { cases: 1 } }\n", 3, "expected discrepancies, alerts or tasks");
     refused("  - expect: { kpis: { repeats: { met: true } } }\n", 3, "no figure repeats");
+    refused("  - expect: { discrepancies: [{ rule: RC99, of: [case/1], none: true }] }\n", 3, "one of RC1, RC2, RC3");
+    refused("  - expect: { alerts: [{ alert: \"11-9\", of: case/1, none: true }] }\n", 3, "one of 11-1, 11-2");
+    refused("  - decide: { rule: RC99, of: [case/1], verdict: waived }\n", 3, "one of RC1, RC2, RC3");
+    refused("  - decide: { alert: \"2\", of: [case/1], verdict: acknowledged }\n", 3, "one of 11-1, 11-2");
     refused("  - expect: { as_of: { before: case/1 } }\n", 3, "no fact about case/1");
 }
 

@@ -106,8 +106,8 @@ impl Identity {
         possible
     }
 
-    /// Compares a described party with all records: those that it may be, best first. The records
-    /// and their customers stay as they are.
+    /// Compares a described party with all records: those that it may be, best first, each on
+    /// the right of its explanation. The records and their customers stay as they are.
     pub fn search(&mut self, mut party: PartyRecord, limit: usize) -> Vec<Explanation> {
         party.key = EntityKey::new(party.key.kind, format!("{QUESTION}{}", party.key.id));
         let key = party.key.clone();
@@ -115,7 +115,8 @@ impl Identity {
         self.resolver.drain();
         let mut candidates = self.resolver.candidates_of(&key);
         candidates.sort_by(|a, b| b.confidence.cmp(&a.confidence).then_with(|| a.other.cmp(&b.other)));
-        let explain = |candidate: &Candidate| self.resolver.explain(&key, &candidate.other);
+        let explain =
+            |candidate: &Candidate| self.resolver.explain(&key, &candidate.other).map(|found| found.seen_from(&key));
         let found = candidates.iter().take(limit).filter_map(explain).collect();
         self.resolver.remove(&key);
         self.resolver.drain();

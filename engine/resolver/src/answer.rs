@@ -138,9 +138,9 @@ pub struct ReviewItem {
 /// masks them by role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    /// The smaller record.
+    /// The smaller record, unless seen from the other.
     pub left: EntityKey,
-    /// The larger record.
+    /// The larger record, unless seen from it.
     pub right: EntityKey,
     /// Features that either record has, in order.
     pub features: Vec<FeatureExplanation>,
@@ -172,14 +172,28 @@ pub struct Explanation {
     pub model_version: CompactString,
 }
 
+impl Explanation {
+    /// The same with `record` on the left, where it is one of the two.
+    #[must_use]
+    pub fn seen_from(mut self, record: &EntityKey) -> Self {
+        if self.right == *record {
+            std::mem::swap(&mut self.left, &mut self.right);
+            for feature in &mut self.features {
+                std::mem::swap(&mut feature.left, &mut feature.right);
+            }
+        }
+        self
+    }
+}
+
 /// One feature of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureExplanation {
     /// Which feature.
     pub feature: Feature,
-    /// Value of the smaller record in standard form, empty if it has none.
+    /// Value of the left record in standard form, empty if it has none.
     pub left: CompactString,
-    /// Value of the larger record in standard form, empty if it has none.
+    /// Value of the right record in standard form, empty if it has none.
     pub right: CompactString,
     /// How well they agree.
     pub level: Level,

@@ -29,22 +29,29 @@ use crate::reason::{Reason, Refusal};
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
 /// A wait for a position ends this long before the deadline, so that its own answer gets through.
 const ANSWER_RESERVE: Duration = Duration::from_millis(50);
+/// Or this part of the limit before it, if that is longer: clients tell their limit rounded up, by as
+/// much as a hundredth.
+const ANSWER_RESERVE_PART: u32 = 50;
 
 /// When a call has to be answered.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadline(Instant);
+pub struct Deadline {
+    at: Instant,
+    limit: Duration,
+}
 
 impl Deadline {
     /// A deadline that far from now.
     #[must_use]
     pub fn after(limit: Duration) -> Self {
-        Deadline(Instant::now() + limit)
+        Deadline { at: Instant::now() + limit, limit }
     }
 
     /// Until when something may be waited for.
     #[must_use]
     pub fn wait_until(self) -> Instant {
-        self.0.checked_sub(ANSWER_RESERVE).unwrap_or(self.0)
+        let reserve = ANSWER_RESERVE.max(self.limit / ANSWER_RESERVE_PART);
+        self.at.checked_sub(reserve).unwrap_or(self.at)
     }
 }
 

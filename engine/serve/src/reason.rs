@@ -16,6 +16,10 @@ pub const DOMAIN: &str = "opshub";
 /// Where the reasons are explained, from the root of the repository.
 pub const HELP: &str = "docs/reasons.md";
 
+/// Bytes of a variable's value at most. Values repeat what the caller sent, and clients throw away an
+/// answer whose trailers are greater than a few kilobytes, the reason with it.
+const VALUE_BYTES_MAX: usize = 512;
+
 /// Why a call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -272,10 +276,17 @@ impl Refusal {
         Refusal { reason, variables: Vec::new() }
     }
 
-    /// Fills in a variable of the reason's text. Never a personal value: texts reach logs.
+    /// Fills in a variable of the reason's text, a long value cut short. Never a personal value: texts
+    /// reach logs.
     #[must_use]
     pub fn with(mut self, variable: &'static str, value: impl ToString) -> Self {
-        self.variables.push((variable, value.to_string()));
+        let mut value = value.to_string();
+        if value.len() > VALUE_BYTES_MAX {
+            let end = (0..=VALUE_BYTES_MAX).rev().find(|end| value.is_char_boundary(*end)).unwrap_or_default();
+            value.truncate(end);
+            value.push('…');
+        }
+        self.variables.push((variable, value));
         self
     }
 
@@ -383,6 +394,15 @@ mod tests {
         assert_eq!(info.metadata["name"], "customers/1");
         assert!(status.get_details_retry_info().is_none());
         assert!(status.get_details_bad_request().is_none());
+    }
+
+    #[test]
+    fn a_long_value_is_cut_within_its_letters() {
+        let metadata = |name: &str| Refusal::new(Reason::CustomerNotFound).with("name", name).metadata();
+        let (fits, long) = ("x".repeat(VALUE_BYTES_MAX), "ü".repeat(VALUE_BYTES_MAX));
+        assert_eq!(metadata(&fits)["name"], fits);
+        assert_eq!(metadata(&format!("{fits}x"))["name"], format!("{fits}…"));
+        assert_eq!(metadata(&format!("x{long}"))["name"], format!("x{}…", "ü".repeat(VALUE_BYTES_MAX / 2 - 1)));
     }
 
     #[test]

@@ -120,7 +120,10 @@ pub struct Call<'a, Q> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use proto::v1::{AcceptHandoffRequest, AcceptHandoffResponse};
+    use proto::v1::field_value::Kind;
+    use proto::v1::{
+        AcceptHandoffRequest, AcceptHandoffResponse, Event, FieldValue, PublishEventsRequest, PublishEventsResponse,
+    };
     use tonic_types::StatusExt as _;
 
     const ID: &str = "a5b0f8f4-6a0e-4d0c-9a60-0f4f5b1c8d11";
@@ -158,6 +161,21 @@ mod tests {
         assert_eq!(status.get_details_error_info().unwrap().reason, "REQUEST_ID_REUSED");
         let status = send(&answers, "ann", "not-a-uuid", "h", 0, "2").await.unwrap_err();
         assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "request_id");
+    }
+
+    /// A map has no order on the wire, and a client may write the same request in another one.
+    #[tokio::test]
+    async fn the_order_of_fields_makes_no_other_request() {
+        let field = |n: i64| (format!("field-{n}"), FieldValue { kind: Some(Kind::Integer(n)) });
+        let event = Event { fields: (0..20).map(field).collect(), ..Event::default() };
+        let sent = PublishEventsRequest { events: vec![event], ..PublishEventsRequest::default() }.encode_to_vec();
+        let answers = Answers::default();
+        for _ in 0..3 {
+            let request = PublishEventsRequest::decode(sent.as_slice()).unwrap();
+            let call = Call { caller: "ann", method: "PublishEvents", request_id: ID, request: &request };
+            let answer = answers.once(call, Millis(0), async { Ok(PublishEventsResponse::default()) }).await;
+            assert_eq!(answer.unwrap(), PublishEventsResponse::default());
+        }
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{Running, name_of, reason};
+use harness::{Running, T, held, name_of, reason};
 use ontology::LogPos;
 use proto::v1;
 use proto::v1::admin_service_client::AdminServiceClient;
@@ -12,6 +12,7 @@ use proto::v1::get_customer_state_request::{At, Customer};
 use serve::auth::{Authentication, BearerTokens};
 use serve::policy::{Principal, Role};
 use serve::token::position_token;
+use storage::{QuarantineState, Quarantined};
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
@@ -236,4 +237,16 @@ async fn other_addresses_are_refused_without_tls_and_authentication() {
     let options = serve::server::Options { addr: "0.0.0.0:0".parse().unwrap(), ..serve::server::Options::local() };
     let error = serve::server::Server::bind(options, harness::SmallHub::new()).await.err().unwrap();
     assert!(error.to_string().contains("needs TLS and authentication"), "{error}");
+}
+
+#[tokio::test]
+async fn a_write_by_filter_finds_what_is_held_behind_what_is_decided() {
+    let running = Running::start().await;
+    let decided = (1..=600).map(|id| Quarantined { state: QuarantineState::Discarded(T), ..held(id, "malformed") });
+    *running.hub.quarantine.lock().unwrap() = decided.chain([held(601, "malformed"), held(602, "oversized")]).collect();
+    let mut admin = AdminServiceClient::new(running.channel.clone());
+    let filter = "reason = \"malformed\"".to_owned();
+    let request = v1::DiscardQuarantineRequest { filter, ..v1::DiscardQuarantineRequest::default() };
+    let answer = admin.discard_quarantine(request).await.unwrap().into_inner();
+    assert_eq!(answer.discarded_names, ["quarantine/601"]);
 }

@@ -7,7 +7,7 @@ use ontology::Millis;
 use pipeline::{Engine, EngineSettings, Input};
 use storage::Position;
 
-use super::{Failure, stores};
+use super::{Failure, NOT_FOUND, stores};
 use crate::as_of;
 
 /// Prints the canonical digest of everything derived from a store that no hub has open.
@@ -52,6 +52,10 @@ pub(super) fn run(args: &DigestArgs) -> Result<(), Failure> {
     let mut engine = Engine::new(settings, super::resolve::model(args.model.as_deref())?);
     let until = args.position.map(Position);
     as_of::replay_in_batches(&*opened.store, until, args.batch, &mut engine)?;
+    if let Some(asked) = args.position.filter(|asked| *asked > engine.position().0) {
+        let why = anyhow::anyhow!("stand at position {asked}: the log ends at {}", engine.position().0);
+        return Err(Failure::with(NOT_FOUND, why));
+    }
     let now = args.at.map_or(engine.now(), Millis);
     engine.step(Input::Tick { now });
     if args.canonical {

@@ -1,8 +1,12 @@
 //! `opshub quarantine`: what a running hub did not understand.
 
+use std::collections::HashSet;
+
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use proto::v1;
 use proto::v1::admin_service_client::AdminServiceClient;
+use tonic::Code;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
@@ -13,6 +17,10 @@ use crate::client::{ClientArgs, Hub, USAGE, count, instant, print_json, table, w
 const PARTLY_DONE: u8 = 6;
 /// Records asked for at a time.
 const PAGE_MAX: usize = 1_000;
+/// Records that one write may name.
+const WRITE_MAX: usize = 500;
+/// Refused records of which the reason is told.
+const REFUSED_TOLD_MAX: usize = 20;
 /// What to do about a name that the hub does not know.
 const IF_UNKNOWN: &str = "`opshub quarantine list` names those that there are";
 
@@ -38,8 +46,8 @@ pub struct ListArgs {
     #[arg(long, default_value = r#"state = "HELD""#)]
     filter: String,
     /// At most this many.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    limit: usize,
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
 }
 
 /// Which record to show.
@@ -61,7 +69,7 @@ pub struct DecideArgs {
     #[arg(value_name = "NAME", required_unless_present = "filter", conflicts_with = "filter")]
     names: Vec<String>,
     /// All held records that match.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     filter: Option<String>,
     /// Do it.
     #[arg(long)]
@@ -90,25 +98,37 @@ fn full(name: &str) -> String {
     if name.contains('/') { name.to_owned() } else { format!("quarantine/{name}") }
 }
 
-async fn list(args: &ListArgs) -> Result<(), Failure> {
-    let hub = args.client.connect().await?;
-    let mut admin = admin(&hub);
+/// The oldest records that match, as many as `limit`; with a token if there are more.
+async fn found(
+    client: &ClientArgs,
+    hub: &Hub,
+    filter: &str,
+    limit: usize,
+) -> Result<v1::ListQuarantineResponse, Failure> {
+    let mut admin = admin(hub);
     let mut answer = v1::ListQuarantineResponse::default();
-    while answer.records.len() < args.limit {
-        let missing = (args.limit - answer.records.len()).min(PAGE_MAX);
+    while answer.records.len() < limit {
+        let missing = (limit - answer.records.len()).min(PAGE_MAX);
         let request = v1::ListQuarantineRequest {
-            filter: args.filter.clone(),
+            filter: filter.to_owned(),
             page_size: i32::try_from(missing).expect("a page is small"),
             page_token: std::mem::take(&mut answer.next_page_token),
         };
         let page = admin.list_quarantine(hub.request(request)).await;
-        let page = page.map_err(|status| args.client.failed("list the quarantine", &status, ""))?.into_inner();
+        let page = page.map_err(|status| client.failed("list the quarantine", &status, ""))?.into_inner();
         answer.records.extend(page.records);
         answer.next_page_token = page.next_page_token;
         if answer.next_page_token.is_empty() {
             break;
         }
     }
+    Ok(answer)
+}
+
+async fn list(args: &ListArgs) -> Result<(), Failure> {
+    let hub = args.client.connect().await?;
+    let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let answer = found(&args.client, &hub, &args.filter, limit).await?;
     if args.client.json {
         return print_json("ListQuarantineResponse", &answer);
     }
@@ -164,60 +184,98 @@ fn printable(payload: &[u8]) -> String {
     String::from_utf8_lossy(payload).chars().map(|c| if kept(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
-/// What a decision is about. Both decisions change what the hub holds, so each is said twice.
-struct Chosen {
-    names: Vec<String>,
-    filter: String,
-    is_trial: bool,
-}
-
-fn chosen(args: &DecideArgs) -> Result<Chosen, Failure> {
+/// Whether a decision is only tried. Both decisions change what the hub holds, so each is said twice.
+fn is_trial(args: &DecideArgs) -> Result<bool, Failure> {
     if !args.yes && !args.dry_run {
         let text = "decide about quarantined records: this cannot be taken back; see what would be done with --dry-run, \
                     then do it with --yes";
         return Err(Failure::with(USAGE, anyhow::anyhow!(text)));
     }
-    Ok(Chosen {
-        names: args.names.iter().map(|name| full(name)).collect(),
-        filter: args.filter.clone().unwrap_or_default(),
-        is_trial: args.dry_run,
-    })
+    Ok(args.dry_run)
+}
+
+/// The records that a decision is about, each once: those that are named, or all that are held and match.
+async fn chosen(args: &DecideArgs, hub: &Hub) -> Result<Vec<String>, Failure> {
+    let mut names: Vec<String> = match &args.filter {
+        None => args.names.iter().map(|name| full(name)).collect(),
+        Some(filter) => {
+            let records = found(&args.client, hub, filter, usize::MAX).await?.records;
+            let held = records.into_iter().filter(|record| record.state() == v1::QuarantineState::Held);
+            held.map(|record| record.name).collect()
+        }
+    };
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    Ok(names)
 }
 
 async fn replay(args: &DecideArgs) -> Result<(), Failure> {
-    let Chosen { names, filter, is_trial } = chosen(args)?;
+    let is_trial = is_trial(args)?;
     let hub = args.client.connect().await?;
-    let request_id = Uuid::new_v4().to_string();
-    let request = v1::ReplayQuarantineRequest { names, filter, validate_only: is_trial, request_id };
-    let answer = admin(&hub).replay_quarantine(hub.request(request)).await;
-    let answer = answer.map_err(|status| args.client.failed("replay", &status, IF_UNKNOWN))?.into_inner();
+    let mut answer = v1::ReplayQuarantineResponse::default();
+    for names in chosen(args, &hub).await?.chunks(WRITE_MAX) {
+        let request_id = Uuid::new_v4().to_string();
+        let names = names.to_vec();
+        let request = v1::ReplayQuarantineRequest { names, filter: String::new(), validate_only: is_trial, request_id };
+        let part = admin(&hub).replay_quarantine(hub.request(request)).await;
+        let part = part.map_err(|status| args.client.failed("replay", &status, IF_UNKNOWN))?.into_inner();
+        answer.replayed_names.extend(part.replayed_names);
+        answer.refused_names.extend(part.refused_names);
+        answer.position = part.position;
+    }
     if args.client.json {
         print_json("ReplayQuarantineResponse", &answer)?;
     } else {
         let done = if is_trial { "would become facts" } else { "became facts" };
         println!("{} {done}", count(answer.replayed_names.len(), "record"));
-        for name in &answer.refused_names {
-            println!("{name} is still refused");
+        for name in answer.refused_names.iter().take(REFUSED_TOLD_MAX) {
+            println!("{name} {}", why_refused(&hub, name).await);
+        }
+        if let Some(more) = answer.refused_names.len().checked_sub(REFUSED_TOLD_MAX).filter(|more| *more > 0) {
+            println!("and {} more", count(more, "record"));
         }
     }
     if answer.refused_names.is_empty() { Ok(()) } else { Err(Failure::told(PARTLY_DONE)) }
 }
 
+/// Why a record did not become facts, as the hub knows it.
+async fn why_refused(hub: &Hub, name: &str) -> String {
+    let asked = admin(hub).get_quarantine(hub.request(v1::GetQuarantineRequest { name: name.to_owned() })).await;
+    match asked.map(|answer| answer.into_inner().record.unwrap_or_default()) {
+        Ok(record) if record.state() == v1::QuarantineState::Held => {
+            format!("is still refused: {}: {}", record.reason, printable(record.detail.as_bytes()))
+        }
+        Ok(record) => format!("is {} already", word(record.state().as_str_name(), "QUARANTINE_STATE")),
+        Err(status) if status.code() == Code::NotFound => "is not known".to_owned(),
+        Err(_) => "is still refused".to_owned(),
+    }
+}
+
 async fn discard(args: &DecideArgs) -> Result<(), Failure> {
-    let Chosen { names, filter, is_trial } = chosen(args)?;
-    let asked = names.len();
+    let is_trial = is_trial(args)?;
     let hub = args.client.connect().await?;
-    let request_id = Uuid::new_v4().to_string();
-    let request = v1::DiscardQuarantineRequest { names, filter, validate_only: is_trial, request_id };
-    let answer = admin(&hub).discard_quarantine(hub.request(request)).await;
-    let answer = answer.map_err(|status| args.client.failed("discard", &status, IF_UNKNOWN))?.into_inner();
+    let names = chosen(args, &hub).await?;
+    let mut answer = v1::DiscardQuarantineResponse::default();
+    for names in names.chunks(WRITE_MAX) {
+        let request_id = Uuid::new_v4().to_string();
+        let names = names.to_vec();
+        let request =
+            v1::DiscardQuarantineRequest { names, filter: String::new(), validate_only: is_trial, request_id };
+        let part = admin(&hub).discard_quarantine(hub.request(request)).await;
+        let part = part.map_err(|status| args.client.failed("discard", &status, IF_UNKNOWN))?.into_inner();
+        answer.discarded_names.extend(part.discarded_names);
+    }
+    let unknown: Vec<&String> = names.iter().filter(|name| !answer.discarded_names.contains(name)).collect();
     if args.client.json {
         print_json("DiscardQuarantineResponse", &answer)?;
     } else {
         let done = if is_trial { "would be given up" } else { "given up" };
         println!("{} {done}", count(answer.discarded_names.len(), "record"));
+        for name in &unknown {
+            println!("{name} is not known");
+        }
     }
-    if answer.discarded_names.len() < asked { Err(Failure::told(PARTLY_DONE)) } else { Ok(()) }
+    if unknown.is_empty() { Ok(()) } else { Err(Failure::told(PARTLY_DONE)) }
 }
 
 #[cfg(test)]
@@ -237,9 +295,9 @@ mod tests {
         Line::try_parse_from(["quarantine"].iter().chain(words)).map(|line| line.command)
     }
 
-    fn decision(words: &[&str]) -> Result<Chosen, Failure> {
+    fn decision(words: &[&str]) -> Result<bool, Failure> {
         match read(words).unwrap() {
-            QuarantineCommand::Replay(args) | QuarantineCommand::Discard(args) => chosen(&args),
+            QuarantineCommand::Replay(args) | QuarantineCommand::Discard(args) => is_trial(&args),
             QuarantineCommand::List(_) | QuarantineCommand::Show(_) => panic!("{words:?} decides nothing"),
         }
     }
@@ -247,9 +305,8 @@ mod tests {
     #[test]
     fn a_decision_is_said_twice_or_only_tried() {
         assert_eq!(decision(&["discard", "7"]).err().unwrap().code, USAGE);
-        let done = decision(&["discard", "7", "quarantine/8", "--yes"]).unwrap();
-        assert_eq!((done.names, done.is_trial), (vec!["quarantine/7".to_owned(), "quarantine/8".to_owned()], false));
-        assert!(decision(&["replay", "--filter", "reason = \"malformed\"", "--dry-run"]).unwrap().is_trial);
+        assert!(!decision(&["discard", "7", "quarantine/8", "--yes"]).unwrap());
+        assert!(decision(&["replay", "--filter", "reason = \"malformed\"", "--dry-run"]).unwrap());
     }
 
     #[test]
@@ -257,7 +314,10 @@ mod tests {
         assert!(read(&["replay", "--yes"]).is_err());
         assert!(read(&["replay", "7", "--filter", "x", "--yes"]).is_err());
         assert!(read(&["discard", "7", "--yes", "--dry-run"]).is_err());
+        assert!(read(&["replay", "--filter", "", "--yes"]).is_err());
         assert!(read(&["list"]).is_ok());
+        assert!(read(&["list", "--limit", "1"]).is_ok());
+        assert!(read(&["list", "--limit", "0"]).is_err());
     }
 
     #[test]

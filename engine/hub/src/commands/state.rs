@@ -22,7 +22,8 @@ pub struct StateArgs {
     customer: String,
     #[command(flatten)]
     client: ClientArgs,
-    /// As the hub knew it then: an instant such as 2026-03-10T15:00:00Z, or a position.
+    /// As the hub knew it then: an instant such as 2026-03-10T15:00:00Z, or a position, as answers with
+    /// --json tell it.
     #[arg(long, value_name = "TIME|POSITION", conflicts_with = "min_position")]
     as_of: Option<String>,
     /// Not before this position: waits until it is applied.

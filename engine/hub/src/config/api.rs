@@ -15,6 +15,7 @@ use super::{Error, SecretRef, suggest};
 #[serde(deny_unknown_fields, default)]
 pub struct ApiSection {
     /// Where it listens; default `127.0.0.1:7400`. Another address than loopback needs TLS and a way to know callers.
+    #[serde(deserialize_with = "super::file::listen")]
     pub listen: SocketAddr,
     /// Certificate chain in PEM.
     pub certificates: Option<PathBuf>,

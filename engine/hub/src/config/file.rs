@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::SecretRef;
 use super::api::ApiSection;
@@ -49,9 +50,24 @@ pub struct ConfigFile {
 #[serde(deny_unknown_fields, default)]
 pub struct PlainSection {
     /// Where it listens; default `127.0.0.1:7401` for doors, `127.0.0.1:7402` for metrics.
+    #[serde(deserialize_with = "listen_where_set")]
     pub listen: Option<SocketAddr>,
     /// Whether a proxy in front ends TLS, so that another address than loopback may be used; default `false`.
     pub behind_proxy: bool,
+}
+
+/// An address to listen on.
+pub(super) fn listen<'de, D: Deserializer<'de>>(source: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(source)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!(
+            "expected an address and a port by their numbers, such as 127.0.0.1:7400, found `{text}`"
+        ))
+    })
+}
+
+fn listen_where_set<'de, D: Deserializer<'de>>(source: D) -> Result<Option<SocketAddr>, D::Error> {
+    listen(source).map(Some)
 }
 
 /// How the engine works.

@@ -96,6 +96,10 @@ fn unknown_keys_are_refused_with_the_one_that_was_meant() {
     refused("", &[("OPSHUB_API__LISTN", "127.0.0.1:1")], &["OPSHUB_API__LISTN", "did you mean `listen`?"]);
     refused("", &[("OPSHUB_ENGINE__SHARDS", "many")], &["OPSHUB_ENGINE__SHARDS"]);
     refused("[engine]\ngrace = \"soon\"\n", &[], &["expected a duration such as 60s"]);
+    for section in ["api", "doors", "metrics"] {
+        let by_name = format!("[{section}]\nlisten = \"localhost:7400\"\n");
+        refused(&by_name, &[], &["line 2", "such as 127.0.0.1:7400, found `localhost:7400`"]);
+    }
     refused("[api\n", &[], &["opshub.toml"]);
 }
 

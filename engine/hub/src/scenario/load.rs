@@ -45,7 +45,7 @@ impl Loaded {
 /// Reads one story, or all stories of a folder in the order of their names.
 ///
 /// # Errors
-/// When a file cannot be read or is no story.
+/// When a file cannot be read or is no story, or a folder has none.
 pub fn load(path: &Path) -> Result<Vec<Loaded>, Error> {
     let unreadable = |why| Error::Read { file: path.display().to_string(), why };
     let mut files = Vec::new();
@@ -57,6 +57,11 @@ pub fn load(path: &Path) -> Result<Vec<Loaded>, Error> {
             }
         }
         files.sort();
+        // Nothing played is nothing shown: a folder that was mistaken for another must not pass.
+        if files.is_empty() {
+            let why = "the folder has no story: no file in it ends in .yaml or .yml";
+            return Err(unreadable(std::io::Error::new(std::io::ErrorKind::NotFound, why)));
+        }
     } else {
         files.push(path.to_owned());
     }

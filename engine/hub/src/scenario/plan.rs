@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use insight::alerts::AlertRule;
+use insight::reconcile::RuleCode;
 use jiff::tz::TimeZone;
 use ontology::status::{Decision, Verdict};
 use ontology::{
@@ -408,8 +410,14 @@ impl<'a> Planner<'a> {
         let of: Vec<String> =
             part.of.iter().map(|text| entity(text).map(|key| key.to_string())).collect::<Result<_, _>>()?;
         let (kind, subject) = match (&part.rule, &part.alert) {
-            (Some(rule), None) => (EntityKind::DiscrepancyDecision, ObjectId::new(&rule.to_ascii_lowercase(), &of)),
-            (None, Some(number)) => (EntityKind::AlertDecision, ObjectId::new(number, &of)),
+            (Some(rule), None) => {
+                word::<RuleCode>("a rule", &rule.to_ascii_uppercase())?;
+                (EntityKind::DiscrepancyDecision, ObjectId::new(&rule.to_ascii_lowercase(), &of))
+            }
+            (None, Some(number)) => {
+                word::<AlertRule>("an alert", number)?;
+                (EntityKind::AlertDecision, ObjectId::new(number, &of))
+            }
             (Some(_), Some(_)) | (None, None) => return Err("decide: expected one of rule and alert".to_owned()),
         };
         let verdict: Decision = word("a verdict", &part.verdict)?;

@@ -112,13 +112,19 @@ pub fn entity_key(field: &'static str, reference: &v1::SourceRef) -> Result<Enti
     if reference.native_id.is_empty() {
         return Err(Refusal::field(field, "has no native_id"));
     }
+    if reference.source != i32::from(v1::System::Unspecified) {
+        system_of(field, reference.source)?;
+    }
     let kind = if reference.entity_type.is_empty() {
         let source = system_of(field, reference.source)?;
         EntityKind::PARTIES.into_iter().find(|kind| kind.party_system() == Some(source))
     } else {
         EntityKind::parse(&reference.entity_type)
     };
-    let kind = kind.ok_or_else(|| Refusal::field(field, "names no kind of record"))?;
+    let kind = kind.ok_or_else(|| {
+        let kinds: Vec<&str> = EntityKind::ALL.iter().map(|(_, name)| *name).collect();
+        Refusal::field(field, format!("names no kind of record; there are {}", kinds.join(", ")))
+    })?;
     Ok(EntityKey::new(kind, &reference.native_id))
 }
 
@@ -194,10 +200,16 @@ pub fn check_staleness(freshness: &Freshness, now: Millis, max: Option<&prost_ty
         let lag_ms = now.since(watermark);
         if lag_ms > max_ms {
             let refusal = Refusal::new(Reason::TooStale).with("system", system.name());
-            return Err(refusal.with("lag_s", lag_ms / 1_000).with("max_s", max_ms / 1_000));
+            return Err(refusal.with("lag_s", seconds(lag_ms)).with("max_s", seconds(max_ms)));
         }
     }
     Ok(())
+}
+
+/// A span in seconds, with its milliseconds where it has some.
+fn seconds(span_ms: i64) -> String {
+    let (seconds, ms) = (span_ms / 1_000, span_ms % 1_000);
+    if ms == 0 { seconds.to_string() } else { format!("{seconds}.{ms:03}") }
 }
 
 #[cfg(test)]

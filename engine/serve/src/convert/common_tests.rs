@@ -64,6 +64,7 @@ fn staleness_is_refused_just_past_the_bound() {
     assert_eq!(check_staleness(&known, Millis(10_000), Some(&max)), Ok(()));
     let refusal = check_staleness(&known, Millis(10_001), Some(&max)).unwrap_err();
     assert_eq!((refusal.reason(), refusal.metadata()["system"].as_str()), (Reason::TooStale, "oracle"));
+    assert_eq!(refusal.message(), "oracle lags by 10.001 s, more than 10 s");
     known.source_mut(System::Oracle).is_monitored = false;
     assert_eq!(check_staleness(&known, Millis(99_999), Some(&max)), Ok(()));
     assert_eq!(check_staleness(&known, Millis(99_999), None), Ok(()));

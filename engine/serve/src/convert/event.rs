@@ -1,6 +1,6 @@
 //! Canonical events of the API become facts.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 use ontology::entity::{FieldSpec, ValueKind, field_of};
@@ -76,7 +76,7 @@ pub fn fact(event: &v1::Event, observed_at: Millis) -> Result<Fact, Unfit> {
 
 /// Reads the fields of a record. A value that does not fit is a breach in a required field, and bad
 /// but kept in any other.
-fn fields(kind: EntityKind, values: &HashMap<String, v1::FieldValue>) -> Result<Fields, String> {
+fn fields(kind: EntityKind, values: &BTreeMap<String, v1::FieldValue>) -> Result<Fields, String> {
     let mut builder = FieldsBuilder::default();
     for (name, value) in values {
         let field = Field::parse(name).ok_or_else(|| format!("there is no field {name}"))?;

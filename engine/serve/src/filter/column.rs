@@ -33,6 +33,12 @@ pub struct Column<T> {
     pub get: for<'a> fn(&'a T) -> Operand<'a>,
 }
 
+/// What is wrong with a name that no column has.
+pub(super) fn unknown_field<T>(name: &str, columns: &[Column<T>]) -> String {
+    let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+    format!("there is no field {name}; there are {}", names.join(", "))
+}
+
 /// A value to compare.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operand<'a> {

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::column::{Column, Operand};
+use super::column::{Column, Operand, unknown_field};
 use crate::reason::{Reason, Refusal};
 
 /// An order over items of one kind.
@@ -31,7 +31,8 @@ impl<T> Order<T> {
                 [] | [..] => return Err(refuse("expected a field, then asc or desc".to_owned())),
             };
             let column = columns.iter().find(|column| column.name == name);
-            keys.push((column.ok_or_else(|| refuse(format!("there is no field {name}")))?, descending));
+            let unknown = || refuse(unknown_field(name, columns));
+            keys.push((column.ok_or_else(unknown)?, descending));
         }
         Ok(Order { keys })
     }

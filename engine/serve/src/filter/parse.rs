@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::column::{Column, Operand};
+use super::column::{Column, Operand, unknown_field};
 use crate::reason::{Reason, Refusal};
 
 /// Longer filters are refused before they are read.
@@ -260,8 +260,7 @@ impl<T> Reader<T> {
 
     fn comparison(&mut self, at: usize, name: &str) -> Result<Node<T>, Fault> {
         let Some(column) = self.columns.iter().find(|column| column.name == name) else {
-            let names: Vec<&str> = self.columns.iter().map(|column| column.name).collect();
-            return Err(Fault::new(at, format!("there is no field {name}; there are {}", names.join(", "))));
+            return Err(Fault::new(at, unknown_field(name, self.columns)));
         };
         let op = match self.take() {
             Some(Token { what: What::Op(op), .. }) => op,

@@ -113,7 +113,9 @@ fn orders_sort_by_each_column_in_turn_with_missing_values_last() {
         items.sort_by(|a, b| order.compare(a, b));
         assert_eq!(items[2].amount, None, "{text}");
     }
-    assert_eq!(Order::parse("nothing", COLUMNS).unwrap_err().metadata()["at"], "1");
+    let unknown = Order::parse("nothing", COLUMNS).unwrap_err();
+    assert_eq!(unknown.metadata()["at"], "1");
+    assert!(unknown.message().contains("there is no field nothing; there are "), "{}", unknown.message());
     assert_eq!(Order::parse("state, amount down", COLUMNS).unwrap_err().metadata()["at"], "8");
     assert!(Order::parse("", COLUMNS).unwrap().is_empty());
 }

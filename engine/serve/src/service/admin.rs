@@ -169,7 +169,7 @@ impl Api {
         let arguments = Arguments::of("ListQuarantine", &[&request.filter]);
         let page = Page::read(arguments, request.page_size, &request.page_token)?;
         let after = page.after.parse().ok().map(QuarantineId);
-        let mut found = self.scan(&filter, after, page.size + 1).await?;
+        let mut found = self.scan(|record| filter.matches(record), after, page.size + 1).await?;
         let has_more = found.len() > page.size;
         found.truncate(page.size);
         let next_page_token = match found.last().filter(|_| has_more) {
@@ -179,17 +179,17 @@ impl Api {
         Ok(v1::ListQuarantineResponse { records: found.iter().map(quarantined).collect(), next_page_token })
     }
 
-    /// The first `limit` records behind `after` that pass the filter.
+    /// The first `limit` records behind `after` that are meant.
     async fn scan(
         &self,
-        filter: &Filter<Quarantined>,
+        is_meant: impl Fn(&Quarantined) -> bool + Send,
         mut after: Option<QuarantineId>,
         limit: usize,
     ) -> Result<Vec<Quarantined>, Refusal> {
         let mut found = Vec::new();
         loop {
             let page = self.backend.list_quarantine(QuarantineFilter::default(), after, SCAN).await?;
-            found.extend(page.records.into_iter().filter(|record| filter.matches(record)));
+            found.extend(page.records.into_iter().filter(|record| is_meant(record)));
             after = page.after;
             if after.is_none() || found.len() >= limit {
                 found.truncate(limit);
@@ -198,7 +198,8 @@ impl Api {
         }
     }
 
-    /// The records that a write is about: by name, or those held that match a filter.
+    /// The records that a write is about: by name, or the oldest of those held that match a filter, as many
+    /// as one write may name.
     async fn chosen(&self, names: &[String], filter: &str) -> Result<Vec<QuarantineId>, Refusal> {
         check_batch("names", names.len())?;
         if !names.is_empty() {
@@ -208,10 +209,13 @@ impl Api {
             return Err(Refusal::field("names", "names or filter is required"));
         }
         let filter = Filter::parse(filter, COLUMNS)?;
-        let mut found = self.scan(&filter, None, BATCH_MAX).await?;
-        found.retain(|record| record.state == QuarantineState::Held);
+        let found = self.scan(|record| is_held(record) && filter.matches(record), None, BATCH_MAX).await?;
         Ok(found.iter().map(|record| record.id).collect())
     }
+}
+
+fn is_held(record: &Quarantined) -> bool {
+    record.state == QuarantineState::Held
 }
 
 fn quarantine_id(name: &str) -> Result<QuarantineId, Refusal> {

@@ -183,8 +183,8 @@ impl Api {
         }
         let mut handoff = self.handoff(&request.name, Version::Newest)?;
         if !may_be_accepted(handoff.state()) {
-            let refusal = Refusal::new(Reason::HandoffClosed).with("name", &request.name);
-            return Err(refusal.with("state", handoff.state().as_str_name()));
+            let state = handoff.state().as_str_name().trim_start_matches("HANDOFF_STATE_").to_ascii_lowercase();
+            return Err(Refusal::new(Reason::HandoffClosed).with("name", &request.name).with("state", state));
         }
         check_etag(&request.name, &request.etag, &handoff.etag)?;
         let now = self.now();

@@ -51,8 +51,8 @@ impl IdentityService for Identities {
         let (left, right) =
             (self.0.party("left", request.left.as_ref())?, self.0.party("right", request.right.as_ref())?);
         let read_position = position_token(self.0.backend.published().position());
-        let explained = self.0.backend.explain(left, right).await?;
-        let explanation = Some(identity::explanation(&explained));
+        let explained = self.0.backend.explain(left.clone(), right).await?;
+        let explanation = Some(identity::explanation(&explained.seen_from(&left)));
         Ok(Response::new(v1::ExplainMatchResponse { explanation, read_position }))
     }
 
@@ -143,6 +143,9 @@ impl Api {
         let asked = usize::try_from(request.max_candidates);
         let asked = asked.map_err(|_| Refusal::field("max_candidates", "is negative"))?;
         let limit = if asked == 0 { CANDIDATES_DEFAULT } else { asked.min(CANDIDATES_MAX) };
+        if !(0.0..=1.0).contains(&request.min_probability) {
+            return Err(Refusal::field("min_probability", "is not within 0 and 1"));
+        }
         let mut answer = match &request.subject {
             Some(Subject::SourceRef(reference)) => {
                 let key = self.party("source_ref", Some(reference))?;
@@ -172,13 +175,10 @@ impl Api {
             composite.possible.iter().filter(|possible| possible.member == *key).map(|possible| &possible.key);
         let mut explained = Vec::new();
         for other in others.chain(possible) {
-            explained.push(self.backend.explain(key.clone(), other.clone()).await?);
+            explained.push(self.backend.explain(key.clone(), other.clone()).await?.seen_from(key));
         }
-        let of_other = |explained: &Explanation| {
-            let other = if explained.left == *key { &explained.right } else { &explained.left };
-            self.candidate(other.clone(), explained, explain)
-        };
-        let mut candidates: Vec<v1::IdentityCandidate> = explained.iter().map(of_other).collect();
+        let candidates = explained.iter().map(|explained| self.candidate(explained, explain));
+        let mut candidates: Vec<v1::IdentityCandidate> = candidates.collect();
         candidates.sort_by(|a, b| b.match_probability.total_cmp(&a.match_probability));
         let confidence = composite.members.iter().find(|member| member.key == *key).map(|member| member.confidence);
         Ok(v1::ResolveIdentityResponse {
@@ -193,8 +193,7 @@ impl Api {
 
     /// A described party: the best candidate decides.
     fn resolve_candidates(&self, found: &[Explanation], explain: bool) -> v1::ResolveIdentityResponse {
-        // The described party is on the left of every explanation.
-        let candidates = found.iter().map(|explained| self.candidate(explained.right.clone(), explained, explain));
+        let candidates = found.iter().map(|explained| self.candidate(explained, explain));
         let candidates: Vec<v1::IdentityCandidate> = candidates.collect();
         let best = candidates.first().cloned().unwrap_or_default();
         let is_linked = best.decision == i32::from(v1::MatchDecision::Linked);
@@ -209,11 +208,13 @@ impl Api {
         }
     }
 
-    fn candidate(&self, other: EntityKey, explained: &Explanation, explain: bool) -> v1::IdentityCandidate {
-        let customer = self.backend.published().customer_of(&other);
+    /// What an explanation says of the record on its right: the one that was asked about is on the left.
+    fn candidate(&self, explained: &Explanation, explain: bool) -> v1::IdentityCandidate {
+        let other = &explained.right;
+        let customer = self.backend.published().customer_of(other);
         v1::IdentityCandidate {
             customer: customer.map(|id| format!("customers/{id}")).unwrap_or_default(),
-            r#ref: Some(source_ref(&other)),
+            r#ref: Some(source_ref(other)),
             match_probability: ratio(explained.confidence.0),
             decision: identity::decision(explained).into(),
             explanation: explain.then(|| identity::explanation(explained)),
@@ -339,13 +340,13 @@ fn described(profile: &v1::PartyProfile) -> Result<PartyRecord, Refusal> {
     let key = EntityKey::new(EntityKind::CallerProfile, "");
     let mut party = PartyRecord::read(&key, &FieldsBuilder::default().build());
     party.xrefs.clear();
-    let first = |values: &[String]| values.first().map(String::as_str).unwrap_or_default().into();
+    let first = |values: &[String]| values.first().map(|value| value.trim()).unwrap_or_default().into();
     party.name = first(&profile.names);
     party.phone = first(&profile.phones);
     party.email = first(&profile.emails);
     party.tax_id = first(&profile.tax_ids);
     party.street = first(&profile.addresses);
-    for key in &profile.cross_references {
+    for key in profile.cross_references.iter().map(|key| key.trim()).filter(|key| !key.is_empty()) {
         for scheme in ["account", "ar_customer", "partner", "customer"] {
             party.xrefs.push((scheme, key.into()));
         }

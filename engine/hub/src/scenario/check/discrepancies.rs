@@ -1,5 +1,6 @@
 //! Discrepancies and alerts.
 
+use insight::alerts::AlertRule;
 use insight::derived::Discrepancy;
 use insight::reconcile::{DiscrepancyState, Resolution};
 use ontology::entity::Decided;
@@ -10,7 +11,7 @@ use pipeline::memory::Opened;
 use super::scene::discrepancy_id;
 use super::{Differences, Scene};
 use crate::scenario::expect::{ExpectAlert, ExpectDiscrepancy};
-use crate::scenario::fact::entity;
+use crate::scenario::fact::{entity, word};
 
 /// Compares discrepancies.
 pub fn discrepancies(expected: &[ExpectDiscrepancy], scene: &Scene<'_>, found: &mut Differences) -> Result<(), String> {
@@ -78,6 +79,7 @@ fn cause(state: &DiscrepancyState) -> &str {
 /// Compares alerts with what was notified.
 pub fn alerts(expected: &[ExpectAlert], scene: &Scene<'_>, found: &mut Differences) -> Result<(), String> {
     for wanted in expected {
+        word::<AlertRule>("an alert", &wanted.alert)?;
         let what = format!("alert {} on {}", wanted.alert, wanted.of);
         let subject = subject(wanted, scene)?;
         let mut opened = scene.engine.memory().opened();

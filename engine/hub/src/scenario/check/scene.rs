@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use insight::handoff::TransferMemory;
+use insight::reconcile::RuleCode;
 use ontology::{CustomerId, EntityKey, Millis, ObjectId};
 use pipeline::Engine;
 use pipeline::customer::{Evaluated, Subject};
 
-use crate::scenario::fact::entity;
+use crate::scenario::fact::{entity, word};
 use crate::scenario::stage::Stage;
 use crate::scenario::time::Times;
 
@@ -65,8 +66,9 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// The id of a discrepancy by its rule and records.
+/// The id of a discrepancy by its rule and records. A rule that there is not is no rule that found nothing.
 pub fn discrepancy_id(rule: &str, of: &[String]) -> Result<(ObjectId, Vec<EntityKey>), String> {
+    word::<RuleCode>("a rule", &rule.to_ascii_uppercase())?;
     let keys: Vec<EntityKey> = of.iter().map(|text| entity(text)).collect::<Result<_, _>>()?;
     if keys.is_empty() {
         return Err(format!("{rule}: expected the records that it is about"));

@@ -22,6 +22,7 @@ use crate::backup::Backups;
 use crate::figures::{self, Figures};
 use crate::past::Past;
 use crate::runner::{Handle, Payload};
+use crate::traces::Traces;
 
 /// Everything that the API asks about.
 pub struct HubBackend {
@@ -32,6 +33,7 @@ pub struct HubBackend {
     past: Past,
     connectors: Connectors,
     backups: Backups,
+    traces: Traces,
 }
 
 impl HubBackend {
@@ -52,6 +54,7 @@ impl HubBackend {
             past,
             connectors: Connectors::shipped(),
             backups: Backups::default(),
+            traces: Traces::default(),
         }
     }
 
@@ -59,6 +62,12 @@ impl HubBackend {
     #[must_use]
     pub fn reading_by(self, connectors: Connectors) -> Self {
         HubBackend { connectors, ..self }
+    }
+
+    /// The same, telling `traces` of what facts came with.
+    #[must_use]
+    pub fn tracing(self, traces: Traces) -> Self {
+        HubBackend { traces, ..self }
     }
 
     async fn ask<T: Send + 'static>(
@@ -175,6 +184,7 @@ impl Backend for HubBackend {
                 Purpose::Intake => Priority::Source,
                 Purpose::Decision => Priority::Decision,
             };
+            self.traces.note(&submission.facts, &submission.traces);
             self.append(submission.facts, quarantined, priority).await
         })
     }

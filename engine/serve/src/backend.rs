@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use insight::kpis::KpiValue;
-use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, PartyRecord, System};
+use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, PartyRecord, System, Traced};
 use resolver::{Explanation, ReviewItem};
 use storage::{QuarantineFilter, QuarantineId, QuarantinePage, Quarantined};
 
@@ -110,6 +110,8 @@ impl AsOf {
 pub struct Submission {
     /// Facts, in order.
     pub facts: Vec<Fact>,
+    /// Which of them came with a trace.
+    pub traces: Traced,
     /// Input that could not become facts.
     pub rejected: Vec<Rejected>,
     /// Why they are submitted.

@@ -8,7 +8,7 @@ use proto::v1::ingest_service_client::IngestServiceClient;
 use proto::v1::{PublishEventsRequest, admin_service_client::AdminServiceClient};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval_at};
+use tokio::time::interval;
 use tonic::Code;
 
 use crate::author::Author;
@@ -35,7 +35,10 @@ impl Pace {
     async fn keep(&self) {
         let gap = Duration::from_millis(self.0.load(Ordering::Relaxed));
         if !gap.is_zero() {
-            interval_at(Instant::now() + gap, gap).tick().await;
+            let mut beats = interval(gap);
+            // The first comes at once.
+            beats.tick().await;
+            beats.tick().await;
         }
     }
 }

@@ -191,7 +191,7 @@ impl App {
         let past = Past::new(engine.clone(), model, unmonitored);
         let backend = HubBackend::new(handle.clone(), published.clone(), figures.clone(), engine, past);
         let owner = api.owner.clone();
-        let backend = backend.reading_by(connectors.clone()).tracing(traces.clone());
+        let backend = backend.reading_by(connectors.clone()).tracing(traces.clone()).knowing(owner.clone());
         let backend = Arc::new(backend);
         let server = Server::bind(api, backend).await?;
         let (api, callers) = (server.local_addr()?, server.callers());

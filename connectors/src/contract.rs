@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use compact_str::CompactString;
 use futures::future::BoxFuture;
-use ontology::{EntityKey, Fact, Millis, Op, System, Version};
+use ontology::{EntityKey, Fact, Millis, Op, System, Trace, Traced, Version};
 
 use crate::headers::{Headers, Kept, NO_HEADERS};
 
@@ -195,6 +195,8 @@ pub struct Submission {
     pub partition: String,
     /// Facts.
     pub facts: Vec<Fact>,
+    /// Which of them came with a trace.
+    pub traces: Traced,
     /// Quarantined input.
     pub rejects: Vec<Rejected>,
     /// The delivery as it came.
@@ -235,6 +237,7 @@ impl Submission {
             system,
             partition: partition.into(),
             facts: decoded.facts,
+            traces: Traced::new(),
             rejects,
             raw,
             framing: Framing::Document,
@@ -256,6 +259,13 @@ impl Submission {
     pub fn kept(&self) -> Kept {
         let Submission { system, framing, observed_at, .. } = *self;
         Kept { system, framing, observed_at, headers: self.headers.clone() }
+    }
+
+    /// Says that all facts came with `trace`, if there is one.
+    #[must_use]
+    pub fn traced(mut self, trace: Option<Trace>) -> Self {
+        self.traces = trace.map(|trace| (0..self.facts.len(), trace)).into_iter().collect();
+        self
     }
 
     /// Adds the source position that holds once this is durable.

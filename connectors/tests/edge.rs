@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::support::{MemoryLog, Story, context, serve};
+use connectors::Framing;
 use connectors::edge::Context;
 use connectors::edge::credentials::Secret;
 use connectors::oracle::file::{FileConfig, follow, position_name};
 use connectors::{oracle, sap, wxcc};
-use ontology::{Op, System};
+use ontology::{Op, System, Trace};
 use tokio_util::sync::CancellationToken;
 
 const NOW: i64 = 1_773_154_800_000;
@@ -60,6 +61,48 @@ async fn changes_are_taken_from_whoever_has_the_token() {
     assert_eq!(status(post(format!("{{\"ts_ms\":{NOW}}}"))).await, 202);
     let beat = edge.log.facts().pop().unwrap();
     assert_eq!((beat.op, beat.record_id.as_str(), beat.changed_at.0), (Op::Heartbeat, "erp", NOW));
+}
+
+#[tokio::test]
+async fn a_trace_of_the_request_or_of_its_event_is_that_of_its_facts() {
+    let edge = edge(System::Oracle);
+    let url = oracle_url(&edge).await;
+    let parents =
+        ['1', '2'].map(|digit| format!("00-{}-{}-01", digit.to_string().repeat(32), digit.to_string().repeat(16)));
+    let [one, other] = parents.each_ref().map(String::as_str);
+    let check = async |headers: &[(&str, &str)], expected: Option<(&str, &str)>| {
+        let request = edge.client.post(&url).bearer_auth("token").body(format!("[{ROW},{ROW}]"));
+        assert_eq!(
+            status(headers.iter().fold(request, |request, (name, text)| request.header(*name, *text))).await,
+            202
+        );
+        let traces = edge.log.submissions.lock().unwrap().last().unwrap().traces.clone();
+        let expected = expected.and_then(|(parent, state)| Trace::parse(parent, state));
+        assert_eq!(traces, expected.into_iter().map(|trace| (0..2, trace)).collect::<Vec<_>>(), "{headers:?}");
+    };
+    check(&[], None).await;
+    check(&[("traceparent", one), ("ce-traceparent", other)], Some((one, ""))).await;
+    check(&[("traceparent", "00-1-1-1"), ("ce-traceparent", other), ("ce-tracestate", "a=1")], Some((other, "a=1")))
+        .await;
+    check(&[("traceparent", one), ("tracestate", "a=1"), ("tracestate", "b=1")], Some((one, "a=1,b=1"))).await;
+    check(&[("traceparent", one), ("traceparent", one)], None).await;
+    check(&[("tracestate", "a=1")], None).await;
+}
+
+#[test]
+fn parts_of_one_delivery_keep_their_traces() {
+    let edge = edge(System::Oracle);
+    let decode = |trace: Option<Trace>| {
+        let mut decoding =
+            edge.context.decode(System::Oracle, "erp", &format!("{ROW}\nbroken\n").into(), Framing::Lines);
+        decoding.submission = decoding.submission.traced(trace);
+        decoding
+    };
+    let trace = Trace::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "");
+    let mut whole = decode(None);
+    whole.add(decode(trace.clone()));
+    assert_eq!(whole.submission.traces, [(1..2, trace.unwrap())]);
+    assert_eq!((whole.submission.facts.len(), whole.submission.rejects.len()), (2, 2));
 }
 
 #[tokio::test]

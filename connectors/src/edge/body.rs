@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use ontology::System;
+use ontology::{System, Trace};
 
 use super::Context;
 use crate::Headers;
@@ -59,6 +59,21 @@ pub fn told(headers: &HeaderMap, names: &[&str]) -> Headers {
         |name: &str| names.iter().any(|known| *known == name || known.ends_with('-') && name.starts_with(known));
     let named = headers.iter().filter(|(name, _)| is_named(name.as_str()));
     named.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect()
+}
+
+/// The trace that a request came with: of the request itself, or else of the event in it, as CloudEvents
+/// tells it in a header. More than one of them is none.
+#[must_use]
+pub fn trace(headers: &HeaderMap) -> Option<Trace> {
+    [("traceparent", "tracestate"), ("ce-traceparent", "ce-tracestate")].into_iter().find_map(|(parent, state)| {
+        let texts = |name: &str| headers.get_all(name).iter().map(HeaderValue::to_str);
+        let parents = texts(parent).collect::<Result<Vec<_>, _>>().ok()?;
+        let states = texts(state).collect::<Result<Vec<_>, _>>().unwrap_or_default();
+        match parents[..] {
+            [parent] => Trace::parse(parent, &states.join(",")),
+            _ => None,
+        }
+    })
 }
 
 /// Decodes an authenticated body, stores it and answers: 2xx only when it is durable, for what went

@@ -139,3 +139,18 @@ pub struct Decoding {
     /// What was told of transactions.
     pub marks: Vec<Mark>,
 }
+
+impl Decoding {
+    /// Adds what comes behind it in one delivery, whose bytes stay those of this one.
+    pub fn add(&mut self, next: Decoding) {
+        let (whole, part) = (&mut self.submission, next.submission);
+        let first = whole.facts.len();
+        let moved = part.traces.into_iter().map(|(of, trace)| (of.start + first..of.end + first, trace));
+        whole.traces.extend(moved);
+        whole.facts.extend(part.facts);
+        whole.rejects.extend(part.rejects);
+        whole.unmapped += part.unmapped;
+        self.resyncs.extend(next.resyncs);
+        self.marks.extend(next.marks);
+    }
+}

@@ -17,7 +17,7 @@ use super::decode::{DESTINATION, heartbeat};
 use super::relist::Relist;
 use crate::contract::{Framing, Sink};
 use crate::edge::Context;
-use crate::edge::body::{Received, answer, receive, take, told};
+use crate::edge::body::{Received, answer, receive, take, told, trace};
 use crate::edge::credentials::{Secret, has_bearer};
 
 pub use super::list::{OracleListConfig, POSITION, list};
@@ -68,7 +68,7 @@ async fn changes<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Hea
     let told = told(&headers, &[DESTINATION]);
     let decoding = context.decode_told(System::Oracle, &config.partition, &raw, framing, told);
     match relist.heed(context, decoding).await {
-        Ok(submission) => answer(context.submit(submission).await),
+        Ok(submission) => answer(context.submit(submission.traced(trace(&headers))).await),
         Err(error) => answer(Err(error)),
     }
 }

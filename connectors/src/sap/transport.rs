@@ -15,13 +15,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{options, post};
 use axum::{Form, Router};
 use bytes::Bytes;
-use ontology::{Millis, System};
+use ontology::{Millis, System, Trace};
+use serde::Deserialize;
 
 use super::refetch::{Refetch, Refetches};
 use super::status;
 use crate::contract::{Framing, Reject, Sink};
 use crate::edge::Context;
-use crate::edge::body::{Received, answer, receive, take, told};
+use crate::edge::body::{Received, answer, receive, take, told, trace};
 use crate::edge::credentials::{Secret, has_basic, has_bearer, has_timed_token, timed_token};
 
 /// Life of a token that a sender gets.
@@ -87,6 +88,7 @@ async fn idoc<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Header
         }
     };
     let submission = context.decode(System::Sap, &config.partition, &raw, Framing::Document).submission;
+    let submission = submission.traced(trace(&headers));
     let rejects: Vec<Reject> = submission.rejects.iter().map(|reject| placed(&raw, reject)).collect();
     let stored = context.submit(submission).await;
     let is_stored = stored.is_ok();
@@ -165,6 +167,7 @@ async fn events<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Head
     };
     let told = told(&headers, &["ce-"]);
     let submission = context.decode_told(System::Sap, &config.partition, &raw, Framing::Document, told).submission;
+    let submission = submission.traced(trace(&headers).or_else(|| trace_in(&raw)));
     let gaps: Vec<Refetch> = submission.facts.iter().filter_map(Refetch::of).collect();
     let stored = context.submit(submission).await;
     if let Some(refetches) = refetches.as_ref().filter(|_| stored.is_ok()) {
@@ -174,10 +177,35 @@ async fn events<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Head
     answer(stored)
 }
 
+/// The trace that an event in the structured mode of CloudEvents names among its attributes.
+fn trace_in(raw: &[u8]) -> Option<Trace> {
+    #[derive(Deserialize)]
+    struct Attributes {
+        traceparent: String,
+        #[serde(default)]
+        tracestate: String,
+    }
+    let Attributes { traceparent, tracestate } = serde_json::from_slice(raw).ok()?;
+    Trace::parse(&traceparent, &tracestate)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn an_event_names_its_trace_among_its_attributes() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let check = |body: String, state: Option<&str>| {
+            assert_eq!(trace_in(body.as_bytes()), state.and_then(|state| Trace::parse(parent, state)), "{body}");
+        };
+        check(format!("{{\"traceparent\":\"{parent}\",\"data\":{{}}}}"), Some(""));
+        check(format!("{{\"traceparent\":\"{parent}\",\"tracestate\":\"a=1\"}}"), Some("a=1"));
+        check("{\"traceparent\":\"none\"}".to_owned(), None);
+        check("{\"traceparent\":1}".to_owned(), None);
+        check("[]".to_owned(), None);
+    }
 
     #[test]
     fn only_known_origins_may_push() {

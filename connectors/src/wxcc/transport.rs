@@ -18,7 +18,7 @@ use super::decode::Glance;
 use super::signature::{is_fresh, verify};
 use crate::contract::{Framing, Sink};
 use crate::edge::Context;
-use crate::edge::body::{Received, receive, take};
+use crate::edge::body::{Received, answer, receive, trace};
 use crate::edge::credentials::Secret;
 use crate::edge::http::Seen;
 
@@ -77,7 +77,8 @@ async fn webhook<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Hea
         metrics::counter!("opshub_connector_ignored_total", "system" => "wxcc").increment(1);
         return StatusCode::ACCEPTED.into_response();
     }
-    let answer = take(context, System::Wxcc, &config.partition, Received::Whole(raw), Framing::Document).await;
+    let submission = context.decode(System::Wxcc, &config.partition, &raw, Framing::Document).submission;
+    let answer = answer(context.submit(submission.traced(trace(&headers))).await);
     if let Some(content) = glance.content.filter(|_| answer.status().is_success()) {
         // Only what the log has is known: a repeat of anything else is the second chance.
         lock().is_new(content);

@@ -16,7 +16,7 @@ use ontology::System;
 use super::signature::{is_fresh, verify};
 use crate::contract::{Framing, Sink, SinkError};
 use crate::edge::Context;
-use crate::edge::body::{Received, answer, receive};
+use crate::edge::body::{Received, answer, receive, trace};
 use crate::edge::credentials::Secret;
 
 /// Longest wait that is asked of Zendesk: a longer one ends its attempts.
@@ -67,6 +67,7 @@ async fn webhook<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Hea
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let submission = context.decode(System::Zendesk, &config.partition, &raw, Framing::Document).submission;
+    let submission = submission.traced(trace(&headers));
     answer(context.submit(submission).await.map_err(|error| match error {
         SinkError::Busy { retry_after_ms } => SinkError::Busy { retry_after_ms: retry_after_ms.min(WAIT_MS_MAX) },
         SinkError::Closed => SinkError::Closed,

@@ -33,6 +33,7 @@ use crate::publish::publisher;
 use crate::runner::{Handle, OwnerChanged, Publish, Runner, RunnerOptions};
 use crate::sink::HubSink;
 use crate::targets::Targets;
+use crate::traces::Traces;
 
 /// How often the runner is asked whether it lives.
 const LOOK_AT_RUNNER: Duration = Duration::from_millis(200);
@@ -88,6 +89,8 @@ pub struct App {
     pub outcomes: Outcomes,
     /// Where connectors hand over.
     pub sink: HubSink,
+    /// What the newest facts came with.
+    pub traces: Traces,
     clock: SharedClock,
     connectors: Connectors,
     api: SocketAddr,
@@ -169,7 +172,13 @@ impl App {
     ) -> anyhow::Result<App> {
         let AppOptions { clock, engine, api, receiver, batch_max, unmonitored, connectors } = options;
         let published = Arc::new(Published::new(LogPos(0)));
-        let publish = publisher(published.clone(), figures.clone(), clock.clone());
+        let traces = Traces::default();
+        let mut publish = publisher(published.clone(), figures.clone(), clock.clone());
+        let noted = traces.clone();
+        let publish: Publish = Box::new(move |effects| {
+            noted.apply(&effects.applied, effects.position);
+            publish(effects);
+        });
         let runner_options = RunnerOptions {
             engine: engine.clone(),
             model: model.clone(),
@@ -181,8 +190,9 @@ impl App {
         let handle = runner.handle();
         let past = Past::new(engine.clone(), model, unmonitored);
         let backend = HubBackend::new(handle.clone(), published.clone(), figures.clone(), engine, past);
-        let backend = Arc::new(backend.reading_by(connectors.clone()));
         let owner = api.owner.clone();
+        let backend = backend.reading_by(connectors.clone()).tracing(traces.clone()).knowing(owner.clone());
+        let backend = Arc::new(backend);
         let server = Server::bind(api, backend).await?;
         let (api, callers) = (server.local_addr()?, server.callers());
         let stop = CancellationToken::new();
@@ -199,13 +209,14 @@ impl App {
             clock: clock.clone(),
             published: published.clone(),
         };
-        let sink = HubSink::new(handle, outcomes.clone());
+        let sink = HubSink::new(handle, outcomes.clone(), traces.clone());
         Ok(App {
             runner,
             published,
             figures,
             outcomes,
             sink,
+            traces,
             clock,
             connectors,
             api,

@@ -9,7 +9,8 @@ use ontology::{EntityKey, LogPos, Millis, PartyRecord, Vocabulary};
 use pipeline::customer::Subject;
 use pipeline::{CustomerView, Engine, EngineSettings};
 use resolver::{Explanation, ReviewItem};
-use serve::backend::{AsOf, Backend, Lookup, Parts, Purpose, Replayed, Reply, SourceReport, Submission};
+use serve::backend::{AsOf, Backend, Lookup, Parts, Process, Purpose, Replayed, Reply, SourceReport, Submission};
+use serve::owner::Owner;
 use serve::reason::{Reason, Refusal};
 use serve::views::Published;
 use storage::{
@@ -22,6 +23,7 @@ use crate::backup::Backups;
 use crate::figures::{self, Figures};
 use crate::past::Past;
 use crate::runner::{Handle, Payload};
+use crate::traces::Traces;
 
 /// Everything that the API asks about.
 pub struct HubBackend {
@@ -32,6 +34,8 @@ pub struct HubBackend {
     past: Past,
     connectors: Connectors,
     backups: Backups,
+    traces: Traces,
+    owner: Owner,
 }
 
 impl HubBackend {
@@ -52,6 +56,8 @@ impl HubBackend {
             past,
             connectors: Connectors::shipped(),
             backups: Backups::default(),
+            traces: Traces::default(),
+            owner: Owner::default(),
         }
     }
 
@@ -59,6 +65,18 @@ impl HubBackend {
     #[must_use]
     pub fn reading_by(self, connectors: Connectors) -> Self {
         HubBackend { connectors, ..self }
+    }
+
+    /// The same, of a process that may follow another, which `owner` knows.
+    #[must_use]
+    pub fn knowing(self, owner: Owner) -> Self {
+        HubBackend { owner, ..self }
+    }
+
+    /// The same, telling `traces` of what facts came with.
+    #[must_use]
+    pub fn tracing(self, traces: Traces) -> Self {
+        HubBackend { traces, ..self }
     }
 
     async fn ask<T: Send + 'static>(
@@ -175,6 +193,7 @@ impl Backend for HubBackend {
                 Purpose::Intake => Priority::Source,
                 Purpose::Decision => Priority::Decision,
             };
+            self.traces.note(&submission.facts, &submission.traces);
             self.append(submission.facts, quarantined, priority).await
         })
     }
@@ -256,6 +275,16 @@ impl Backend for HubBackend {
             let at = at.unwrap_or_else(|| self.handle.now());
             self.ask(move |engine| (engine.digest(at), engine.position())).await
         })
+    }
+
+    fn process(&self) -> Process {
+        let newest = Some(self.published.now()).filter(|now| *now != Millis::MIN);
+        Process {
+            is_owner: self.owner.is_here(),
+            owner: self.owner.address(),
+            lag_positions: self.handle.store().last().0.saturating_sub(self.published.position().0),
+            lag_ms: newest.map(|newest| self.handle.now().since(newest).max(0)),
+        }
     }
 
     fn backup(&self) -> Result<Parts, Refusal> {

@@ -26,3 +26,4 @@ pub mod runner;
 pub mod scenario;
 pub mod sink;
 pub mod targets;
+pub mod traces;

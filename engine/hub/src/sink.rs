@@ -9,6 +9,7 @@ use storage::{NewQuarantined, Priority};
 
 use crate::outcomes::Outcomes;
 use crate::runner::{Handle, Payload};
+use crate::traces::Traces;
 
 /// Version of the contract that connectors read by.
 const CONTRACT_VERSION: &str = "1";
@@ -33,13 +34,14 @@ pub struct HubSink {
     handle: Handle,
     delivered: Arc<[Delivered; 7]>,
     outcomes: Outcomes,
+    traces: Traces,
 }
 
 impl HubSink {
     /// A sink into a running hub.
     #[must_use]
-    pub fn new(handle: Handle, outcomes: Outcomes) -> Self {
-        HubSink { handle, delivered: Arc::default(), outcomes }
+    pub fn new(handle: Handle, outcomes: Outcomes, traces: Traces) -> Self {
+        HubSink { handle, delivered: Arc::default(), outcomes, traces }
     }
 
     /// What a system has delivered since the start.
@@ -52,7 +54,8 @@ impl HubSink {
 impl Sink for HubSink {
     async fn submit(&self, submission: Submission) -> Result<Accepted, SinkError> {
         let beside = submission.kept().encode();
-        let Submission { system, partition, facts, rejects, raw, unmapped, position, observed_at, .. } = submission;
+        let Submission { system, partition, facts, traces, rejects, raw, unmapped, position, observed_at, .. } =
+            submission;
         let (fact_count, reject_count) = (facts.len() as u64, rejects.len() as u64);
         let source = format!("{}/{}", system.name(), partition.trim_start_matches('/'));
         let quarantined = rejects
@@ -76,6 +79,7 @@ impl Sink for HubSink {
         // What a mapping reads nothing of is kept only if another one could.
         let is_kept = !facts.is_empty() || unmapped > 0;
         let payload = if is_kept { Payload { beside, raw } } else { Payload::default() };
+        self.traces.note(&facts, &traces);
         let done = self.handle.append(facts, quarantined, payload, position, Priority::Source).await;
         match done {
             Ok(log_pos) => {

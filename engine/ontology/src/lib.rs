@@ -19,6 +19,7 @@ pub mod party;
 pub mod status;
 pub mod system;
 pub mod time;
+pub mod trace;
 pub mod version;
 pub mod vocabulary;
 
@@ -33,6 +34,7 @@ pub use money::{Currency, Money};
 pub use party::PartyRecord;
 pub use system::System;
 pub use time::Millis;
+pub use trace::{Trace, Traced};
 pub use version::{Stamp, Version};
 pub use vocabulary::{Coded, Vocabulary};
 

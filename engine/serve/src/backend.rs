@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use insight::kpis::KpiValue;
-use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, PartyRecord, System};
+use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, PartyRecord, System, Traced};
 use resolver::{Explanation, ReviewItem};
 use storage::{QuarantineFilter, QuarantineId, QuarantinePage, Quarantined};
 
@@ -69,11 +69,27 @@ pub trait Backend: Send + Sync + 'static {
     /// Digest of all derived objects at an instant, now if none is given, with the position it stands for.
     fn digest(&self, at: Option<Millis>) -> Reply<'_, (String, LogPos)>;
 
+    /// What this process does with the store, and how far it is.
+    fn process(&self) -> Process;
+
     /// A backup of the store, taken while it is read. Refuses with `OVERLOADED` while another is taken.
     fn backup(&self) -> Result<Parts, Refusal>;
 
     /// All key figures.
     fn kpis(&self) -> Reply<'_, Vec<KpiValue>>;
+}
+
+/// A process of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Process {
+    /// Whether it owns the store.
+    pub is_owner: bool,
+    /// Where the owner's API is, if that is another process and known.
+    pub owner: Option<String>,
+    /// Facts in the log that are not readable here yet.
+    pub lag_positions: u64,
+    /// Time since the newest instant that is readable here, in milliseconds; none before there is one.
+    pub lag_ms: Option<i64>,
 }
 
 /// How a customer is named.
@@ -110,6 +126,8 @@ impl AsOf {
 pub struct Submission {
     /// Facts, in order.
     pub facts: Vec<Fact>,
+    /// Which of them came with a trace.
+    pub traces: Traced,
     /// Input that could not become facts.
     pub rejected: Vec<Rejected>,
     /// Why they are submitted.

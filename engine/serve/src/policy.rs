@@ -126,6 +126,7 @@ pub const POLICY: &[Entry] = &[
     owner("/opshub.v1.AdminService/ReplayQuarantine", ADMINS),
     owner("/opshub.v1.AdminService/DiscardQuarantine", ADMINS),
     unary("/opshub.v1.AdminService/GetDigest", WATCHERS),
+    unary("/opshub.v1.AdminService/GetProcess", WATCHERS),
     stream("/opshub.v1.AdminService/CreateBackup", ADMINS),
     open("/grpc.health.v1.Health/"),
     open("/grpc.reflection.v1.ServerReflection/"),

@@ -187,6 +187,16 @@ async fn only_roles_in_the_table_get_through() {
 }
 
 #[tokio::test]
+async fn a_process_tells_what_it_does_with_the_store() {
+    let running = Running::start().await;
+    let mut admin = AdminServiceClient::new(running.channel.clone());
+    let told = admin.get_process(v1::GetProcessRequest {}).await.unwrap().into_inner();
+    assert_eq!((told.role(), told.owner.as_str(), told.lag_positions), (v1::Role::Replica, "http://hub-0:7400/", 3));
+    assert_eq!(told.lag.map(|lag| (lag.seconds, lag.nanos)), Some((1, 500_000_000)));
+    assert!(!told.position.is_empty());
+}
+
+#[tokio::test]
 async fn health_follows_the_life_of_the_server() {
     use tonic_health::pb::health_client::HealthClient;
     use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};

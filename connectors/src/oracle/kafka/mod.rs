@@ -8,6 +8,7 @@
 //! A heartbeat of the capture proves that nothing older is missing only once everything that stood in
 //! the topics when it was read is stored.
 
+mod batch;
 mod look;
 mod places;
 
@@ -17,23 +18,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt as _;
 use ontology::{Millis, System};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
+use self::batch::{HEARTBEAT_TOPIC, Line, Raw, gather};
 pub(super) use self::look::look;
 use self::places::{Partition, Places, Start, mark};
 use super::change::table_of;
-use super::decode::{heartbeat, record_line};
 use super::relist::{Cause, Relist};
-use crate::contract::{
-    BODY_BYTES_MAX, Decoded, Framing, OVERSIZED_KEPT_BYTES, Reject, RejectCode, Sink, SinkError, Submission,
-};
+use crate::contract::{BODY_BYTES_MAX, Decoded, OVERSIZED_KEPT_BYTES, Reject, RejectCode, Sink, SinkError, Submission};
 use crate::edge::Context;
 use crate::edge::credentials::Secret;
 use crate::edge::retry::Backoff;
@@ -42,15 +39,8 @@ use crate::edge::status::ConnectorState;
 /// Name of the position: where all partitions of all topics stand.
 pub const POSITION: &str = "oracle/kafka";
 
-/// Records and bytes of one batch.
-const BATCH_RECORDS_MAX: usize = 1_000;
-const BATCH_BYTES_MAX: usize = 512 << 10;
-
 /// Longest wait for an answer about topics and offsets.
 const CALL_MAX: Duration = Duration::from_secs(10);
-
-/// What begins the name of the topic in which change capture beats.
-const HEARTBEAT_TOPIC: &str = "__debezium-heartbeat.";
 
 /// How the topics are reached.
 #[derive(Debug, Clone)]
@@ -136,15 +126,6 @@ enum Broken {
     /// Topics came or went, or a position is of another life of its topic.
     #[error("the topics changed")]
     Changed,
-}
-
-/// A record on its way to the log.
-struct Line {
-    partition: Partition,
-    offset: i64,
-    text: String,
-    /// The instant, if it is a heartbeat.
-    beat: Option<Millis>,
 }
 
 /// A heartbeat that waits for what stood in the topics when it was read.
@@ -306,7 +287,7 @@ impl<S: Sink> Reader<S> {
         lines: Vec<Line>,
     ) -> Result<(), Broken> {
         let mut places = self.places.clone();
-        let mut raw = String::new();
+        let mut raw = Raw::default();
         let mut until = None;
         for line in lines {
             match self.places.get(&line.partition) {
@@ -322,10 +303,10 @@ impl<S: Sink> Reader<S> {
             if line.text.len() > BODY_BYTES_MAX {
                 self.store(oversized(&self.context, &self.config.partition, line.text), &places).await?;
             } else {
-                raw.push_str(&line.text);
+                raw.push(&line.text, line.trace);
             }
         }
-        let decoding = self.context.decode(System::Oracle, &self.config.partition, &Bytes::from(raw), Framing::Lines);
+        let decoding = raw.decode(&self.context, &self.config.partition);
         let submission = self.relist.heed(&self.context, decoding).await?;
         self.store(submission, &places).await?;
         if let (Some(until), None) = (until, &self.beat) {
@@ -355,36 +336,6 @@ impl<S: Sink> Reader<S> {
             self.context.status.watermark(beat.until);
         }
         Ok(())
-    }
-}
-
-/// What is there to be read: at least one record or an error, at most a batch.
-async fn gather(consumer: &StreamConsumer) -> (Vec<Line>, Option<KafkaError>) {
-    let (mut lines, mut bytes) = (Vec::new(), 0);
-    let mut next = Some(consumer.recv().await);
-    while let Some(received) = next {
-        match received {
-            Ok(message) => {
-                let line = line(&message);
-                bytes += line.text.len();
-                lines.push(line);
-            }
-            Err(error) => return (lines, Some(error)),
-        }
-        let is_full = lines.len() >= BATCH_RECORDS_MAX || bytes >= BATCH_BYTES_MAX;
-        next = if is_full { None } else { consumer.recv().now_or_never() };
-    }
-    (lines, None)
-}
-
-fn line(message: &BorrowedMessage<'_>) -> Line {
-    let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-    let is_heartbeat = topic.starts_with(HEARTBEAT_TOPIC);
-    Line {
-        partition: (topic.to_owned(), partition),
-        offset,
-        text: record_line(topic, partition, offset, message.key(), message.payload()),
-        beat: message.payload().filter(|_| is_heartbeat).and_then(heartbeat),
     }
 }
 

@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 use super::events::Topic;
 use crate::client::descriptor;
 
+/// Headers of what came with a trace.
+const TRACES: [&str; 4] = ["ce_traceparent", "ce_tracestate", "traceparent", "tracestate"];
+
 /// The schema of a record as `{"topic", "key", "headers", "value"}`, the topic without its prefix.
 /// Records may carry more headers, and values more fields, than a schema of today names.
 #[must_use]
@@ -26,13 +29,9 @@ pub fn contract() -> Value {
 fn record(topic: Topic) -> Value {
     let name = topic.name();
     let value = json!({ "$ref": format!("#/$defs/{}", topic.message()) });
-    // Only of what is compacted an end is told.
-    let (value, types) = match topic.is_compacted() {
-        true => {
-            (json!({ "oneOf": [value, { "type": "null" }] }), vec![topic.event_type(false), topic.event_type(true)])
-        }
-        false => (value, vec![topic.event_type(false)]),
-    };
+    // Nothing tells of an end.
+    let value = json!({ "oneOf": [value, { "type": "null" }] });
+    let types = [topic.event_type(false), topic.event_type(true)];
     let resource = json!({ "type": "string", "pattern": format!("^{name}/") });
     let headers = json!({
         "ce_specversion": { "const": "1.0" },
@@ -44,13 +43,15 @@ fn record(topic: Topic) -> Value {
         "content-type": { "const": "application/json" },
     });
     let required: Vec<&String> = headers.as_object().into_iter().flat_map(Map::keys).collect();
+    let traces = TRACES.map(|name| (name.to_owned(), json!({ "type": "string" })));
+    let all: Map<String, Value> = headers.as_object().cloned().into_iter().flatten().chain(traces).collect();
     json!({
         "type": "object",
         "required": ["topic", "key", "headers", "value"],
         "properties": {
             "topic": { "const": name },
             "key": resource,
-            "headers": { "type": "object", "required": required, "properties": headers },
+            "headers": { "type": "object", "required": required, "properties": all },
             "value": value,
         },
     })

@@ -1,7 +1,7 @@
 //! What is sent: the resources of a customer as events, without what differs from one reading of the
 //! same thing to the next.
 
-use ontology::Millis;
+use ontology::{Millis, Trace};
 use pipeline::CustomerView;
 use proto::v1;
 use serde_json::Value;
@@ -56,8 +56,11 @@ impl Topic {
         match self {
             Topic::Customers if is_end => "opshub.customer.retired.v1",
             Topic::Customers => "opshub.customer.changed.v1",
+            Topic::Alerts if is_end => "opshub.alert.retired.v1",
             Topic::Alerts => "opshub.alert.changed.v1",
+            Topic::Discrepancies if is_end => "opshub.discrepancy.retired.v1",
             Topic::Discrepancies => "opshub.discrepancy.changed.v1",
+            Topic::Handoffs if is_end => "opshub.handoff.retired.v1",
             Topic::Handoffs => "opshub.handoff.changed.v1",
         }
     }
@@ -82,6 +85,8 @@ pub(super) struct Resource {
     pub name: String,
     /// Its content in the API's JSON; none when it is no more.
     pub body: Option<String>,
+    /// What the newest fact that changed its customer came with.
+    pub cause: Option<Trace>,
 }
 
 /// An event.
@@ -95,6 +100,8 @@ pub(super) struct Event {
     pub sequence: u64,
     /// What is marked once it is delivered.
     pub mark: Mark,
+    /// What the newest fact that caused it came with.
+    pub cause: Option<Trace>,
 }
 
 impl Resource {
@@ -106,7 +113,7 @@ impl Resource {
         }
         let sequence = sent.map_or(1, |sent| sent.sequence + 1);
         let mark = Mark { sequence, content };
-        Some(Event { topic: self.topic, key: self.name, body: self.body, sequence, mark })
+        Some(Event { topic: self.topic, key: self.name, body: self.body, sequence, mark, cause: self.cause })
     }
 }
 
@@ -122,9 +129,10 @@ impl Event {
         hex::encode(&hasher.finalize()[..16])
     }
 
-    /// The attributes of the CloudEvent, in the binary form of the Kafka protocol binding.
+    /// The attributes of the CloudEvent, in the binary form of the Kafka protocol binding. Its trace stands
+    /// there once as the event's and once as that of its sending, by which programs that follow traces go.
     pub(super) fn headers(&self, source: &str) -> Vec<(&'static str, String)> {
-        vec![
+        let mut headers = vec![
             ("ce_specversion", "1.0".to_owned()),
             ("ce_id", self.id()),
             ("ce_source", source.to_owned()),
@@ -132,7 +140,14 @@ impl Event {
             ("ce_subject", self.key.clone()),
             ("ce_sequence", self.sequence.to_string()),
             ("content-type", "application/json".to_owned()),
-        ]
+        ];
+        if let Some(cause) = &self.cause {
+            headers.extend(["ce_traceparent", "traceparent"].map(|name| (name, cause.parent())));
+            if !cause.state().is_empty() {
+                headers.extend(["ce_tracestate", "tracestate"].map(|name| (name, cause.state().to_owned())));
+            }
+        }
+        headers
     }
 }
 
@@ -150,20 +165,27 @@ pub(super) fn of_customer(slot: &Slot<CustomerView>, now: Millis) -> Vec<Resourc
     resources
 }
 
+/// The topic of an object and its id, by its name; none of what is no object.
+pub(super) fn object_of(name: &str) -> Option<(Topic, &str)> {
+    let (collection, id) = name.split_once('/')?;
+    let topic = Topic::ALL.into_iter().find(|topic| topic.name() == collection)?;
+    (topic != Topic::Customers).then_some((topic, id))
+}
+
 /// An alert.
 pub(super) fn of_alert(alert: v1::Alert) -> Resource {
     resource(Topic::Alerts, alert.name.clone(), &alert)
 }
 
-/// A customer that is no more.
-pub(super) fn retired(id: &str) -> Resource {
-    Resource { topic: Topic::Customers, name: format!("customers/{id}"), body: None }
+/// A resource that is no more.
+pub(super) fn retired(topic: Topic, id: &str) -> Resource {
+    Resource { topic, name: format!("{}/{id}", topic.name()), body: None, cause: None }
 }
 
 fn resource(topic: Topic, name: String, message: &impl prost::Message) -> Resource {
     let mut told = json(topic.message(), message).expect("the message is one of the API's own");
     forget_positions(&mut told);
-    Resource { topic, name, body: Some(told.to_string()) }
+    Resource { topic, name, body: Some(told.to_string()), cause: None }
 }
 
 /// Positions are told of what was read since the start only, evidence among it: the same state has others
@@ -185,7 +207,7 @@ mod tests {
     use super::*;
 
     fn alert(body: Option<&str>) -> Resource {
-        Resource { topic: Topic::Alerts, name: "alerts/a".to_owned(), body: body.map(str::to_owned) }
+        Resource { topic: Topic::Alerts, name: "alerts/a".to_owned(), body: body.map(str::to_owned), cause: None }
     }
 
     #[test]
@@ -214,9 +236,26 @@ mod tests {
     }
 
     #[test]
+    fn a_cause_is_told_in_headers_and_changes_no_id() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let told = |state: &str| {
+            let resource = Resource { cause: Trace::parse(parent, state), ..alert(Some("1")) };
+            let event = resource.event(None).unwrap();
+            assert_eq!(event.id(), alert(Some("1")).event(None).unwrap().id());
+            let headers = event.headers("/opshub").into_iter();
+            headers.filter(|(name, _)| name.contains("trace")).collect::<Vec<_>>()
+        };
+        let both =
+            |[event, sending]: [&'static str; 2], text: &str| [event, sending].map(|name| (name, text.to_owned()));
+        let parents = both(["ce_traceparent", "traceparent"], parent);
+        assert_eq!(told(""), parents);
+        assert_eq!(told("a=1"), [parents, both(["ce_tracestate", "tracestate"], "a=1")].concat());
+    }
+
+    #[test]
     fn an_id_is_the_same_for_the_same_event_only() {
         let id = |topic, name: &str, body: &str| {
-            let resource = Resource { topic, name: name.to_owned(), body: Some(body.to_owned()) };
+            let resource = Resource { topic, name: name.to_owned(), body: Some(body.to_owned()), cause: None };
             resource.event(None).unwrap().id()
         };
         let one = id(Topic::Alerts, "alerts/a", "1");

@@ -1,11 +1,12 @@
 //! Marks: what was sent last of each resource, in the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 use storage::{Changes, Durability, Store, Table};
 
 use super::events::{Event, Topic};
+use super::listings::Listed;
 
 const PREFIX: &str = "output/";
 /// Longer names, which sources may give, are marked by their digest: keys of rows have a bound.
@@ -78,28 +79,45 @@ impl Marks {
         Ok(rows.into_iter().map(|row| Mark::decode(&row?)).collect())
     }
 
-    /// Marks events as delivered.
-    pub(super) fn write<'a>(
-        &self,
-        store: &dyn Store,
-        events: impl IntoIterator<Item = &'a Event>,
-    ) -> storage::Result<()> {
-        let newest: BTreeMap<&str, Mark> = events.into_iter().map(|event| (event.key.as_str(), event.mark)).collect();
+    /// Marks events as delivered, and who lists what.
+    pub(super) fn write(&self, store: &dyn Store, events: &[Event], listed: &[Listed]) -> storage::Result<()> {
+        let newest: BTreeMap<&str, Mark> = events.iter().map(|event| (event.key.as_str(), event.mark)).collect();
         let mut changes = Changes::new();
         for (name, mark) in newest {
             changes.push_put(Table::Meta, self.key(name), mark.encode());
         }
-        store.write(changes, Durability::Relaxed)
-    }
-
-    /// Notes of which customers a first event is about to be sent. One that is gone before its event is
-    /// marked, because the hub died between, would be in the topic for ever.
-    pub(super) fn begin(&self, store: &dyn Store, events: &[Event]) -> storage::Result<()> {
-        let mut changes = Changes::new();
-        for event in events.iter().filter(|event| event.topic == Topic::Customers && event.sequence == 1) {
-            changes.push_put(Table::Meta, self.key(&event.key), Mark::BEGUN.encode());
+        for of_owner in listed {
+            let key = self.key(&names_of(&of_owner.owner));
+            match of_owner.now.is_empty() {
+                true => changes.push_delete(Table::Meta, key),
+                false => changes.push_put(Table::Meta, key, names(&of_owner.now)),
+            }
         }
         if changes.is_empty() { Ok(()) } else { store.write(changes, Durability::Relaxed) }
+    }
+
+    /// Notes of which resources a first event is about to be sent, and who lists them. One that is gone
+    /// before its event is marked, because the hub died between, would be in the topic for ever.
+    pub(super) fn begin(&self, store: &dyn Store, events: &[Event], listed: &[Listed]) -> storage::Result<()> {
+        let mut changes = Changes::new();
+        for event in events.iter().filter(|event| event.sequence == 1) {
+            changes.push_put(Table::Meta, self.key(&event.key), Mark::BEGUN.encode());
+        }
+        for of_owner in listed.iter().filter(|of_owner| !of_owner.now.is_subset(&of_owner.sent)) {
+            let both: BTreeSet<String> = of_owner.now.union(&of_owner.sent).cloned().collect();
+            changes.push_put(Table::Meta, self.key(&names_of(&of_owner.owner)), names(&both));
+        }
+        if changes.is_empty() { Ok(()) } else { store.write(changes, Durability::Relaxed) }
+    }
+
+    /// Names of the objects that were sent, or may have been, as those of each owner.
+    pub(super) fn listed(&self, store: &dyn Store, owners: &[&str]) -> storage::Result<Vec<BTreeSet<String>>> {
+        let keys: Vec<Vec<u8>> = owners.iter().map(|owner| self.key(&names_of(owner))).collect();
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        let rows = store.load(Table::Meta, &keys)?;
+        // Names that cannot be read are none: those objects are not ended.
+        let read = |row: bytes::Bytes| serde_json::from_slice(&row).unwrap_or_default();
+        Ok(rows.into_iter().map(|row| row.map(read).unwrap_or_default()).collect())
     }
 
     /// Ids of the customers that were sent, or may have been, and not ended.
@@ -125,6 +143,15 @@ impl Marks {
     }
 }
 
+/// Under which name it is kept what an owner lists.
+fn names_of(owner: &str) -> String {
+    format!("listed/{owner}")
+}
+
+fn names(of_owner: &BTreeSet<String>) -> Vec<u8> {
+    serde_json::to_vec(of_owner).expect("names are JSON")
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -134,7 +161,8 @@ mod tests {
     use super::*;
 
     fn event(name: &str, body: Option<&str>, sent: Option<Mark>) -> Event {
-        let resource = Resource { topic: Topic::Customers, name: name.to_owned(), body: body.map(str::to_owned) };
+        let resource =
+            Resource { topic: Topic::Customers, name: name.to_owned(), body: body.map(str::to_owned), cause: None };
         resource.event(sent).unwrap()
     }
 
@@ -144,7 +172,7 @@ mod tests {
         let marks = Marks::open(&store, "here".to_owned()).unwrap();
         let long = format!("customers/{}", "x".repeat(2 * NAME_BYTES_MAX));
         let (one, other) = (event("customers/a", Some("1"), None), event(&long, Some("1"), None));
-        marks.write(&store, [&one, &other]).unwrap();
+        marks.write(&store, &[one.clone(), other.clone()], &[]).unwrap();
         let names = ["customers/a", "customers/b", &long];
         assert_eq!(marks.load(&store, &names).unwrap(), [Some(one.mark), None, Some(other.mark)]);
         let again = Marks::open(&store, "here".to_owned()).unwrap();
@@ -159,16 +187,16 @@ mod tests {
         let store = Memory::default();
         let marks = Marks::open(&store, "here".to_owned()).unwrap();
         let first = event("customers/a", Some("1"), None);
-        marks.begin(&store, std::slice::from_ref(&first)).unwrap();
+        marks.begin(&store, std::slice::from_ref(&first), &[]).unwrap();
         assert_eq!(marks.customers(&store).unwrap(), ["a"]);
         let begun = marks.load(&store, &["customers/a"]).unwrap()[0];
         assert_eq!(event("customers/a", Some("1"), begun).id(), first.id());
         let end = event("customers/a", None, begun);
-        marks.begin(&store, std::slice::from_ref(&end)).unwrap();
-        marks.write(&store, [&end]).unwrap();
+        marks.begin(&store, std::slice::from_ref(&end), &[]).unwrap();
+        marks.write(&store, std::slice::from_ref(&end), &[]).unwrap();
         assert!(marks.customers(&store).unwrap().is_empty());
         let later = event("customers/a", Some("2"), Some(Mark { sequence: 1, content: first.mark.content }));
-        marks.begin(&store, &[later]).unwrap();
+        marks.begin(&store, &[later], &[]).unwrap();
         assert_eq!(marks.load(&store, &["customers/a"]).unwrap(), [Some(end.mark)], "only the first is begun");
     }
 
@@ -177,10 +205,10 @@ mod tests {
         let store = Memory::default();
         let marks = Marks::open(&store, "here".to_owned()).unwrap();
         let (a, b) = (event("customers/a", Some("1"), None), event("customers/b", Some("1"), None));
-        marks.write(&store, [&a, &b]).unwrap();
+        marks.write(&store, &[a.clone(), b], &[]).unwrap();
         assert_eq!(marks.customers(&store).unwrap(), ["a", "b"]);
         let ended = event("customers/a", None, Some(a.mark));
-        marks.write(&store, [&ended]).unwrap();
+        marks.write(&store, &[ended], &[]).unwrap();
         assert_eq!(marks.customers(&store).unwrap(), ["b"]);
         store.write(Changes::new().put(Table::Meta, marks.key("customers/c"), "short"), Durability::Relaxed).unwrap();
         assert_eq!(marks.load(&store, &["customers/c"]).unwrap(), [None], "sent once more");

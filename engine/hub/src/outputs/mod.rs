@@ -13,10 +13,12 @@
 //! replicas; a death between the two sends the same event again, with the same id, because an id is
 //! made of the resource, its number in the order of its events, and its content.
 
+mod causes;
 mod client;
 mod contract;
 mod events;
 mod figures;
+mod listings;
 mod marks;
 mod publisher;
 

@@ -1,6 +1,6 @@
 //! The publisher: follows what changed, sends what differs from what was marked as sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,21 +8,24 @@ use compact_str::CompactString;
 use connectors::edge::retry::Backoff;
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use insight::alerts::Alert;
-use ontology::{CustomerId, LogPos};
+use ontology::{CustomerId, LogPos, Trace};
 use pipeline::CustomerView;
 use rdkafka::error::KafkaError;
 use serve::convert::derived;
 use serve::drain::Drain;
-use serve::views::Published;
+use serve::views::{Collection, Published, View as _};
 use serve::watch::{Event as Watched, Selection, Watch, WatchRequest};
 use storage::Store;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::causes::Causes;
 use super::client::{Client, Delivery, KafkaOutput};
-use super::events::{Event, Resource, of_alert, of_customer, retired};
+use super::events::{Resource, Topic, object_of, of_alert, of_customer, retired};
 use super::figures::{count, failing};
+use super::listings::{Differing, Listing, SOURCES, differing};
 use super::marks::Marks;
+use crate::traces::Traces;
 
 /// Customers whose events are sent at a time.
 const CUSTOMERS_MAX: usize = 64;
@@ -41,16 +44,17 @@ enum Broken {
     Panicked,
 }
 
-/// Sends what changes until `stop`. Brokers that are away are tried again for as long as it takes.
+/// Sends what changes until `stop`, with the traces that caused it. Brokers that are away are tried again
+/// for as long as it takes.
 pub async fn run(
     output: KafkaOutput,
-    published: Arc<Published<CustomerView>>,
+    (published, traces): (Arc<Published<CustomerView>>, Traces),
     store: Arc<dyn Store>,
     stop: CancellationToken,
 ) {
     let (switch, drain) = Drain::new();
-    let publisher =
-        Publisher { output, published, store, writing: None, alerts: Arc::default(), backoff: Backoff::default() };
+    let (causes, backoff) = (Causes::of(traces), Backoff::default());
+    let publisher = Publisher { output, published, store, writing: None, alerts: Arc::default(), causes, backoff };
     tokio::select! {
         () = stop.cancelled() => {}
         () = publisher.follow(drain) => {}
@@ -66,6 +70,7 @@ struct Publisher {
     writing: Option<(Client, Marks)>,
     /// Alerts on sources as they were sent last.
     alerts: Arc<Vec<Alert>>,
+    causes: Causes,
     backoff: Backoff,
 }
 
@@ -80,7 +85,8 @@ impl Publisher {
                 .expect("a watch without a token begins");
             let mut told = std::pin::pin!(watch.into_stream());
             while let Some(round) = gather(&mut told).await {
-                self.tell(Work::Customers(round.customers)).await;
+                let customers = self.causes.of_customers(round.customers, &self.published);
+                self.tell(Work::Customers(customers)).await;
                 if round.is_complete {
                     self.tell(Work::Absent).await;
                 }
@@ -115,16 +121,17 @@ impl Publisher {
         }
         let (client, marks) = self.writing.as_ref().expect("it was just opened");
         let (marks, work) = (marks.clone(), work.clone());
-        let events = self.apart({
+        let told = self.apart({
             let marks = marks.clone();
             move |store, published| {
-                let events = differing(store, &marks, work.resources(store, &marks, published)?)?;
-                marks.begin(store, &events)?;
-                Ok(events)
+                let listings = work.listings(store, &marks, published)?;
+                let told = differing(store, &marks, listings, |name| is_listed(published, name))?;
+                marks.begin(store, &told.events, &told.listed)?;
+                Ok(told)
             }
         });
-        let events = events.await?;
-        if events.is_empty() {
+        let Differing { events, listed } = told.await?;
+        if events.is_empty() && listed.is_empty() {
             return Ok(());
         }
         let delivered = client.send(&events).await.inspect_err(|_| count(events.iter(), "refused"))?;
@@ -140,7 +147,7 @@ impl Publisher {
         }
         count(oversized.iter().map(|(event, _)| *event), "oversized");
         count(whole.iter().map(|(event, _)| *event), "delivered");
-        self.apart(move |store, _| marks.write(store, &events)).await?;
+        self.apart(move |store, _| marks.write(store, &events, &listed)).await?;
         crate::crash::point("output.marked");
         Ok(())
     }
@@ -158,8 +165,8 @@ impl Publisher {
 
 /// What there is to tell of.
 enum Work {
-    /// Customers that may have changed.
-    Customers(BTreeSet<CompactString>),
+    /// Customers that may have changed, and by what.
+    Customers(BTreeMap<CompactString, Option<Trace>>),
     /// Customers that were sent once and are no more.
     Absent,
     /// Alerts on sources.
@@ -168,36 +175,50 @@ enum Work {
 
 impl Work {
     /// The resources as they stand now.
-    fn resources(
+    fn listings(
         &self,
         store: &dyn Store,
         marks: &Marks,
         published: &Published<CustomerView>,
-    ) -> storage::Result<Vec<Resource>> {
+    ) -> storage::Result<Vec<Listing>> {
         Ok(match self {
-            Work::Customers(ids) => ids.iter().flat_map(|id| customer(published, id)).collect(),
+            Work::Customers(causes) => causes.iter().map(|(id, cause)| customer(published, id, cause)).collect(),
             Work::Absent => {
                 let sent = marks.customers(store)?;
                 let gone = sent.iter().filter(|id| published.slot(&CustomerId(id.as_str().into())).is_none());
-                gone.map(|id| retired(id)).collect()
+                gone.map(|id| listing(id, vec![retired(Topic::Customers, id)])).collect()
             }
-            Work::Alerts(alerts) => alerts.iter().map(|alert| of_alert(derived::alert_of(alert))).collect(),
+            Work::Alerts(alerts) => {
+                let resources = alerts.iter().map(|alert| of_alert(derived::alert_of(alert))).collect();
+                vec![Listing { owner: SOURCES.to_owned(), resources }]
+            }
         })
     }
 }
 
-fn customer(published: &Published<CustomerView>, id: &CompactString) -> Vec<Resource> {
-    match published.slot(&CustomerId(id.clone())) {
+fn customer(published: &Published<CustomerView>, id: &CompactString, cause: &Option<Trace>) -> Listing {
+    let resources = match published.slot(&CustomerId(id.clone())) {
         Some(slot) => of_customer(&slot, published.now()),
-        None => vec![retired(id)],
-    }
+        None => vec![retired(Topic::Customers, id)],
+    };
+    listing(id, resources.into_iter().map(|resource| Resource { cause: cause.clone(), ..resource }).collect())
 }
 
-/// The events of the resources that differ from what was sent.
-fn differing(store: &dyn Store, marks: &Marks, resources: Vec<Resource>) -> storage::Result<Vec<Event>> {
-    let names: Vec<&str> = resources.iter().map(|resource| resource.name.as_str()).collect();
-    let sent = marks.load(store, &names)?;
-    Ok(resources.into_iter().zip(sent).filter_map(|(resource, sent)| resource.event(sent)).collect())
+fn listing(id: &str, resources: Vec<Resource>) -> Listing {
+    Listing { owner: format!("{}/{id}", Topic::Customers.name()), resources }
+}
+
+/// Whether a customer has an object of this name.
+fn is_listed(published: &Published<CustomerView>, name: &str) -> bool {
+    let Some((topic, id)) = object_of(name) else { return false };
+    let collection = match topic {
+        Topic::Alerts => Collection::Alerts,
+        Topic::Discrepancies => Collection::Discrepancies,
+        Topic::Handoffs => Collection::Handoffs,
+        Topic::Customers => return false,
+    };
+    let slot = published.customer_of_object(collection, id);
+    slot.is_some_and(|slot| slot.view.objects().iter().any(|object| object.collection == collection && object.id == id))
 }
 
 /// What a watch told in a row.

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use crate::author::Author;
 use crate::child::{Hub, Ready};
 use crate::ledger::Ledger;
-use crate::load::{Load, checkpoint};
+use crate::load::{Load, Pace, checkpoint};
 use crate::replay::{self, Checkpoint, Replay};
 use crate::servers::Servers;
 use crate::wall;
@@ -28,6 +28,8 @@ pub struct Arena {
     servers: Option<Servers>,
     runtime: Runtime,
     ledger: Ledger,
+    /// How fast the clients publish.
+    pub pace: Pace,
     authors: Vec<Author>,
     checkpoints: Vec<Checkpoint>,
     seed: u64,
@@ -52,6 +54,7 @@ impl Arena {
             servers: None,
             runtime: tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
             ledger: Ledger::default(),
+            pace: Pace::default(),
             authors: (1..=CLIENTS).map(author).collect(),
             checkpoints: Vec::new(),
             seed,
@@ -92,7 +95,7 @@ impl Arena {
             let author = |client| Author::new(format!("c{client}r{round}"), self.seed ^ (round << 8) ^ client, now);
             self.authors = (1..=CLIENTS).map(author).collect();
         }
-        Load::start(&self.runtime, &ready.api, std::mem::take(&mut self.authors), &self.ledger)
+        Load::start(&self.runtime, &ready.api, std::mem::take(&mut self.authors), &self.ledger, &self.pace)
     }
 
     /// Takes the authors of a load back whose hub is gone, or does not take anything.

@@ -1,9 +1,14 @@
 //! Clients that publish events as fast as the hub takes them, until it is gone.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use proto::v1::ingest_service_client::IngestServiceClient;
 use proto::v1::{PublishEventsRequest, admin_service_client::AdminServiceClient};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
+use tokio::time::interval;
 use tonic::Code;
 
 use crate::author::Author;
@@ -17,12 +22,33 @@ const EVENTS_MAX: usize = 4;
 const UNFIT_PERCENT: usize = 10;
 const WAITING_PERCENT: usize = 10;
 
+/// How fast clients publish; one for all clients of an arena.
+#[derive(Clone, Default)]
+pub struct Pace(Arc<AtomicU64>);
+
+impl Pace {
+    /// Clients let so much time pass before each request; none unless told.
+    pub fn set(&self, gap: Duration) {
+        self.0.store(u64::try_from(gap.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    async fn keep(&self) {
+        let gap = Duration::from_millis(self.0.load(Ordering::Relaxed));
+        if !gap.is_zero() {
+            let mut beats = interval(gap);
+            // The first comes at once.
+            beats.tick().await;
+            beats.tick().await;
+        }
+    }
+}
+
 /// Clients at work, one for each author.
 pub struct Load(Vec<JoinHandle<Author>>);
 
 impl Load {
-    pub fn start(runtime: &Runtime, api: &str, authors: Vec<Author>, ledger: &Ledger) -> Load {
-        let publish = |author| runtime.spawn(publish(format!("http://{api}"), author, ledger.clone()));
+    pub fn start(runtime: &Runtime, api: &str, authors: Vec<Author>, ledger: &Ledger, pace: &Pace) -> Load {
+        let publish = |author| runtime.spawn(publish(format!("http://{api}"), author, ledger.clone(), pace.clone()));
         Load(authors.into_iter().map(publish).collect())
     }
 
@@ -37,9 +63,10 @@ impl Load {
     }
 }
 
-async fn publish(api: String, mut author: Author, ledger: Ledger) -> Author {
+async fn publish(api: String, mut author: Author, ledger: Ledger, pace: Pace) -> Author {
     let Ok(mut client) = IngestServiceClient::connect(api).await else { return author };
     loop {
+        pace.keep().await;
         let mut events = author.fit(EVENTS_MAX);
         if author.is(UNFIT_PERCENT) {
             events.push(author.unfit());

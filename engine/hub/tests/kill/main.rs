@@ -26,6 +26,7 @@ mod replay;
 mod replicas;
 mod schema;
 mod servers;
+mod traces;
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;

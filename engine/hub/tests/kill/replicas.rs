@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use proto::v1::admin_service_client::AdminServiceClient;
 use proto::v1::customer_state_service_client::CustomerStateServiceClient;
 use proto::v1::watch_customer_states_response::Event;
-use proto::v1::{CustomerState, QueryCustomerStatesRequest, WatchCustomerStatesRequest, WatchCustomerStatesResponse};
+use proto::v1::{
+    CustomerState, GetProcessRequest, QueryCustomerStatesRequest, Role, WatchCustomerStatesRequest,
+    WatchCustomerStatesResponse,
+};
 use tonic::Streaming;
 use tonic::transport::Channel;
 
@@ -104,6 +108,15 @@ fn states(seen: &Seen) -> BTreeMap<&str, (usize, usize)> {
     seen.iter().map(|(name, state)| (name.as_str(), told(state))).collect()
 }
 
+/// What a process says that it does with the store, and where it says the owner is.
+fn process(arena: &Arena, hub: &Ready) -> (Role, String) {
+    arena.runtime().block_on(async {
+        let mut admin = AdminServiceClient::connect(format!("http://{}", hub.api)).await.unwrap();
+        let told = admin.get_process(GetProcessRequest {}).await.unwrap().into_inner();
+        (told.role(), told.owner)
+    })
+}
+
 /// Waits until one of several hubs owns the store; which one, and what it says.
 fn next_owner(hubs: &[Hub]) -> (usize, Ready) {
     for _ in 0..LOOKS {
@@ -140,6 +153,8 @@ fn replicas_answer_while_an_owner_is_replaced_and_a_watch_goes_on_at_another() {
     let mut arena = Arena::on_servers(seed_of("replicas"));
     let (owner, first) = arena.start();
     let (hubs, said) = replicas(&arena, &["second", "third"]);
+    assert_eq!(process(&arena, &first), (Role::Owner, String::new()));
+    assert_eq!(process(&arena, &said[1]), (Role::Replica, format!("http://{}/", first.api)));
     let mut clients = [client(&arena, &said[0]), client(&arena, &said[1])];
     let mut seen = Seen::new();
     let mut watcher = Watcher::begin(&arena, &mut clients[0], String::new());
@@ -154,6 +169,7 @@ fn replicas_answer_while_an_owner_is_replaced_and_a_watch_goes_on_at_another() {
     let other = &said[1 - place];
     arena.note(&owner);
     agree(&arena, &hubs, [&owner, other]);
+    assert_eq!(process(&arena, &owner).0, Role::Owner, "it was a replica before");
     assert_eq!(timed(&arena, other), 0.0, "a fact is timed by the owner alone");
     watcher.read(&arena, &mut seen, |_, event| matches!(event, Event::Upsert(_)));
     let mut resumed = Watcher::begin(&arena, &mut clients[1], watcher.token.clone());

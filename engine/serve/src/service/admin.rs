@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status};
 use self::columns::COLUMNS;
 use super::{Api, BATCH_MAX, caller, check_batch};
 use crate::backend::SourceReport;
-use crate::convert::common::{freshness_of, id_of, millis, system, time};
+use crate::convert::common::{duration, freshness_of, id_of, millis, system, time};
 use crate::filter::Filter;
 use crate::page::{Arguments, Page};
 use crate::reason::{Reason, Refusal};
@@ -119,6 +119,21 @@ impl AdminService for Admin {
         self.0.wait(&request.min_position, deadline).await?;
         let (digest, position) = self.0.backend.digest(at).await?;
         Ok(Response::new(v1::GetDigestResponse { digest, position: position_token(position) }))
+    }
+
+    async fn get_process(
+        &self,
+        _request: Request<v1::GetProcessRequest>,
+    ) -> Result<Response<v1::GetProcessResponse>, Status> {
+        let process = self.0.backend.process();
+        let role = if process.is_owner { v1::Role::Owner } else { v1::Role::Replica };
+        Ok(Response::new(v1::GetProcessResponse {
+            role: role.into(),
+            owner: process.owner.unwrap_or_default(),
+            position: position_token(self.0.backend.published().position()),
+            lag_positions: i64::try_from(process.lag_positions).unwrap_or(i64::MAX),
+            lag: process.lag_ms.map(duration),
+        }))
     }
 
     async fn create_backup(

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use ontology::{Trace, Traced};
 use prost::Message as _;
 use proto::v1::ingest_service_server::IngestService;
 use proto::v1::{self, EventOutcome};
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::{Api, caller, check_batch};
@@ -25,6 +27,7 @@ impl IngestService for Ingest {
         request: Request<v1::PublishEventsRequest>,
     ) -> Result<Response<v1::PublishEventsResponse>, Status> {
         let (principal, deadline) = caller(&request)?;
+        let trace = trace(request.metadata());
         let request = request.into_inner();
         let call = Call {
             caller: &principal.name,
@@ -32,7 +35,7 @@ impl IngestService for Ingest {
             request_id: &request.request_id,
             request: &request,
         };
-        let write = async { Ok(self.0.publish(&request, deadline).await?) };
+        let write = async { Ok(self.0.publish(&request, trace, deadline).await?) };
         Ok(Response::new(self.0.answers.once(call, self.0.now(), write).await?))
     }
 }
@@ -41,15 +44,20 @@ impl Api {
     async fn publish(
         &self,
         request: &v1::PublishEventsRequest,
+        trace: Option<Trace>,
         deadline: Deadline,
     ) -> Result<v1::PublishEventsResponse, Refusal> {
         check_batch("events", request.events.len())?;
         let observed_at = self.backend.now();
-        let mut submission = Submission { facts: Vec::new(), rejected: Vec::new(), purpose: Purpose::Intake };
+        let (facts, traces) = (Vec::new(), Traced::new());
+        let mut submission = Submission { facts, traces, rejected: Vec::new(), purpose: Purpose::Intake };
         let mut results = Vec::with_capacity(request.events.len());
         for event in &request.events {
             let error = match event::fact(event, observed_at) {
                 Ok(fact) => {
+                    let place = submission.facts.len();
+                    let of_event = Trace::parse(&event.traceparent, "").or_else(|| trace.clone());
+                    submission.traces.extend(of_event.map(|trace| (place..place + 1, trace)));
                     submission.facts.push(fact);
                     None
                 }
@@ -72,5 +80,14 @@ impl Api {
         }
         let position = if has_facts { position_token(position) } else { String::new() };
         Ok(v1::PublishEventsResponse { results, position })
+    }
+}
+
+/// The trace of a call: that of its events, where they name none of their own.
+fn trace(metadata: &MetadataMap) -> Option<Trace> {
+    let texts = |name: &str| metadata.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>();
+    match texts("traceparent")[..] {
+        [parent] => Trace::parse(parent, &texts("tracestate").join(",")),
+        _ => None,
     }
 }

@@ -14,7 +14,7 @@ mod listing;
 use std::sync::Arc;
 
 use insight::timeline::TimelineEntry;
-use ontology::{Fact, LogPos, Millis};
+use ontology::{Fact, LogPos, Millis, Traced};
 use prost_reflect::DescriptorPool;
 use proto::v1;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
@@ -106,7 +106,8 @@ impl Api {
 
     /// Hands over what people decided.
     pub(crate) async fn submit_decision(&self, facts: Vec<Fact>) -> Result<LogPos, Refusal> {
-        self.backend.submit(Submission { facts, rejected: Vec::new(), purpose: Purpose::Decision }).await
+        let (traces, rejected) = (Traced::new(), Vec::new());
+        self.backend.submit(Submission { facts, traces, rejected, purpose: Purpose::Decision }).await
     }
 
     /// The time of an answer: that of the clock, and never before what is published.

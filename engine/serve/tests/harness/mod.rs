@@ -12,7 +12,7 @@ use ontology::{
 };
 use resolver::{Explanation, Model, Resolver, ReviewItem};
 use serve::auth::Authentication;
-use serve::backend::{AsOf, Backend, Lookup, Parts, Replayed, Reply, SourceReport, Submission};
+use serve::backend::{AsOf, Backend, Lookup, Parts, Process, Replayed, Reply, SourceReport, Submission};
 use serve::reason::{Reason, Refusal};
 use serve::server::{Options, Server};
 use serve::view::CustomerView;
@@ -180,6 +180,10 @@ impl Backend for SmallHub {
 
     fn review_items(&self) -> Reply<'_, Vec<ReviewItem>> {
         ready(Ok(self.review.lock().unwrap().clone()))
+    }
+
+    fn process(&self) -> Process {
+        Process { is_owner: false, owner: Some("http://hub-0:7400/".to_owned()), lag_positions: 3, lag_ms: Some(1_500) }
     }
 
     fn sources(&self) -> Vec<SourceReport> {

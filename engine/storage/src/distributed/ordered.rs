@@ -59,10 +59,18 @@ pub(super) fn consumer(options: &DistributedOptions) -> Result<BaseConsumer> {
 fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{
         AllBrokersDown, BrokerTransportFailure, LeaderNotAvailable, NetworkException, NotLeaderForPartition,
+        UnknownPartition,
     };
     matches!(
         error.rdkafka_error_code(),
-        Some(AllBrokersDown | BrokerTransportFailure | LeaderNotAvailable | NetworkException | NotLeaderForPartition)
+        Some(
+            AllBrokersDown
+                | BrokerTransportFailure
+                | LeaderNotAvailable
+                | NetworkException
+                | NotLeaderForPartition
+                | UnknownPartition
+        )
     )
 }
 
@@ -285,6 +293,24 @@ impl Ordered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Distributed;
+
+    #[test]
+    fn a_place_that_is_not_kept_is_told_and_nothing_is_read_in_its_stead() {
+        let name = format!("ordered-{}", std::process::id());
+        let redis = vec![format!("redis://{}", fixtures::services::address("OPSHUB_REDIS"))];
+        let options = DistributedOptions::new(fixtures::services::address("OPSHUB_KAFKA"), redis, name);
+        let store = Distributed::open(options.clone()).unwrap();
+        store.tell_time(ontology::Millis(5)).unwrap();
+        let reader = Reader::open(&options, &store.0.log.topics.marks).unwrap();
+        let (first, end) = reader.ends().unwrap();
+        reader.seek(first).unwrap();
+        assert!(reader.next().unwrap().is_some());
+        reader.seek(end + 100).unwrap();
+        let told = reader.next().map(|stored| stored.map(|stored| stored.offset)).unwrap_err();
+        Distributed::remove(&options).unwrap();
+        assert_eq!(told.class(), crate::Class::Retry, "{told}");
+    }
 
     #[test]
     fn a_value_is_cut_where_a_record_is_full() {

@@ -204,11 +204,35 @@ pub(super) fn unreachable(error: rdkafka::error::KafkaError) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::admin::{ConfigEntry, ConfigSource, OwnedResourceSpecifier};
+
     use super::*;
 
     fn check(keeping: Keeping, settings: &[(&str, &str)]) -> std::result::Result<(), (String, String)> {
         let value = |key: &str| settings.iter().find(|(of, _)| *of == key).map_or("", |(_, value)| *value).to_owned();
         keeping.check(value)
+    }
+
+    #[test]
+    fn a_topic_of_more_partitions_than_one_is_refused() {
+        let entry = |(name, value): (&str, &str)| ConfigEntry {
+            name: name.to_owned(),
+            value: Some(value.to_owned()),
+            source: ConfigSource::Unknown,
+            is_read_only: false,
+            is_default: false,
+            is_sensitive: false,
+        };
+        let told = ConfigResource {
+            specifier: OwnedResourceSpecifier::Topic("hub.marks".to_owned()),
+            entries: [("cleanup.policy", "compact")].map(entry).into(),
+        };
+        assert_eq!(is_fit(Keeping::Newest, Ok(&told), 1), Ok(()));
+        for (partitions, found) in [(2, "it has 2 partitions"), (0, "it has 0 partitions")] {
+            let refused = is_fit(Keeping::Newest, Ok(&told), partitions).unwrap_err();
+            assert_eq!(refused, (found.to_owned(), "one partition".to_owned()));
+        }
+        assert!(is_fit(Keeping::Newest, Err(RDKafkaErrorCode::TopicAuthorizationFailed), 1).is_err());
     }
 
     #[test]

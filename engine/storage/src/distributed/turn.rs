@@ -18,6 +18,9 @@ use crate::{Error, Result};
 
 /// How often the group is listened to.
 const LISTEN: Duration = Duration::from_millis(100);
+/// How often in the time of a silence each says that it lives. It hears by the answer that others have
+/// come or gone, and they wait for that, whoever ends too. The client's own 3 s would be too long.
+const BEATS_IN_SILENCE: u32 = 20;
 
 /// A place in the queue of those who would own a store. Dropping it leaves the queue.
 pub struct Turn {
@@ -40,6 +43,7 @@ impl Turn {
         let mut config = options.client();
         config.set("group.id", format!("{}.owners", options.name)).set("enable.auto.commit", "false");
         config.set("session.timeout.ms", options.silence_max.as_millis().to_string());
+        config.set("heartbeat.interval.ms", (options.silence_max / BEATS_IN_SILENCE).as_millis().max(1).to_string());
         config.set("auto.offset.reset", "latest");
         if let Some(member) = &options.member {
             config.set("group.instance.id", member);

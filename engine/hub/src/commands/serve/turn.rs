@@ -109,13 +109,16 @@ impl Work {
     /// Begins it.
     pub(super) async fn begin(self, app: &mut App) -> Result<(), Failure> {
         let Work { connectors, flows, doors, history, kafka } = self;
+        if kafka.is_some() {
+            app.traces.want();
+        }
         let remapping = Remapping::plan(app, &connectors.own_mappings, &history)?;
         app.add_doors(flows);
         sources::connect(app, connectors, doors).await?;
         remapping.start(app);
         if let Some(kafka) = kafka {
             let store = app.handle().store().clone();
-            app.spawn(outputs::run(kafka, app.published.clone(), store, app.stopping()));
+            app.spawn(outputs::run(kafka, (app.published.clone(), app.traces.clone()), store, app.stopping()));
         }
         Ok(())
     }

@@ -128,7 +128,7 @@ impl Scene<'_> {
     /// Puts a customer together from its members' trees.
     #[must_use]
     pub fn assemble(&self, subject: &Subject) -> Composite {
-        let members: Vec<(EntityKey, Micros)> = self.identity.members(&subject.party, &subject.id);
+        let members: Vec<(EntityKey, Micros)> = self.identity.members(&subject.party);
         let possible: Vec<Possible> = self.identity.possible(&members);
         let members = members
             .into_iter()

@@ -14,7 +14,7 @@ use crate::effects::{Applied, Effects, Input};
 use crate::identity::{Identity, Regrouped};
 use crate::marker::{Marker, Markers};
 use crate::memory::Memory;
-use crate::record::{RecordShard, Touched, Work};
+use crate::record::{RecordShard, Touched, Work, take_over};
 use crate::settings::EngineSettings;
 use crate::shard::{run, shard_of};
 use crate::sources::Sources;
@@ -298,9 +298,9 @@ impl Engine {
             cut.touched.extend(self.watching());
         }
         effects.unchanged += cut.unchanged;
-        effects.applied.append(&mut cut.applied);
-        effects.roots.append(&mut cut.roots);
-        effects.memberships.append(&mut cut.regrouped.memberships);
+        take_over(&mut effects.applied, cut.applied);
+        take_over(&mut effects.roots, cut.roots);
+        take_over(&mut effects.memberships, std::mem::take(&mut cut.regrouped.memberships));
         effects.membership_events.append(&mut cut.regrouped.events);
         let retired = std::mem::take(&mut cut.regrouped.retired);
         self.evaluate_and_transit(cut.touched, &retired, transition, effects);
@@ -398,6 +398,7 @@ impl Engine {
         judgements
     }
 
+    /// Evaluates customers, but for the `retired`, which are in order.
     fn evaluate_and_transit(
         &mut self,
         touched: Vec<Subject>,
@@ -406,7 +407,7 @@ impl Engine {
         effects: &mut Effects,
     ) {
         let mut touched = one_each(touched);
-        touched.retain(|subject| !retired.contains(&subject.id));
+        touched.retain(|subject| retired.binary_search(&subject.id).is_err());
         let evaluated = self.scene(self.now, self.sources.freshness()).evaluate_all(touched);
         let context = Context { settings: &self.settings.insight, reference: &self.reference, now: self.now };
         let views = transition.customers(&mut self.memory, &mut self.timers, evaluated, &context);
@@ -416,7 +417,7 @@ impl Engine {
         for view in &views {
             self.views.insert(view.id().clone(), view.clone());
         }
-        effects.views.extend(views);
+        take_over(&mut effects.views, views);
         effects.actions.extend(transition.finish());
     }
 

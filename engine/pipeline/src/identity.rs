@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use insight::findings::blocked_fields;
 use ontology::entity::Judgement as JudgementFields;
 use ontology::{CustomerId, EntityKey, PartyRecord};
-use resolver::{Candidate, Cluster, ClusterChange, Explanation, Judgement, LinkState, Model, Resolver};
+use resolver::{Candidate, ClusterChange, Explanation, Judgement, Model, Resolver};
 use state::composite::Micros;
 use state::{Entity, Possible};
 
@@ -14,6 +14,9 @@ use crate::effects::MembershipEvent;
 
 /// Ids of records that are only asked about begin with this, so that none of a source is meant.
 const QUESTION: &str = "?";
+
+/// Confidence in a member that no link holds: it is the customer.
+const CERTAIN: Micros = 1_000_000;
 
 /// The identity stage.
 pub struct Identity {
@@ -29,7 +32,7 @@ pub struct Identity {
 pub struct Regrouped {
     /// Customers to look at again, each by one of its records.
     pub touched: Vec<EntityKey>,
-    /// Customers that are no more.
+    /// Customers that are no more, in order.
     pub retired: Vec<CustomerId>,
     /// Records that belong to another customer now.
     pub memberships: Vec<(EntityKey, CustomerId)>,
@@ -78,15 +81,11 @@ impl Identity {
         self.customers.get(party)
     }
 
-    /// Members of a customer with the confidence of the link that holds each.
+    /// Members of the customer of a party record, with the confidence of the link that holds each.
     #[must_use]
-    pub fn members(&self, party: &EntityKey, customer: &CustomerId) -> Vec<(EntityKey, Micros)> {
-        match self.resolver.cluster(customer) {
-            Some(cluster) => {
-                cluster.members.iter().map(|member| (member.clone(), confidence_of(&cluster, member))).collect()
-            }
-            None => vec![(party.clone(), 1_000_000)],
-        }
+    pub fn members(&self, party: &EntityKey) -> Vec<(EntityKey, Micros)> {
+        let Some(members) = self.resolver.members_with(party) else { return vec![(party.clone(), CERTAIN)] };
+        members.into_iter().map(|(member, link)| (member, link.map_or(CERTAIN, |link| link.0))).collect()
     }
 
     /// Records in review against one of `members`.
@@ -94,12 +93,9 @@ impl Identity {
     pub fn possible(&self, members: &[(EntityKey, Micros)]) -> Vec<Possible> {
         let mut possible: Vec<Possible> = Vec::new();
         for (member, _) in members {
-            for candidate in self.resolver.candidates_of(member) {
-                let is_member = members.iter().any(|(known, _)| *known == candidate.other);
-                if candidate.state == LinkState::Review && !is_member {
-                    let confidence = candidate.confidence.0;
-                    possible.push(Possible { key: candidate.other, member: member.clone(), confidence });
-                }
+            let others = self.resolver.in_review_against(member);
+            for (key, confidence) in others.filter(|(key, _)| !members.iter().any(|(known, _)| known == *key)) {
+                possible.push(Possible { key: key.clone(), member: member.clone(), confidence: confidence.0 });
             }
         }
         possible.sort_by(|a, b| (&a.key, &a.member).cmp(&(&b.key, &b.member)));
@@ -195,12 +191,6 @@ impl Identity {
 fn deleted_members(change: &ClusterChange) -> Vec<EntityKey> {
     let is_left = |member: &&EntityKey| !change.after.iter().any(|after| after.members.contains(member));
     change.before.iter().flat_map(|before| &before.members).filter(is_left).cloned().collect()
-}
-
-/// Confidence of the strongest accepted link that holds a member in its cluster.
-fn confidence_of(cluster: &Cluster, member: &EntityKey) -> Micros {
-    let links = cluster.links.iter().filter(|link| link.left == *member || link.right == *member);
-    links.map(|link| link.confidence.0).max().unwrap_or(1_000_000)
 }
 
 /// Merges and splits of one component, told by where the members went.

@@ -119,14 +119,23 @@ impl Touched {
     /// Takes over everything of another round.
     pub fn append(&mut self, other: Touched) {
         let Touched { messages, parties, party_records, side, gaps, roots, applied, unchanged } = other;
-        self.messages.extend(messages);
-        self.parties.extend(parties);
-        self.party_records.extend(party_records);
-        self.side.extend(side);
-        self.gaps.extend(gaps);
-        self.roots.extend(roots);
-        self.applied.extend(applied);
+        take_over(&mut self.messages, messages);
+        take_over(&mut self.parties, parties);
+        take_over(&mut self.party_records, party_records);
+        take_over(&mut self.side, side);
+        take_over(&mut self.gaps, gaps);
+        take_over(&mut self.roots, roots);
+        take_over(&mut self.applied, applied);
         self.unchanged += unchanged;
+    }
+}
+
+/// Adds all of `more`. The lists of a cut are long, and most go into an empty one: then nothing is copied.
+pub(crate) fn take_over<T>(all: &mut Vec<T>, more: Vec<T>) {
+    if all.is_empty() {
+        *all = more;
+    } else {
+        all.extend(more);
     }
 }
 
@@ -194,6 +203,10 @@ impl RecordShard {
     /// Works through one round.
     pub fn step(&mut self, work: Work) -> Touched {
         let mut touched = Touched::default();
+        // Most facts change something.
+        touched.applied.reserve(work.facts.len());
+        touched.parties.reserve(work.facts.len());
+        self.dirty.reserve(work.facts.len());
         for facts in work.facts.chunks(FETCHED_MAX) {
             self.fetch(facts);
             for fact in facts {

@@ -2,6 +2,7 @@
 
 use ontology::{CustomerId, EntityKey, Finding, FindingKind, FindingSeverity};
 
+use crate::Confidence;
 use crate::answer::{Candidate, Cluster, Explanation, FeatureExplanation, LinkState, ReviewItem, WhyNotAutomatic};
 use crate::drain::judged;
 use crate::feature::{Feature, Level};
@@ -52,6 +53,32 @@ impl Resolver {
             Some(members) => self.cluster_of(members),
             None => self.cluster_of(&[slot]),
         })
+    }
+
+    /// Members of a record's customer in order of keys, each with the confidence of the strongest accepted
+    /// link that holds it, if one does. None if the record was never seen, or is deleted.
+    #[must_use]
+    pub fn members_with(&self, party: &EntityKey) -> Option<Vec<(EntityKey, Option<Confidence>)>> {
+        let home = self.graph.node(self.graph.slot(party)?).home?;
+        let one = [home];
+        let members = self.groups.get(&home).map_or(&one[..], |members| members);
+        let strongest = |slot: Slot| {
+            let others = self.graph.node(slot).neighbours.iter().filter(|other| members.contains(other));
+            let links = others.filter_map(|other| self.graph.edge(slot, *other));
+            links.filter(|edge| edge.is_accepted(&self.model)).map(|edge| edge.link_confidence()).max()
+        };
+        Some(members.iter().map(|slot| (self.graph.node(*slot).key.clone(), strongest(*slot))).collect())
+    }
+
+    /// Records in review against a record, in no order, each with how sure it is that both are one customer.
+    pub fn in_review_against(&self, party: &EntityKey) -> impl Iterator<Item = (&EntityKey, Confidence)> {
+        let slot = self.graph.slot(party);
+        let pairs = slot.into_iter().flat_map(move |slot| {
+            let others = self.graph.node(slot).neighbours.iter();
+            others.filter_map(move |other| Some((*other, self.graph.edge(slot, *other)?)))
+        });
+        let in_review = pairs.filter(|(_, edge)| edge.state(&self.model) == LinkState::Review);
+        in_review.map(|(other, edge)| (&self.graph.node(other).key, edge.link_confidence()))
     }
 
     /// Current customers, in no order.

@@ -155,8 +155,24 @@ proptest! {
         for cluster in told.values() {
             let known = resolver.cluster(&cluster.id);
             prop_assert_eq!(known.as_ref(), Some(cluster));
+            let strongest = |member: &EntityKey| {
+                let links = cluster.links.iter().filter(|link| link.left == *member || link.right == *member);
+                (member.clone(), links.map(|link| link.confidence).max())
+            };
+            let members: Vec<_> = cluster.members.iter().map(strongest).collect();
             for member in &cluster.members {
                 prop_assert_eq!(&resolver.customer_of(member), &cluster.id);
+                prop_assert_eq!(resolver.members_with(member), Some(members.clone()));
+                let all = resolver.candidates_of(member).into_iter();
+                let mut waiting: Vec<_> = all
+                    .filter(|candidate| candidate.state == resolver::LinkState::Review)
+                    .map(|candidate| (candidate.other, candidate.confidence))
+                    .collect();
+                waiting.sort();
+                let mut told: Vec<_> =
+                    resolver.in_review_against(member).map(|(other, sure)| (other.clone(), sure)).collect();
+                told.sort();
+                prop_assert_eq!(told, waiting);
             }
         }
         prop_assert_eq!(told.len(), resolver.clusters().count());

@@ -24,12 +24,9 @@ use crate::watch::{Change, Feed};
 pub trait View: Send + Sync + 'static {
     /// The customer.
     fn id(&self) -> &CustomerId;
-    /// Objects that can be found by their own id.
-    fn objects(&self) -> Vec<Object>;
-    /// Whether both pictures are known to have the very same objects.
-    fn has_same_objects(&self, before: &Self) -> bool;
-    /// Whether an object that both pictures have looks the same in both.
-    fn has_same(&self, before: &Self, object: &Object) -> bool;
+    /// What differs from the objects of the picture before, if there was one: all of them can be found by
+    /// their own id.
+    fn objects_since(&self, before: Option<&Self>) -> ObjectChanges;
     /// Which top-level fields of the customer's state differ, one bit each; 0 if not known.
     fn changed_paths(&self, before: &Self) -> u32;
 }
@@ -41,6 +38,15 @@ pub struct Object {
     pub collection: Collection,
     /// Its id, without the collection.
     pub id: CompactString,
+}
+
+/// How the objects of a view differ from those of the one before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectChanges {
+    /// Those that the view before did not have.
+    pub came: Vec<Object>,
+    /// Those that somebody may watch and that look otherwise than before, or are gone.
+    pub changed: Vec<Object>,
 }
 
 /// Collections of derived objects, as they stand in resource names.
@@ -193,7 +199,7 @@ impl<V: View> Published<V> {
         let mut objects = Vec::new();
         for customer in retired {
             if let Some((_, slot)) = self.views.remove(&customer) {
-                objects.extend(slot.view.objects());
+                objects.extend(slot.view.objects_since(None).came);
                 customers.push(Change::of(customer.0));
             }
         }
@@ -219,9 +225,7 @@ impl<V: View> Published<V> {
         match self.views.entry(id.clone()) {
             Entry::Occupied(mut entry) => {
                 let before = entry.get();
-                if !view.has_same_objects(&before.view) {
-                    self.tell_objects(&view, Some(&*before.view), changed);
-                }
+                self.tell_objects(&view, Some(&*before.view), changed);
                 paths = view.changed_paths(&before.view);
                 let version = next_version(Some(before.version), position);
                 entry.insert(Slot::new(view, version, position));
@@ -236,18 +240,12 @@ impl<V: View> Published<V> {
 
     /// Makes the objects of a view findable, and collects those that look otherwise than `before`, or are
     /// not there any more.
-    fn tell_objects(&self, view: &V, before: Option<&V>, changed: &mut Vec<Object>) {
-        let old = before.map(V::objects).unwrap_or_default();
-        let new = view.objects();
-        for object in &new {
-            match before.filter(|_| old.contains(object)) {
-                Some(before) if view.has_same(before, object) => continue,
-                Some(_) => {}
-                None => drop(self.objects.insert((object.collection, object.id.clone()), view.id().clone())),
-            }
-            changed.push(object.clone());
+    fn tell_objects(&self, view: &V, before: Option<&V>, told: &mut Vec<Object>) {
+        let ObjectChanges { came, changed } = view.objects_since(before);
+        for object in &came {
+            self.objects.insert((object.collection, object.id.clone()), view.id().clone());
         }
-        changed.extend(old.into_iter().filter(|object| !new.contains(object)));
+        told.extend(came.into_iter().chain(changed));
     }
 
     /// The position up to which reads reflect the facts.

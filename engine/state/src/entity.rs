@@ -20,8 +20,9 @@ pub struct Entity {
     /// Its name.
     pub key: EntityKey,
     rows: SmallVec<[SourceRow; 1]>,
-    /// Asked for by every rule of every evaluation, so it is read off the rows once.
+    /// Asked for by every rule of every evaluation, so both are read off the rows once.
     is_alive: bool,
+    lists_related: bool,
 }
 
 impl Entity {
@@ -34,7 +35,10 @@ impl Entity {
     fn of_rows(key: EntityKey, rows: SmallVec<[SourceRow; 1]>) -> Self {
         let carrier = rows.iter().find(|row| row.has(Field::Status)).or(rows.first());
         let is_alive = carrier.is_some_and(SourceRow::is_alive);
-        Entity { key, rows, is_alive }
+        let mut entity = Entity { key, rows, is_alive, lists_related: false };
+        let lists_related = entity.get(Field::RelatedRefs).items().next().is_some();
+        entity.lists_related = lists_related;
+        entity
     }
 
     /// The entity after `fact`; none if the fact changes nothing.
@@ -65,6 +69,12 @@ impl Entity {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.is_alive
+    }
+
+    /// Whether the entity lists records that it is about.
+    #[must_use]
+    pub fn lists_related(&self) -> bool {
+        self.lists_related
     }
 
     /// Whether something is known to have changed that has not been read yet, with its delivery.

@@ -52,9 +52,11 @@ impl NewBlock {
         NewBlock { ingested_at, count: 0, facts: Vec::new(), payloads: Payloads::default() }
     }
 
-    /// Makes room for so many facts at once, so that none of them is moved while others are added.
-    pub fn reserve(&mut self, facts: usize) {
+    /// Makes room at once for so many facts, and for payloads of so many bytes, so that none of them is
+    /// moved while others are added.
+    pub fn reserve(&mut self, facts: usize, payload_bytes: usize) {
         self.facts.reserve(HEAD_BYTES + facts * FACT_BYTES_USUAL);
+        self.payloads.reserve(payload_bytes);
     }
 
     /// Adds one encoded fact and gives its index within the block.

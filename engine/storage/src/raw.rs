@@ -43,6 +43,11 @@ pub(crate) struct Payloads {
 }
 
 impl Payloads {
+    /// Makes room for payloads of so many bytes; packed they mostly take less.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.chunks.reserve(bytes);
+    }
+
     pub(crate) fn push(&mut self, index: u32, count: u32, beside: &[u8], payload: &[u8]) {
         let length = |len: usize| u32::try_from(len).expect("a payload is far below 4 GiB: connectors bound bodies");
         for part in [index, count, length(beside.len()), length(payload.len())] {

@@ -35,6 +35,13 @@ pub(super) struct Writer {
     pub(super) after: Millis,
 }
 
+/// What is to be written, at the most, in one block.
+#[derive(Clone, Copy)]
+struct Room {
+    facts: usize,
+    payload_bytes: usize,
+}
+
 /// Tells those who follow how far time has come, so that what is due fires there too. It tells on a
 /// thread of its own: servers that are away hold up no question.
 pub(super) struct Teller {
@@ -119,13 +126,16 @@ impl Writer {
             if !jobs.is_empty() {
                 crate::crash::point("writer.received");
             }
-            let facts = jobs.iter().map(|job: &Job| job.facts.len()).sum::<usize>().min(self.batch_max);
+            let room = Room {
+                facts: jobs.iter().map(|job: &Job| job.facts.len()).sum::<usize>().min(self.batch_max),
+                payload_bytes: jobs.iter().map(|job| job.payload.raw.len()).sum::<usize>().min(BLOCK_BYTES),
+            };
             // Where others follow, an instant is told once the clock has passed it: while the clock
             // stands, what comes is still of that instant.
             let now = if teller.is_some() { ingested_at - 1 } else { ingested_at };
             let mut rest = jobs.drain(..).peekable();
             while rest.peek().is_some() {
-                let is_told = self.commit(&mut rest, facts, ingested_at)?;
+                let is_told = self.commit(&mut rest, room, ingested_at)?;
                 if let Some(teller) = teller.as_mut().filter(|_| is_told) {
                     teller.note(now);
                 }
@@ -153,18 +163,18 @@ impl Writer {
         self.send(Input::Stop)
     }
 
-    /// Writes one block from as many jobs as fit, at most of about so many `facts`, answers them, and
+    /// Writes one block from as many jobs as fit, which take at most about so much room, answers them, and
     /// passes the facts on; whether there is such a block now.
     fn commit(
         &self,
         jobs: &mut std::iter::Peekable<impl Iterator<Item = Job>>,
-        facts: usize,
+        room: Room,
         ingested_at: Millis,
     ) -> anyhow::Result<bool> {
         let mut block = NewBlock::new(ingested_at);
         let mut intake = Intake::new();
-        block.reserve(facts);
-        let mut facts = Vec::with_capacity(facts);
+        block.reserve(room.facts, room.payload_bytes);
+        let mut facts = Vec::with_capacity(room.facts);
         let mut replies = Vec::new();
         let mut priority = Priority::Source;
         while let Some(job) = jobs.next_if(|job| facts.is_empty() || facts.len() + job.facts.len() <= self.batch_max) {

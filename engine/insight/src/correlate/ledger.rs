@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use ontology::entity::{CreditNote, Dispute, Invoice, InvoiceLine, ServiceOrder};
+use ontology::entity::{CreditNote, Dispute, InvoiceLine, ServiceOrder};
 use ontology::money::div_half_even;
 use ontology::status::{CreditNoteStatus, InvoiceStatus};
-use ontology::{Coded, Currency, EntityKey, EntityKind, Field, FieldReader, Money};
+use ontology::{Coded, Currency, EntityKey, EntityKind, Field, FieldReader, Millis, Money};
 use smallvec::SmallVec;
 use state::composite::Micros;
 use state::{Composite, Entity};
@@ -32,7 +32,11 @@ pub(super) struct Line<'a> {
 #[derive(Debug)]
 pub(super) struct Bill<'a> {
     pub entity: &'a Arc<Entity>,
-    pub invoice: Invoice<'a>,
+    pub status: Coded<'a, InvoiceStatus>,
+    pub currency: Option<&'a str>,
+    pub issued_at: Option<Millis>,
+    pub ar_customer_ref: Option<&'a str>,
+    pub billing_type: Option<&'a str>,
     /// The whole amount, with tax.
     pub amount: Option<Money>,
     pub lines: Vec<Line<'a>>,
@@ -42,16 +46,25 @@ pub(super) struct Bill<'a> {
 
 impl<'a> Bill<'a> {
     fn read(entity: &'a Arc<Entity>) -> Self {
-        let invoice = Invoice::read(entity.as_ref());
-        let amount = words::money(invoice.amount, invoice.currency);
-        let lines = invoice.lines.items().filter_map(|item| {
-            let currency = item.find(Field::Currency).text().or(invoice.currency);
+        let currency = entity.text(Field::Currency);
+        let lines = entity.get(Field::Lines).items().filter_map(|item| {
+            let currency = item.find(Field::Currency).text().or(currency);
             let is_tax = item.find(Field::LineType).text().is_some_and(is_tax);
             let amount = words::money(item.find(Field::Amount).decimal(), currency).filter(|_| !is_tax)?;
             let order = item.find(Field::ServiceOrderRef).text();
             Some(Line { order, period: item.find(Field::Period).text(), amount, credited_minor: 0 })
         });
-        Bill { entity, invoice, amount, lines: lines.collect(), has_unread_credit: false }
+        Bill {
+            entity,
+            status: entity.coded(Field::Status),
+            currency,
+            issued_at: entity.time(Field::IssuedAt),
+            ar_customer_ref: entity.text(Field::ArCustomerRef),
+            billing_type: entity.text(Field::BillingType),
+            amount: words::money(entity.get(Field::Amount).decimal(), currency),
+            lines: lines.collect(),
+            has_unread_credit: false,
+        }
     }
 
     pub fn id(&self) -> &'a str {
@@ -60,7 +73,7 @@ impl<'a> Bill<'a> {
 
     /// Whether its status is known to be there and it is not cancelled.
     pub fn is_standing(&self) -> bool {
-        match self.invoice.status {
+        match self.status {
             Coded::Known(status) => status != InvoiceStatus::Cancelled,
             Coded::Unknown(_) => true,
             Coded::Missing => false,
@@ -69,7 +82,7 @@ impl<'a> Bill<'a> {
 
     /// Whether it was issued and is not cancelled.
     pub fn is_billed(&self) -> bool {
-        self.is_standing() && self.invoice.status != Coded::Known(InvoiceStatus::Draft)
+        self.is_standing() && self.status != Coded::Known(InvoiceStatus::Draft)
     }
 
     /// The lines that bill for an order.
@@ -126,6 +139,25 @@ impl<'a> Order<'a> {
     }
 }
 
+/// Where records stand in a list, by an id.
+#[derive(Debug, Default)]
+struct Places<'a>(Vec<(&'a str, usize)>);
+
+impl<'a> Places<'a> {
+    fn new(places: impl Iterator<Item = (&'a str, usize)>) -> Self {
+        let mut places: Vec<(&str, usize)> = places.collect();
+        places.sort_unstable();
+        places.dedup();
+        Places(places)
+    }
+
+    /// The places under an id, in order.
+    fn of(&self, id: &str) -> impl Iterator<Item = usize> {
+        let first = self.0.partition_point(|(known, _)| *known < id);
+        self.0[first..].iter().take_while(move |(known, _)| *known == id).map(|(_, place)| *place)
+    }
+}
+
 /// What was billed for one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Billed {
@@ -146,8 +178,14 @@ pub(super) struct Ledger<'a> {
     pub context: &'a Context<'a>,
     /// In the order of members and ids.
     pub bills: Vec<Bill<'a>>,
+    /// Where the bills stand.
+    bill_places: Places<'a>,
+    /// Where the bills stand of which a line names an order, by the order.
+    naming_places: Places<'a>,
     /// Living service orders, in the order of members and ids.
     pub orders: Vec<Order<'a>>,
+    /// Where those stand.
+    order_places: Places<'a>,
     /// Living cases that list what they are about.
     pub naming_cases: Vec<&'a Arc<Entity>>,
     /// Living disputes that name an invoice, with its id.
@@ -158,30 +196,47 @@ pub(super) struct Ledger<'a> {
 
 impl<'a> Ledger<'a> {
     pub fn open(composite: &'a Composite, context: &'a Context<'a>) -> Self {
-        let bills = composite.of_kind(EntityKind::Invoice).map(Bill::read).collect();
-        let orders = composite.of_kind(EntityKind::ServiceOrder).map(|order| Order::read(order, context)).collect();
+        let bills: Vec<Bill<'a>> = composite.of_kind(EntityKind::Invoice).map(Bill::read).collect();
+        let orders = composite.of_kind(EntityKind::ServiceOrder).map(|order| Order::read(order, context));
+        let orders: Vec<Order<'a>> = orders.collect();
         let cases = composite.of_kind(EntityKind::Case);
-        let naming_cases = cases.filter(|case| case.get(Field::RelatedRefs).items().next().is_some()).collect();
         let disputes = composite.of_kind(EntityKind::Dispute);
-        let disputes = disputes.filter_map(|dispute| Some((dispute.text(Field::InvoiceRef)?, dispute))).collect();
-        let mut ledger =
-            Ledger { composite, context, bills, orders, naming_cases, disputes, asked_for_rate: Cell::new(false) };
+        let mut ledger = Ledger {
+            composite,
+            context,
+            bill_places: Places::new(bills.iter().map(Bill::id).zip(0..)),
+            naming_places: Places::default(),
+            order_places: Places::new(orders.iter().map(Order::id).zip(0..)),
+            bills,
+            orders,
+            naming_cases: cases.filter(|case| case.lists_related()).collect(),
+            disputes: disputes.filter_map(|dispute| Some((dispute.text(Field::InvoiceRef)?, dispute))).collect(),
+            asked_for_rate: Cell::new(false),
+        };
         ledger.add_line_rows();
         ledger.add_credits();
+        let bills = ledger.bills.iter().zip(0..);
+        let naming = bills.flat_map(|(bill, at)| bill.lines.iter().filter_map(move |line| Some((line.order?, at))));
+        ledger.naming_places = Places::new(naming);
         ledger
     }
 
     pub fn bill(&self, id: &str) -> Option<&Bill<'a>> {
-        self.bills.iter().find(|bill| bill.id() == id)
+        self.bill_places.of(id).next().map(|place| &self.bills[place])
     }
 
     pub fn order(&self, id: &str) -> Option<&Order<'a>> {
-        self.orders.iter().find(|order| order.id() == id)
+        self.order_places.of(id).next().map(|place| &self.orders[place])
     }
 
     /// Whether some invoice names an order.
     pub fn names_orders(&self) -> bool {
-        self.bills.iter().any(|bill| bill.lines.iter().any(|line| line.order.is_some()))
+        !self.naming_places.0.is_empty()
+    }
+
+    /// The bills of which a line bills for an order, in the order of members and ids.
+    pub fn bills_naming(&self, order: &str) -> impl Iterator<Item = &Bill<'a>> {
+        self.naming_places.of(order).map(|place| &self.bills[place])
     }
 
     /// Confidence that two of the customer's records are one customer's.
@@ -197,14 +252,14 @@ impl<'a> Ledger<'a> {
         let mut replaced: SmallVec<[usize; 4]> = SmallVec::new();
         for entity in self.composite.of_kind(EntityKind::InvoiceLine) {
             let row = InvoiceLine::read(entity.as_ref());
-            let place = row.invoice_ref.and_then(|id| self.bills.iter().position(|bill| bill.id() == id));
+            let place = row.invoice_ref.and_then(|id| self.bill_places.of(id).next());
             let Some(place) = place else { continue };
             let bill = &mut self.bills[place];
             if !replaced.contains(&place) {
                 replaced.push(place);
                 bill.lines.clear();
             }
-            let amount = words::money(row.amount, row.currency.or(bill.invoice.currency));
+            let amount = words::money(row.amount, row.currency.or(bill.currency));
             if let Some(amount) = amount.filter(|_| !row.line_type.is_some_and(is_tax)) {
                 let (order, period) = (row.service_order_ref, row.period);
                 bill.lines.push(Line { order, period, amount, credited_minor: 0 });
@@ -219,10 +274,10 @@ impl<'a> Ledger<'a> {
                 continue;
             }
             let Some(invoice) = invoice_of_note(entity, self.composite) else { continue };
-            let Some(place) = self.bills.iter().position(|bill| bill.id() == invoice) else { continue };
+            let Some(place) = self.bill_places.of(invoice).next() else { continue };
             let bill = &self.bills[place];
-            let currency = bill.invoice.currency.and_then(Currency::parse);
-            let amount = words::money(note.amount, note.currency.or(bill.invoice.currency));
+            let currency = bill.currency.and_then(Currency::parse);
+            let amount = words::money(note.amount, note.currency.or(bill.currency));
             let converted = amount.zip(currency).and_then(|(amount, to)| self.convert(amount, to, bill));
             match converted {
                 Some(amount) => self.bills[place].credit(amount),
@@ -239,7 +294,8 @@ impl<'a> Ledger<'a> {
     /// What was billed for an order with this estimate's currency.
     pub fn billed_for(&self, order: &str, currency: Currency) -> Billed {
         let mut sum: Option<i64> = None;
-        for (place, bill) in self.bills.iter().enumerate().filter(|(_, bill)| bill.is_billed()) {
+        let bills = self.naming_places.of(order).map(|place| (place, &self.bills[place]));
+        for (place, bill) in bills.filter(|(_, bill)| bill.is_billed()) {
             for line in bill.lines_for(order) {
                 let net = Money { minor: line.amount.minor.saturating_sub(line.credited_minor), ..line.amount };
                 let converted = self.convert(net, currency, bill).filter(|_| !bill.has_unread_credit);
@@ -256,7 +312,7 @@ impl<'a> Ledger<'a> {
             return Some(amount);
         }
         self.asked_for_rate.set(true);
-        let day = words::date(bill.invoice.issued_at?, &self.context.settings.business_tz);
+        let day = words::date(bill.issued_at?, &self.context.settings.business_tz);
         let key = (amount.currency.code().to_owned(), to.code().to_owned(), day);
         amount.convert(to, *self.context.reference.rates.get(&key)?)
     }

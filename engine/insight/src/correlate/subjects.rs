@@ -52,7 +52,7 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     fn new(entity: &'a Arc<Entity>, bill: Option<&'a Bill<'a>>, ledger: &'a Ledger<'a>) -> Self {
-        let billed_at = bill.and_then(|bill| bill.invoice.issued_at);
+        let billed_at = bill.and_then(|bill| bill.issued_at);
         let mut subject = Subject {
             entity,
             anomaly: None,

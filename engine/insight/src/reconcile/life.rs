@@ -25,7 +25,7 @@ pub(super) fn judge(
     context: &Context<'_>,
     derived: &mut Derived,
 ) {
-    let Some((basis, cases)) = related.cases_of(counterpart, &derived.correlations) else { return };
+    let Some((basis, cases)) = related.cases_of(counterpart) else { return };
     let contradicts = |status: ValueRef<'_>| (rule.contradicts)(counterpart.key.kind, status);
     let theirs = Runs::of(counterpart, contradicts);
     if theirs.spans.is_empty() {

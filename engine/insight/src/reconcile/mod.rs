@@ -169,7 +169,8 @@ pub(crate) fn evaluate(composite: &Composite, context: &Context<'_>, derived: &m
     if composite.members.iter().all(|member| member.tree.of_kind(EntityKind::Case).is_empty()) {
         return;
     }
-    let related = related::Related::new(composite);
+    let correlations = derived.correlations.clone();
+    let related = related::Related::new(composite, &correlations);
     for rule in ALL {
         for kind in rule.counterparts {
             for entity in composite.members.iter().flat_map(|member| member.tree.of_kind(*kind)) {

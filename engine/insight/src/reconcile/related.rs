@@ -1,8 +1,9 @@
 //! Which cases a billing or service record belongs to, and what that rests on (spec 2).
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use ontology::entity::{CreditNote, Dispute, FieldDispatch, Invoice};
+use ontology::entity::{CreditNote, Dispute, Invoice};
 use ontology::{EntityKey, EntityKind, Field, FieldReader};
 use smallvec::SmallVec;
 use state::{Composite, Entity};
@@ -17,19 +18,22 @@ pub(super) type Cases<'a> = SmallVec<[&'a Arc<Entity>; 1]>;
 pub(super) struct Related<'a> {
     pub(super) composite: &'a Composite,
     naming: SmallVec<[&'a Arc<Entity>; 4]>,
+    correlations: &'a [Arc<Correlation>],
+    /// What is correlated with an order that belongs to cases, with those; read once it is asked for.
+    inferring: OnceCell<Vec<(&'a EntityKey, Cases<'a>)>>,
 }
 
 impl<'a> Related<'a> {
-    pub(super) fn new(composite: &'a Composite) -> Self {
+    pub(super) fn new(composite: &'a Composite, correlations: &'a [Arc<Correlation>]) -> Self {
         let cases = composite.members.iter().flat_map(|member| member.tree.of_kind(EntityKind::Case));
-        let naming = cases.filter(|case| case.get(Field::RelatedRefs).items().next().is_some()).collect();
-        Related { composite, naming }
+        let naming = cases.filter(|case| case.lists_related()).collect();
+        Related { composite, naming, correlations, inferring: OnceCell::new() }
     }
 
     /// The cases of `record` on the strongest basis that gives any: a stored reference, else a
     /// common neighbour, else an accepted correlation. Weaker bases are not asked, or an invoice
     /// that an old case once named would tie every later dispute to that case.
-    pub(super) fn cases_of(&self, record: &Entity, correlations: &[Arc<Correlation>]) -> Option<(Basis, Cases<'a>)> {
+    pub(super) fn cases_of(&self, record: &Entity) -> Option<(Basis, Cases<'a>)> {
         let found = |basis, mut cases: Cases<'a>| {
             cases.sort_by(|a, b| a.key.cmp(&b.key));
             cases.dedup_by(|a, b| a.key == b.key);
@@ -38,8 +42,7 @@ impl<'a> Related<'a> {
         found(Basis::Explicit, self.referring(record)).or_else(|| {
             let neighbours = neighbours(record, self.composite);
             let bridged = || neighbours.iter().flat_map(|key| self.cases_of_key(key)).collect();
-            found(Basis::Bridged, bridged())
-                .or_else(|| found(Basis::Inferred, self.inferred(record, &neighbours, correlations)))
+            found(Basis::Bridged, bridged()).or_else(|| found(Basis::Inferred, self.inferred(record, &neighbours)))
         })
     }
 
@@ -56,13 +59,14 @@ impl<'a> Related<'a> {
     }
 
     /// The cases of the service orders that the record, or its invoice, is accepted to follow from.
-    fn inferred(&self, record: &Entity, neighbours: &[EntityKey], correlations: &[Arc<Correlation>]) -> Cases<'a> {
-        correlations
-            .iter()
-            .filter(|correlation| correlation.subject == record.key || neighbours.contains(&correlation.subject))
-            .filter_map(|correlation| correlation.accepted())
-            .flat_map(|candidate| self.cases_of_key(&candidate.order))
-            .collect()
+    fn inferred(&self, record: &Entity, neighbours: &[EntityKey]) -> Cases<'a> {
+        let inferring = self.inferring.get_or_init(|| {
+            let accepted = self.correlations.iter().filter_map(|it| Some((&it.subject, it.accepted()?)));
+            let with_cases = accepted.map(|(subject, order)| (subject, self.cases_of_key(&order.order)));
+            with_cases.filter(|(_, cases)| !cases.is_empty()).collect()
+        });
+        let about = inferring.iter().filter(|(subject, _)| **subject == record.key || neighbours.contains(subject));
+        about.flat_map(|(_, cases)| cases.iter().copied()).collect()
     }
 }
 
@@ -97,7 +101,7 @@ fn neighbours(record: &Entity, composite: &Composite) -> SmallVec<[EntityKey; 3]
             found.extend(key(EntityKind::CreditNote, dispute.credit_note_ref));
         }
         EntityKind::FieldDispatch => {
-            found.extend(key(EntityKind::ServiceOrder, FieldDispatch::read(record).service_order_ref));
+            found.extend(key(EntityKind::ServiceOrder, record.text(Field::ServiceOrderRef)));
         }
         kind => debug_assert!(kind == EntityKind::ServiceOrder, "no rule compares a case with a {kind:?}"),
     }

@@ -13,9 +13,9 @@ pub(super) const RULE: AnomalyRule = AnomalyRule { kinds: &[AnomalyKind::Duplica
 fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
     for order in &ledger.orders {
         let id = order.id();
-        let naming = ledger.bills.iter().filter(|bill| bill.is_standing() && bill.lines_for(id).next().is_some());
+        let naming = ledger.bills_naming(id).filter(|bill| bill.is_standing());
         let mut bills: Vec<&Bill<'_>> = naming.collect();
-        bills.sort_by_key(|bill| (bill.invoice.issued_at, bill.id()));
+        bills.sort_by_key(|bill| (bill.issued_at, bill.id()));
         for (place, bill) in bills.iter().enumerate() {
             let Some(first) = bills[..place].iter().copied().find(|other| shares_period(other, bill, id)) else {
                 continue;

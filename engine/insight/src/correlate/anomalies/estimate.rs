@@ -24,7 +24,7 @@ fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
             Billed::Nothing => continue,
             Billed::NoRate { bill } => {
                 let bill = &ledger.bills[bill];
-                let value = bill.invoice.currency.unwrap_or_default().into();
+                let value = bill.currency.unwrap_or_default().into();
                 derived.findings.push(finding(bill.entity, FindingKind::FxRateMissing, Some(Field::Currency), value));
                 continue;
             }
@@ -49,10 +49,10 @@ fn deviates(billed: i64, estimate: i64) -> bool {
 
 /// The order's estimate; an order without a currency has that of the invoices that name it.
 fn estimate_of(order: &Order<'_>, ledger: &Ledger<'_>) -> Option<Money> {
-    let naming = || ledger.bills.iter().find(|bill| bill.lines_for(order.id()).next().is_some());
+    let naming = || ledger.bills_naming(order.id()).next();
     let estimate = match order.fields.currency {
         Some(_) => order.estimate,
-        None => words::money(order.fields.estimate, naming().and_then(|bill| bill.invoice.currency)),
+        None => words::money(order.fields.estimate, naming().and_then(|bill| bill.currency)),
     };
     estimate.filter(|estimate| estimate.minor >= 0)
 }
@@ -62,15 +62,15 @@ fn is_milestone(fields: &ServiceOrder<'_>) -> bool {
 }
 
 fn has_final_bill(order: &EntityKey, ledger: &Ledger<'_>) -> bool {
-    let mut billed = ledger.bills.iter().filter(|bill| bill.is_billed() && bill.lines_for(&order.id).next().is_some());
-    billed.any(|bill| bill.invoice.billing_type.is_some_and(|kind| kind.eq_ignore_ascii_case("final")))
+    let mut billed = ledger.bills_naming(&order.id).filter(|bill| bill.is_billed());
+    billed.any(|bill| bill.billing_type.is_some_and(|kind| kind.eq_ignore_ascii_case("final")))
 }
 
 /// The newest issued invoice that bills for an order, and the others that do.
 fn bills_for<'l, 'a>(order: &EntityKey, ledger: &'l Ledger<'a>) -> Option<(&'l Bill<'a>, Vec<&'l Bill<'a>>)> {
-    let naming = ledger.bills.iter().filter(|bill| bill.is_billed() && bill.lines_for(&order.id).next().is_some());
+    let naming = ledger.bills_naming(&order.id).filter(|bill| bill.is_billed());
     let mut bills: Vec<&Bill<'a>> = naming.collect();
-    bills.sort_by_key(|bill| (bill.invoice.issued_at, bill.id()));
+    bills.sort_by_key(|bill| (bill.issued_at, bill.id()));
     let newest = bills.pop()?;
     Some((newest, bills))
 }

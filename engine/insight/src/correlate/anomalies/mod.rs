@@ -67,7 +67,7 @@ fn anomaly(
         order: order.map(|order| order.entity.key.clone()),
         expected: measured.expected,
         actual: measured.actual,
-        at: bill.invoice.issued_at,
+        at: bill.issued_at,
         grounds: Grounds {
             subjects,
             cited,

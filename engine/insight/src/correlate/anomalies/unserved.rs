@@ -26,7 +26,7 @@ fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
             | None => continue,
         };
         let id = order.id();
-        for bill in ledger.bills.iter().filter(|bill| bill.is_billed()) {
+        for bill in ledger.bills_naming(id).filter(|bill| bill.is_billed()) {
             let is_charged = bill.lines_for(id).any(|line| line.amount.minor > line.credited_minor);
             if !is_charged {
                 continue;

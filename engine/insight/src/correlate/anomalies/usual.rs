@@ -29,15 +29,15 @@ fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
         .bills
         .iter()
         .filter(|bill| bill.is_standing())
-        .filter_map(|bill| Some((bill.invoice.issued_at?, bill.amount?, bill)))
+        .filter_map(|bill| Some((bill.issued_at?, bill.amount?, bill)))
         .collect();
     dated.sort_by(|a, b| (a.0, a.2.id()).cmp(&(b.0, b.2.id())));
     for (place, (at, amount, bill)) in dated.iter().enumerate() {
         let is_alike = |other: &&(Millis, Money, &Bill<'_>)| {
             other.0 < *at
                 && other.1.currency == amount.currency
-                && other.2.invoice.ar_customer_ref == bill.invoice.ar_customer_ref
-                && other.2.invoice.billing_type == bill.invoice.billing_type
+                && other.2.ar_customer_ref == bill.ar_customer_ref
+                && other.2.billing_type == bill.billing_type
         };
         let earlier: SmallVec<[&(Millis, Money, &Bill<'_>); EARLIER_MAX]> =
             dated[..place].iter().rev().filter(is_alike).take(EARLIER_MAX).collect();

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use connectors::SharedClock;
 use fixtures::services::{address, redis_urls};
@@ -10,7 +12,8 @@ use sim::delivery::{BatchSize, Delivery};
 use sim::difference::{equal, texts};
 use sim::{Chance, History};
 use storage::{
-    Distributed, DistributedOptions, Embedded, Intake, Log as _, Memory, NewBlock, Position, Priority, Rows as _,
+    Distributed, DistributedOptions, Embedded, FreeSpace, Intake, Log as _, Memory, NewBlock, Position, Priority,
+    Rows as _,
 };
 
 use super::{Payload, Runner, RunnerOptions, recovery, write_snapshot};
@@ -18,6 +21,7 @@ use crate::clock::StoryClock;
 use crate::rented::Rented;
 
 const NOW: Millis = Millis(1_773_154_800_000);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn gap_of(record_id: String) -> Fact {
     Fact {
@@ -67,6 +71,54 @@ fn what_is_decided_again_while_the_log_is_replayed_reaches_the_outbox() {
     assert!(told.iter().any(|action| action.contains("\"rule\":\"11-1\"")), "{told:?}");
 }
 
+/// A hub with a fact that no row holds yet, on a disk that is full from now on.
+fn hub_on_a_full_disk() -> (tempfile::TempDir, Embedded, Runner, Arc<AtomicBool>) {
+    let (dir, has_room) = (tempfile::tempdir().unwrap(), Arc::new(AtomicBool::new(true)));
+    let (asked, is_asked) = channel();
+    let room = has_room.clone();
+    let free_space: storage::FreeSpaceProbe = Arc::new(move || {
+        let has_room = room.load(Ordering::Acquire);
+        let _ = asked.send(());
+        Ok(FreeSpace { free_bytes: if has_room { 1 << 40 } else { 0 }, total_bytes: 1 << 40 })
+    });
+    let options_of_store = storage::Options { free_space: Some(free_space), ..storage::Options::default() };
+    let store = Embedded::open(dir.path(), options_of_store).unwrap();
+    let clock = Arc::new(StoryClock::standing(NOW));
+    let options = RunnerOptions { clock: clock.clone(), ..options(NOW) };
+    let runner = Runner::start(Arc::new(store.clone()), options, Box::new(|_| ())).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let fact = vec![gap_of("5001".to_owned())];
+    let appended = runner.handle();
+    let appended = appended.append(fact, Vec::new(), Payload::default(), None, Priority::Source);
+    assert_eq!(runtime.block_on(appended).unwrap(), LogPos(1));
+    has_room.store(false, Ordering::Release);
+    while is_asked.try_recv().is_ok() {}
+    clock.advance_to(NOW + Millis::MINUTE_MS);
+    // Rows were refused once, and once more.
+    for _ in 0..2 {
+        is_asked.recv_timeout(PATIENCE).unwrap();
+    }
+    (dir, store, runner, has_room)
+}
+
+#[test]
+fn rows_wait_for_room_on_a_full_disk_and_the_hub_goes_on() {
+    let (_dir, store, runner, has_room) = hub_on_a_full_disk();
+    assert_eq!(store.applied().unwrap(), Position::ZERO);
+    assert!(!runner.has_ended());
+    has_room.store(true, Ordering::Release);
+    runner.stop().unwrap();
+    assert_eq!(store.applied().unwrap(), Position(1));
+}
+
+#[test]
+fn a_hub_that_ends_does_not_wait_for_room() {
+    let (_dir, store, runner, _) = hub_on_a_full_disk();
+    let error = runner.stop().unwrap_err();
+    assert!(error.to_string().contains("free"), "{error}");
+    assert_eq!((store.applied().unwrap(), store.last()), (Position::ZERO, Position(1)));
+}
+
 /// Batches after each of which the owner stores a snapshot.
 const SNAPSHOTS: usize = 40;
 
@@ -97,7 +149,7 @@ fn what_is_read_while_the_owner_writes_is_one_state() {
             }
             owner.append(Intake::new().block(block)).unwrap();
             written.step(Input::Facts { facts: batch.facts.clone(), ingested_at: batch.ingested_at });
-            write_snapshot(&owner, written.take_snapshot(), BTreeMap::new()).unwrap();
+            write_snapshot(&owner, &written.take_snapshot(), &BTreeMap::new()).unwrap();
         }
         is_over.store(true, Ordering::Release);
         reads = reading.join().unwrap();

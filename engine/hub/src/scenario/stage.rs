@@ -334,8 +334,7 @@ impl Stage {
     fn snapshot(&mut self) -> anyhow::Result<()> {
         let snapshot = self.engine.take_snapshot();
         let pending = self.waiting.iter().filter_map(|id| Some((id.clone(), self.actions.get(id)?.body().to_string())));
-        let pending = pending.collect();
-        write_snapshot(self.store.store(), snapshot, pending)
+        Ok(write_snapshot(self.store.store(), &snapshot, &pending.collect())?)
     }
 
     /// Every source that is not stopped says how far it is.

@@ -1,8 +1,10 @@
 //! The demo, played whole over real sockets: its story, its truth, and the same story twice.
 #![allow(clippy::unwrap_used)]
 
+use std::io::{BufRead as _, BufReader, Lines};
 use std::net::SocketAddr;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use fixtures::services::address;
 use hub::demo::{Options, Summary, play};
@@ -89,4 +91,42 @@ fn the_demo_on_servers_needs_to_know_them() {
     let output = demo.args(["demo", "--distributed", "--headless"]).env_remove("OPSHUB_KAFKA").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("fixtures/services up"));
+}
+
+/// A demo of the story's own customers that keeps its store in `folder`, and the lines that it prints.
+fn live(folder: &Path) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_opshub"));
+    demo.args(["demo", "--customers", "0"]).env("TMPDIR", folder).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut demo = demo.spawn().unwrap();
+    let lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    (demo, lines)
+}
+
+/// Reads until a line begins so.
+fn read_to(lines: &mut Lines<BufReader<ChildStdout>>, begin: &str) {
+    assert!(lines.any(|line| line.unwrap().starts_with(begin)), "no line begins with {begin}");
+}
+
+fn signal(demo: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &demo.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn whoever_ends_a_live_demo_gets_its_summary_and_nothing_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut demo, mut lines) = live(folder.path());
+    read_to(&mut lines, "RC1");
+    signal(&demo, "-INT");
+    read_to(&mut lines, "digest");
+    assert_eq!(demo.wait().unwrap().code(), Some(0));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_demo_that_is_ended_in_its_history_is_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut demo, mut lines) = live(folder.path());
+    read_to(&mut lines, "Story");
+    signal(&demo, "-TERM");
+    assert_eq!(demo.wait().unwrap().code(), Some(130));
 }

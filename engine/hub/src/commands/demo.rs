@@ -1,18 +1,22 @@
 //! `opshub demo`: the whole story, live in the terminal, or headless with a summary.
 
+use std::cell::Cell;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
 use fixtures::time::T_MS;
 use ontology::{Millis, System, Vocabulary};
 
 use pipeline::CustomerView;
 
 use super::stores::ServersArgs;
-use super::{Failure, INTERRUPTED, PROBLEMS_FOUND, runtime};
+use super::{Ending, Failure, INTERRUPTED, PROBLEMS_FOUND, runtime};
 use crate::demo::{Options, Stage, Summary, play};
 
 /// Plays a story across four simulated systems: no server, configuration or network needed.
@@ -22,7 +26,7 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Story seconds a second, after the history.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = speed)]
     speed: f64,
     /// Customers in the world, beside the three of the story.
     #[arg(long, default_value_t = 200)]
@@ -48,8 +52,13 @@ pub struct DemoArgs {
     #[command(flatten)]
     servers: ServersArgs,
     /// Number of shards; any number tells the same story.
-    #[arg(long, default_value_t = 1)]
-    shards: usize,
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    shards: u16,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse().ok().filter(|speed: &f64| speed.is_finite() && *speed > 0.0);
+    speed.ok_or_else(|| format!("'{text}' is no speed: write a number above 0, such as 1 or 60"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -74,29 +83,38 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
         for_ms: args.for_.or(default_for).map(|d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)),
         api: args.api,
         doors: SocketAddr::from(([127, 0, 0, 1], 0)),
-        shards: args.shards,
+        shards: args.shards.into(),
         servers: args.distributed.then(|| args.servers.named("opshub-demo")).transpose()?,
     };
     let runtime = runtime()?;
-    if args.headless || args.json {
-        return runtime.block_on(async {
-            tokio::select! {
-                played = headless(&options, args) => played,
-                // What was set up goes with the story that is dropped here.
-                Ok(()) = tokio::signal::ctrl_c() => Err(Failure::told(INTERRUPTED)),
-            }
-        });
+    runtime.block_on(async {
+        let mut ending = Ending::new()?;
+        if args.headless || args.json {
+            unless_ended(&mut ending, headless(&options, args)).await
+        } else {
+            live(&options, &mut ending).await
+        }
+    })
+}
+
+/// What a part of the demo comes to, unless somebody ends it: then what was set up goes with the part that
+/// is dropped.
+async fn unless_ended<T>(ending: &mut Ending, part: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        done = part => done,
+        () = ending.asked() => Err(Failure::told(INTERRUPTED)),
     }
-    runtime.block_on(live(&options))
 }
 
 async fn headless(options: &Options, args: &DemoArgs) -> Result<(), Failure> {
+    // Made before the story is played, so that it is not played for nothing.
+    let canonical = args.canonical.as_deref().map(create).transpose()?;
     let (stage, end) = play(options, |what| eprintln!("demo: {what}")).await?;
     let summary = Summary::of(&stage, options.seed, end).await?;
-    if let Some(file) = &args.canonical {
+    if let Some(mut file) = canonical {
         let canonical = move |engine: &mut pipeline::Engine| engine.canonical(end).map(|c| c.to_string()).collect();
         let customers: Vec<String> = stage.app.handle().ask(canonical).await?;
-        std::fs::write(file, customers.join("\n"))?;
+        file.write_all(customers.join("\n").as_bytes()).context("write the canonical JSON of every customer")?;
     }
     stage.strike().await?;
     if args.json {
@@ -105,6 +123,10 @@ async fn headless(options: &Options, args: &DemoArgs) -> Result<(), Failure> {
         print_summary(&summary);
     }
     agreed(&summary)
+}
+
+fn create(file: &Path) -> anyhow::Result<File> {
+    File::create(file).with_context(|| format!("write {}", file.display()))
 }
 
 /// Whether the processes of the story came to the same.
@@ -117,19 +139,40 @@ fn agreed(summary: &Summary) -> Result<(), Failure> {
     Err(Failure::with(PROBLEMS_FOUND, anyhow::anyhow!(why)))
 }
 
-/// The story as it happens, until it ends or somebody stops it.
-async fn live(options: &Options) -> Result<(), Failure> {
+/// The story as it happens, until it ends or somebody stops it: the first time it is summed up, the second
+/// time, and before it is live, the demo ends at once.
+async fn live(options: &Options, ending: &mut Ending) -> Result<(), Failure> {
+    let is_terminal = std::io::stderr().is_terminal();
+    let mut stage = unless_ended(ending, begin(options, is_terminal)).await?;
+    let end = Millis(T_MS + options.for_ms.unwrap_or(24 * 3_600_000));
+    let (is_ended, mut told) = (Cell::new(false), Told::default());
+    let tell = |stage: &Stage| {
+        told.tell(stage, is_terminal);
+        if is_ended.get() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    {
+        let mut played = std::pin::pin!(stage.live(options.speed, end, tell));
+        tokio::select! {
+            played = &mut played => played?,
+            () = ending.asked() => {
+                eprintln!("\ndemo: ending with a summary; ctrl-c again leaves at once");
+                // What is being sent is sent to its end.
+                is_ended.set(true);
+                played.await?;
+            }
+        }
+    }
+    let summary = unless_ended(ending, end_of(stage, options.seed, end)).await?;
+    print_summary(&summary);
+    agreed(&summary)
+}
+
+/// Sets the stage and plays the history.
+async fn begin(options: &Options, is_terminal: bool) -> Result<Stage, Failure> {
     let mut stage = Stage::set(options).await?;
     let api = stage.app.api();
     println!("API (gRPC)  {api}   try: opshub state account/ACCT-1205 --api {api}");
     println!("Story       seed {}, {} customers; ctrl-c ends it", options.seed, options.customers);
-    let stop = stage.app.stopping();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            stop.cancel();
-        }
-    });
-    let is_terminal = std::io::stderr().is_terminal();
     stage
         .history(|slice| {
             if is_terminal {
@@ -142,15 +185,18 @@ async fn live(options: &Options) -> Result<(), Failure> {
     if is_terminal {
         eprintln!();
     }
-    let end = Millis(T_MS + options.for_ms.unwrap_or(24 * 3_600_000));
-    let mut told = Told::default();
-    stage.live(options.speed, end, |stage| told.tell(stage, is_terminal)).await?;
-    let at = Millis(end.0.min(stage_now(&stage)));
+    Ok(stage)
+}
+
+/// Lets everything that was sent arrive, sums the story up and takes the stage down.
+async fn end_of(mut stage: Stage, seed: u64, end: Millis) -> Result<Summary, Failure> {
+    // Vendors date their lists to the second, so a story that is broken off goes on to the next one.
+    let second = stage_now(&stage).div_euclid(1_000) + 1;
+    let at = Millis(end.0.min(second * 1_000));
     stage.settle(at).await?;
-    let summary = Summary::of(&stage, options.seed, at).await?;
+    let summary = Summary::of(&stage, seed, at).await?;
     stage.strike().await?;
-    print_summary(&summary);
-    agreed(&summary)
+    Ok(summary)
 }
 
 fn stage_now(stage: &Stage) -> i64 {
@@ -243,33 +289,48 @@ fn figures_line(stage: &Stage) -> String {
 }
 
 fn print_summary(summary: &Summary) {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    let line = |what: &str, text: &str| println!("{what:<18}{text}");
     let facts: Vec<String> = summary.facts.iter().map(|(system, count)| format!("{system} {count}")).collect();
-    table.add_row(["facts", &facts.join(", ")]);
-    table.add_row(["quarantined", &format!("{} ({} planted)", summary.quarantined, summary.planted)]);
-    table.add_row(["customers", &summary.customers.to_string()]);
+    line("facts", &facts.join(", "));
+    line("quarantined", &format!("{} ({} planted)", summary.quarantined, summary.planted));
+    line("customers", &summary.customers.to_string());
     let links = &summary.links;
     let quality = format!("precision {:.3}, recall {:.3}", links.precision, links.recall);
-    table.add_row(["links", &format!("{} automatic, {} in review; {quality}", links.automatic, links.review)]);
+    line("links", &format!("{} automatic, {} in review; {quality}", links.automatic, links.review));
     let latency = &summary.latency_ms;
-    table.add_row(["source to visible", &format!("p50 {} ms, p99 {} ms", latency.p50, latency.p99)]);
+    line("source to visible", &format!("p50 {} ms, p99 {} ms", latency.p50, latency.p99));
     for handoff in &summary.handoffs {
-        table.add_row(["handoff", &format!("{} [{}]", handoff.narrative, handoff.state)]);
+        line("handoff", &format!("{} [{}]", handoff.narrative, handoff.state));
     }
     for correlation in &summary.correlations {
-        table.add_row(["correlation", &correlation.sentence]);
+        line("correlation", &correlation.sentence);
     }
     for discrepancy in &summary.discrepancies {
-        table.add_row([discrepancy.rule, &discrepancy.sentence]);
+        line(discrepancy.rule, &discrepancy.sentence);
     }
-    table.add_row(["alerts", &format!("{} open", summary.alerts.len())]);
-    let processes: Vec<String> =
-        summary.processes.iter().map(|process| format!("{} at {}", process.role, process.position)).collect();
-    table.add_row(["processes", &processes.join(", ")]);
+    line("alerts", &format!("{} open", summary.alerts.len()));
+    if summary.processes.len() > 1 {
+        let processes: Vec<String> =
+            summary.processes.iter().map(|process| format!("{} at {}", process.role, process.position)).collect();
+        line("processes", &processes.join(", "));
+    }
     for process in summary.processes.iter().filter(|process| process.digest != summary.digest) {
-        table.add_row(["another digest", &format!("{} {}", process.role, process.digest)]);
+        line("another digest", &format!("{} {}", process.role, process.digest));
     }
-    table.add_row(["digest", &summary.digest]);
-    println!("{table}");
+    line("digest", &summary.digest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_story_runs_forward_at_a_speed_that_ends() {
+        for good in ["0.5", "1", "60"] {
+            assert!(speed(good).is_ok(), "{good}");
+        }
+        for bad in ["0", "-1", "nan", "inf", "fast", ""] {
+            assert!(speed(bad).is_err(), "{bad}");
+        }
+    }
 }

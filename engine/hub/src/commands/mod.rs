@@ -29,6 +29,7 @@ use std::path::Path;
 
 use clap::{Parser, Subcommand};
 use storage::Embedded;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// One picture of every customer across billing, service desk, contact centre and field service.
 #[derive(Debug, Parser)]
@@ -164,6 +165,26 @@ pub(crate) fn open_store(dir: &Path) -> Result<Embedded, Failure> {
         return Err(Failure::with(NOT_FOUND, anyhow::anyhow!(text)));
     }
     Ok(Embedded::open(dir, storage::Options::default())?)
+}
+
+/// Ctrl-c and SIGTERM, from when it is made: what comes while nobody waits is not lost.
+pub(crate) struct Ending {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Ending {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Ending { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits until somebody ends the program.
+    pub(crate) async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// The runtime that commands with sockets run on.

@@ -17,7 +17,7 @@ use fixtures::wxcc::{WebexDoor, WebexServer};
 use fixtures::zendesk::{ZendeskConfig, ZendeskDoor, ZendeskServer};
 use tracing_subscriber::EnvFilter;
 
-use super::{CONFIG_INVALID, FAILED, Failure, UNREACHABLE, runtime};
+use super::{CONFIG_INVALID, Ending, FAILED, Failure, UNREACHABLE, runtime};
 use crate::client::USAGE;
 use crate::clock::WallClock;
 use crate::config::SecretRef;
@@ -152,9 +152,10 @@ pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
+        let mut ending = Ending::new()?;
         tokio::select! {
             played = simulate(args) => played,
-            interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+            () = ending.asked() => Ok(()),
         }
     });
     runtime.shutdown_timeout(Duration::from_secs(1));

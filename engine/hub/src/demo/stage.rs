@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,15 +141,21 @@ impl Stage {
         .await
     }
 
-    /// Plays from where the story stands to `until`, story time running with the wall at `speed`.
+    /// Plays from where the story stands to `until`, story time running with the wall at `speed`, or until
+    /// `progress` breaks it off.
     ///
     /// # Errors
     /// When a simulator cannot deliver.
-    pub async fn live(&mut self, speed: f64, until: Millis, mut progress: impl FnMut(&Stage)) -> anyhow::Result<()> {
+    pub async fn live(
+        &mut self,
+        speed: f64,
+        until: Millis,
+        mut progress: impl FnMut(&Stage) -> ControlFlow<()>,
+    ) -> anyhow::Result<()> {
         let mut ticks = tokio::time::interval(TICK);
         self.app.figures.reset_latency(self.kept_back());
         self.clock.run(speed);
-        while self.player.now_ms() < until.0 && !self.app.stopping().is_cancelled() {
+        while self.player.now_ms() < until.0 {
             ticks.tick().await;
             let to = self.clock.now().min(until);
             let length = to.0 - self.player.now_ms();
@@ -157,7 +164,9 @@ impl Stage {
             {
                 self.play(&slice).await?;
             }
-            progress(self);
+            if progress(self).is_break() {
+                break;
+            }
         }
         Ok(())
     }
@@ -172,12 +181,17 @@ impl Stage {
         .collect()
     }
 
-    /// Stops the story clock at `at` and waits until everything that was sent is readable.
+    /// Stops the story clock at `at`, plays up to there and waits until everything that was sent is readable.
     ///
     /// # Errors
     /// When the hub does not keep up.
     pub async fn settle(&mut self, at: Millis) -> anyhow::Result<()> {
         self.clock.stand_at(at);
+        // Whoever breaks a story off does so between two slices: the vendors, too, come to where it stands.
+        while let Some(slice) = self.player.next_slice(at.0, Some(at.0 - self.player.now_ms())) {
+            self.play(&slice).await?;
+            self.drain().await?;
+        }
         self.drain().await?;
         // The list jobs look once more at a world that stands still: what they find then does not
         // depend on when they looked before.
@@ -347,7 +361,7 @@ pub async fn play(options: &Options, mut progress: impl FnMut(&str)) -> anyhow::
     stage.history(|_| {}).await?;
     let end = Millis(T_MS) + options.for_ms.unwrap_or_default();
     progress("playing live");
-    stage.live(options.speed, end, |_| {}).await?;
+    stage.live(options.speed, end, |_| ControlFlow::Continue(())).await?;
     progress("draining");
     stage.settle(end).await?;
     Ok((stage, end))

@@ -218,7 +218,8 @@ fn is_listed(published: &Published<CustomerView>, name: &str) -> bool {
         Topic::Customers => return false,
     };
     let slot = published.customer_of_object(collection, id);
-    slot.is_some_and(|slot| slot.view.objects().iter().any(|object| object.collection == collection && object.id == id))
+    let objects = slot.map(|slot| slot.view.objects_since(None).came).unwrap_or_default();
+    objects.iter().any(|object| object.collection == collection && object.id == id)
 }
 
 /// What a watch told in a row.

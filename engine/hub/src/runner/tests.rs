@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use connectors::SharedClock;
@@ -74,11 +74,11 @@ fn what_is_decided_again_while_the_log_is_replayed_reaches_the_outbox() {
 /// A hub with a fact that no row holds yet, on a disk that is full from now on.
 fn hub_on_a_full_disk() -> (tempfile::TempDir, Embedded, Runner, Arc<AtomicBool>) {
     let (dir, has_room) = (tempfile::tempdir().unwrap(), Arc::new(AtomicBool::new(true)));
-    let (asked, is_asked) = channel();
+    let (asked, is_asked) = sync_channel(1);
     let room = has_room.clone();
     let free_space: storage::FreeSpaceProbe = Arc::new(move || {
         let has_room = room.load(Ordering::Acquire);
-        let _ = asked.send(());
+        let _ = asked.try_send(());
         Ok(FreeSpace { free_bytes: if has_room { 1 << 40 } else { 0 }, total_bytes: 1 << 40 })
     });
     let options_of_store = storage::Options { free_space: Some(free_space), ..storage::Options::default() };

@@ -1,7 +1,7 @@
 //! A trace that a delivery came with stands in the headers of the events that it causes: from real sockets
 //! and a real topic to the topics of a real broker.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 
 use fixtures::services::address;
@@ -121,7 +121,7 @@ fn account(id: &str, version: u64, parent: &str) -> v1::Event {
         operation: v1::Operation::Image.into(),
         version: Some(v1::Version { major: version, ..v1::Version::default() }),
         change_time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
-        fields: HashMap::from([("name".to_owned(), name)]),
+        fields: BTreeMap::from([("name".to_owned(), name)]),
         contract_version: 1,
         mapping_version: 1,
         traceparent: parent.to_owned(),

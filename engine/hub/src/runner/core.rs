@@ -14,7 +14,7 @@ use super::aside::{Aside, Stand};
 use super::snapshots::{self, Snapshots};
 
 /// Facts after which a snapshot is due.
-const FACTS_PER_SNAPSHOT: usize = 250_000;
+const FACTS_PER_SNAPSHOT: usize = 500_000;
 /// Engine time after which one is due when there are facts to write: a restart reads at the most so
 /// much of the log again.
 const SNAPSHOT_EVERY_MS: i64 = 10_000;

@@ -265,7 +265,8 @@ async fn discard(args: &DecideArgs) -> Result<(), Failure> {
         let part = part.map_err(|status| args.client.failed("discard", &status, IF_UNKNOWN))?.into_inner();
         answer.discarded_names.extend(part.discarded_names);
     }
-    let unknown: Vec<&String> = names.iter().filter(|name| !answer.discarded_names.contains(name)).collect();
+    let discarded: HashSet<&String> = answer.discarded_names.iter().collect();
+    let unknown: Vec<&String> = names.iter().filter(|name| !discarded.contains(name)).collect();
     if args.client.json {
         print_json("DiscardQuarantineResponse", &answer)?;
     } else {

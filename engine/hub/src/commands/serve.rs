@@ -18,12 +18,12 @@ use serve::drain::{Drain, DrainSwitch};
 use serve::{metrics as figures, page_server};
 use storage::{Distributed, Embedded};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
-use super::{CONFIG_INVALID, FAILED, Failure, INTERRUPTED, runtime};
+use super::{CONFIG_INVALID, Ending, FAILED, Failure, INTERRUPTED, runtime};
 use crate::app::{App, AppOptions};
 use crate::clock::WallClock;
 use crate::config::{self, Advertise, Config, StoreConfig, StoreSection};
@@ -350,19 +350,14 @@ fn taken(what: &str, address: SocketAddr, flag: &str, error: &std::io::Error) ->
 
 /// What ends the hub: an interrupt from the terminal, or the word or the end of whoever runs it.
 struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
+    ending: Ending,
     /// Resolves when standard input has ended; none if that does not matter, or not any more.
     input_end: Option<oneshot::Receiver<()>>,
 }
 
 impl Signals {
     fn new(until_input_ends: bool) -> std::io::Result<Self> {
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            input_end: until_input_ends.then(input_end).transpose()?,
-        })
+        Ok(Signals { ending: Ending::new()?, input_end: until_input_ends.then(input_end).transpose()? })
     }
 
     async fn next(&mut self) {
@@ -374,8 +369,7 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            () = self.ending.asked() => {}
             () = input_ends => self.input_end = None,
         }
     }

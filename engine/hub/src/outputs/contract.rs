@@ -4,11 +4,8 @@
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
 
-use super::events::Topic;
+use super::events::{TRACE_PARENTS, TRACE_STATES, Topic};
 use crate::client::descriptor;
-
-/// Headers of what came with a trace.
-const TRACES: [&str; 4] = ["ce_traceparent", "ce_tracestate", "traceparent", "tracestate"];
 
 /// The schema of a record as `{"topic", "key", "headers", "value"}`, the topic without its prefix.
 /// Records may carry more headers, and values more fields, than a schema of today names.
@@ -29,11 +26,11 @@ pub fn contract() -> Value {
 fn record(topic: Topic) -> Value {
     let name = topic.name();
     let value = json!({ "$ref": format!("#/$defs/{}", topic.message()) });
-    // Nothing tells of an end.
+    // An end has no value.
     let value = json!({ "oneOf": [value, { "type": "null" }] });
     let types = [topic.event_type(false), topic.event_type(true)];
     let resource = json!({ "type": "string", "pattern": format!("^{name}/") });
-    let headers = json!({
+    let mut headers = json!({
         "ce_specversion": { "const": "1.0" },
         "ce_id": { "type": "string", "minLength": 32, "maxLength": 32 },
         "ce_source": { "type": "string" },
@@ -42,16 +39,17 @@ fn record(topic: Topic) -> Value {
         "ce_sequence": { "type": "string" },
         "content-type": { "const": "application/json" },
     });
-    let required: Vec<&String> = headers.as_object().into_iter().flat_map(Map::keys).collect();
-    let traces = TRACES.map(|name| (name.to_owned(), json!({ "type": "string" })));
-    let all: Map<String, Value> = headers.as_object().cloned().into_iter().flatten().chain(traces).collect();
+    let required: Vec<String> = headers.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+    for name in TRACE_PARENTS.into_iter().chain(TRACE_STATES) {
+        headers[name] = json!({ "type": "string" });
+    }
     json!({
         "type": "object",
         "required": ["topic", "key", "headers", "value"],
         "properties": {
             "topic": { "const": name },
             "key": resource,
-            "headers": { "type": "object", "required": required, "properties": all },
+            "headers": { "type": "object", "required": required, "properties": headers },
             "value": value,
         },
     })

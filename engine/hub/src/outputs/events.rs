@@ -13,6 +13,11 @@ use state::Freshness;
 use super::marks::Mark;
 use crate::client::json;
 
+/// Headers of what came with a trace: as the event's, and as that of its sending.
+pub(super) const TRACE_PARENTS: [&str; 2] = ["ce_traceparent", "traceparent"];
+/// The same, of what vendors told along with it.
+pub(super) const TRACE_STATES: [&str; 2] = ["ce_tracestate", "tracestate"];
+
 /// A topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
@@ -142,9 +147,9 @@ impl Event {
             ("content-type", "application/json".to_owned()),
         ];
         if let Some(cause) = &self.cause {
-            headers.extend(["ce_traceparent", "traceparent"].map(|name| (name, cause.parent())));
+            headers.extend(TRACE_PARENTS.map(|name| (name, cause.parent())));
             if !cause.state().is_empty() {
-                headers.extend(["ce_tracestate", "tracestate"].map(|name| (name, cause.state().to_owned())));
+                headers.extend(TRACE_STATES.map(|name| (name, cause.state().to_owned())));
             }
         }
         headers

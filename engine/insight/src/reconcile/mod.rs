@@ -169,7 +169,8 @@ pub(crate) fn evaluate(composite: &Composite, context: &Context<'_>, derived: &m
     if composite.members.iter().all(|member| member.tree.of_kind(EntityKind::Case).is_empty()) {
         return;
     }
-    let correlations = derived.correlations.clone();
+    // Aside while the rest of what is concluded grows: no rule adds to them.
+    let correlations = std::mem::take(&mut derived.correlations);
     let related = related::Related::new(composite, &correlations);
     for rule in ALL {
         for kind in rule.counterparts {
@@ -178,4 +179,6 @@ pub(crate) fn evaluate(composite: &Composite, context: &Context<'_>, derived: &m
             }
         }
     }
+    drop(related);
+    derived.correlations = correlations;
 }

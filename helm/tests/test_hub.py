@@ -82,6 +82,7 @@ class Credentials:
         self.by_path = {
             "tls/certificates": chain,
             "tls/key": pem(own),
+            "tls/ca": root,
             "callers/ca": root,
             "ca": root,
             "jwt/keys": self.provider.key_set(),

@@ -99,9 +99,17 @@ class Render(unittest.TestCase):
         self.assertEqual(set(made), {"distributed"}, "no folder beside servers")
         self.assertEqual((servers["brokers"], servers["redis"]), (",".join(given["brokers"]), given["redis"]))
         self.assertEqual((servers["name"], servers["replicas"], servers["silence_max"]), ("customers", 3, "15s"))
+        self.assertEqual(servers["partitions"], 64)
         self.assertEqual(servers["redis_password"], "file:/etc/opshub/servers/redis")
         self.assertEqual(servers["secrets"], {"sasl.password": "file:/etc/opshub/servers/kafka/sasl.password"})
         self.assertEqual(servers["properties"], {**given["properties"], "ssl.ca.location": "/etc/opshub/servers/ca"})
+
+    def test_pods_that_lead_callers_to_the_owner_know_its_authority(self):
+        made = tomllib.loads(chart.configuration(chart.objects("distributed")))["store"]["distributed"]
+        self.assertEqual(made["advertise_ca"], "/etc/opshub/credentials/tls/ca")
+        given = {**chart.values("distributed"), "api": {}}
+        on_loopback = tomllib.loads(chart.configuration(chart.objects_of(given)))["store"]["distributed"]
+        self.assertNotIn("advertise_ca", on_loopback)
 
     def test_another_configuration_is_another_pod_and_an_equal_one_is_not(self):
         def digest(given):

@@ -9,7 +9,7 @@ use axum::Router;
 use connectors::edge::Context;
 use connectors::edge::status::StatusHandle;
 use connectors::{Connectors, SharedClock};
-use ontology::{LogPos, System};
+use ontology::{LogPos, Millis, System};
 use pipeline::{CustomerView, EngineSettings};
 use resolver::Model;
 use serve::auth::Callers;
@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::actions::{Performer, Receiver};
+use crate::as_of;
 use crate::backend::HubBackend;
 use crate::doors::Doors;
 use crate::figures::Figures;
@@ -32,6 +33,7 @@ use crate::past::Past;
 use crate::publish::publisher;
 use crate::runner::{Handle, OwnerChanged, Publish, Runner, RunnerOptions};
 use crate::sink::HubSink;
+use crate::stands;
 use crate::targets::Targets;
 use crate::traces::Traces;
 
@@ -59,6 +61,8 @@ pub struct AppOptions {
     pub unmonitored: Vec<System>,
     /// The decoders, by the mappings in force.
     pub connectors: Connectors,
+    /// Days that reads of the past reach back.
+    pub as_of_days: u32,
 }
 
 impl AppOptions {
@@ -74,6 +78,7 @@ impl AppOptions {
             batch_max: BATCH_MAX,
             unmonitored: Vec::new(),
             connectors: Connectors::shipped(),
+            as_of_days: stands::AS_OF_DAYS,
         }
     }
 }
@@ -93,6 +98,7 @@ pub struct App {
     pub traces: Traces,
     clock: SharedClock,
     connectors: Connectors,
+    as_of_days: u32,
     api: SocketAddr,
     callers: Callers,
     owner: Owner,
@@ -170,7 +176,7 @@ impl App {
         model: Model,
         figures: Arc<Figures>,
     ) -> anyhow::Result<App> {
-        let AppOptions { clock, engine, api, receiver, batch_max, unmonitored, connectors } = options;
+        let AppOptions { clock, engine, api, receiver, batch_max, unmonitored, connectors, as_of_days } = options;
         let published = Arc::new(Published::new(LogPos(0)));
         let traces = Traces::default();
         let mut publish = publisher(published.clone(), figures.clone(), clock.clone());
@@ -186,7 +192,9 @@ impl App {
             batch_max,
             unmonitored: unmonitored.clone(),
         };
-        let runner = tokio::task::spawn_blocking(move || start(runner_options, publish)).await??;
+        let starting = move || begun(start(runner_options, publish)?);
+        let (runner, oldest) = tokio::task::spawn_blocking(starting).await??;
+        figures.time_from(oldest.unwrap_or_else(|| clock.now()));
         let handle = runner.handle();
         let past = Past::new(engine.clone(), model, unmonitored);
         let backend = HubBackend::new(handle.clone(), published.clone(), figures.clone(), engine, past);
@@ -219,6 +227,7 @@ impl App {
             traces,
             clock,
             connectors,
+            as_of_days,
             api,
             callers,
             owner,
@@ -232,12 +241,13 @@ impl App {
     }
 
     /// Begins what only the owner of the store does: emptying the outbox, dropping what is past its
-    /// retention.
+    /// retention, keeping the past.
     async fn work(&mut self) -> anyhow::Result<()> {
         let Some(mut performer) = self.performer.take() else { return Ok(()) };
         performer.announce().await?;
         let store = performer.store.clone();
         self.tasks.spawn(performer.run(self.stop.clone()));
+        self.tasks.spawn(stands::run(store.clone(), self.clock.clone(), self.as_of_days, self.stop.clone()));
         self.tasks.spawn(expire(store, self.clock.clone(), self.stop.clone()));
         Ok(())
     }
@@ -374,6 +384,12 @@ impl App {
         tokio::task::spawn_blocking(move || runner.stop()).await??;
         first
     }
+}
+
+/// A runner that has started, with when its log took the oldest of what it has.
+fn begun(runner: Runner) -> anyhow::Result<(Runner, Option<Millis>)> {
+    let oldest = as_of::oldest(&**runner.handle().store())?;
+    Ok((runner, oldest))
 }
 
 /// Drops what is past its retention, now and then.

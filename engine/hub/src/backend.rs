@@ -1,15 +1,16 @@
 //! The hub as the API sees it: published views for reads, jobs for writes, questions to the engine
 //! for the rest.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use connectors::{Connectors, Kept};
 use insight::kpis::KpiValue;
-use ontology::{EntityKey, LogPos, Millis, PartyRecord, Vocabulary};
+use ontology::{CustomerId, EntityKey, LogPos, Millis, PartyRecord, Vocabulary};
 use pipeline::customer::Subject;
 use pipeline::{CustomerView, Engine, EngineSettings};
 use resolver::{Explanation, ReviewItem};
-use serve::backend::{AsOf, Backend, Lookup, Parts, Process, Purpose, Replayed, Reply, SourceReport, Submission};
+use serve::backend::{AsOf, Backend, Lookup, Parts, Process, Purpose, Replayed, Reply, SourceReport, Submission, Then};
 use serve::owner::Owner;
 use serve::reason::{Reason, Refusal};
 use serve::views::Published;
@@ -22,7 +23,7 @@ use crate::as_of::Moment;
 use crate::backup::Backups;
 use crate::figures::{self, Figures};
 use crate::past::Past;
-use crate::runner::{Handle, Payload};
+use crate::runner::{Handle, Payload, poison};
 use crate::traces::Traces;
 
 /// Everything that the API asks about.
@@ -121,6 +122,9 @@ impl HubBackend {
     /// Decodes one quarantined record again; its facts, or nothing if it is still refused.
     async fn decode_again(&self, id: QuarantineId) -> Result<Option<Vec<ontology::Fact>>, Refusal> {
         let Some((record, raw)) = self.quarantined(id).await? else { return Ok(None) };
+        if record.reason == poison::POISON {
+            return Ok(poison::read(&raw).map(|fact| vec![fact]));
+        }
         let Some(kept) = Kept::of(&record.beside, &record.source, record.received_at) else { return Ok(None) };
         let decoded = self.connectors.decode(kept.system, &kept.delivery(&raw));
         Ok((decoded.rejects.is_empty() && !decoded.facts.is_empty()).then_some(decoded.facts))
@@ -132,18 +136,40 @@ fn internal(error: &anyhow::Error) -> Refusal {
     Refusal::new(Reason::Internal)
 }
 
-/// The customer that a name leads to in an engine of the past.
-fn subject_in(engine: &Engine, lookup: &Lookup) -> Option<Subject> {
+/// The customers that names lead to in an engine of the past.
+fn customers_in(engine: &Engine, customers: &[Lookup]) -> Vec<Option<Then>> {
+    let ids = customers.iter().filter_map(|lookup| match lookup {
+        Lookup::Customer(id) => Some(id),
+        Lookup::Record(_) => None,
+    });
+    let named = engine.subjects_named(ids);
+    let then = |lookup: &Lookup| {
+        let subject = subject_in(engine, lookup, &named)?;
+        let split_into = match lookup {
+            Lookup::Customer(id) => engine.split_into(id),
+            Lookup::Record(_) => engine.split_into(&subject.id),
+        };
+        let view = Arc::new(engine.view(&subject, engine.now()));
+        Some(Then { view, split_into, last_events: engine.sources().last_events() })
+    };
+    customers.iter().map(then).collect()
+}
+
+fn subject_in(engine: &Engine, lookup: &Lookup, named: &BTreeMap<CustomerId, Subject>) -> Option<Subject> {
     match lookup {
         Lookup::Record(key) => {
             let party = if key.kind.is_party() { key.clone() } else { engine.root(key)? };
             Some(Subject { id: engine.identity().known_customer_of(&party)?.clone(), party })
         }
-        Lookup::Customer(id) => engine.subject_named(id),
+        Lookup::Customer(id) => named.get(id).cloned(),
     }
 }
 
 impl Backend for HubBackend {
+    fn store(&self) -> &Arc<dyn Store> {
+        self.handle.store()
+    }
+
     fn published(&self) -> &Arc<Published<CustomerView>> {
         &self.published
     }
@@ -152,7 +178,7 @@ impl Backend for HubBackend {
         self.handle.now()
     }
 
-    fn customers_as_of(&self, customers: Vec<Lookup>, at: AsOf) -> Reply<'_, Vec<Option<Arc<CustomerView>>>> {
+    fn customers_as_of(&self, customers: Vec<Lookup>, at: AsOf) -> Reply<'_, Vec<Option<Then>>> {
         Box::pin(async move {
             let is_ahead = match at {
                 AsOf::Position(position) => position > self.published.position(),
@@ -165,10 +191,7 @@ impl Backend for HubBackend {
                 AsOf::Position(position) => Moment::at(store, Position(position.0)),
                 AsOf::Time(time) => Moment::at_time(store, time),
             };
-            let question = move |engine: &Engine| {
-                let view = |subject| Arc::new(engine.view(&subject, engine.now()));
-                customers.iter().map(|customer| subject_in(engine, customer).map(view)).collect()
-            };
+            let question = move |engine: &Engine| customers_in(engine, &customers);
             self.past.ask(self.handle.store().clone(), moment, question).await
         })
     }

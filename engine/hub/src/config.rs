@@ -96,6 +96,8 @@ impl Error {
 pub struct Config {
     /// Where the store is.
     pub store: StoreConfig,
+    /// Days that reads of the past reach back.
+    pub as_of_days: u32,
     /// Where the processes that share the store reach this one.
     pub advertise: Advertise,
     /// How the API is served.
@@ -191,9 +193,11 @@ impl ConfigFile {
             return Err(Error::key(key, "is 0: write at least 1"));
         }
         let connectors = connectors::resolve(connectors)?;
+        let as_of_days = store::as_of_days(&store)?;
         let (store, advertise) = store::resolve(store)?;
         Ok(Config {
             store,
+            as_of_days,
             advertise,
             api: api::resolve(api)?,
             doors,

@@ -22,3 +22,19 @@ pub const POINTS: &[&str] = &[
 pub const OUTPUT_POINTS: &[&str] = &["output.sent", "output.marked"];
 
 pub use storage::crash::point;
+
+/// Dies here if one of these facts, which are about to be applied, is of the record that
+/// `OPSHUB_CRASH_POINT=record:ID` names; only in debug builds.
+pub fn facts(facts: &[ontology::Fact]) {
+    #[cfg(debug_assertions)]
+    {
+        static WANTED: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+        let wanted = WANTED.get_or_init(|| std::env::var("OPSHUB_CRASH_POINT").ok());
+        let record = wanted.as_ref().and_then(|wanted| wanted.strip_prefix("record:"));
+        if record.is_some_and(|record| facts.iter().any(|fact| fact.record_id == record)) {
+            std::process::abort();
+        }
+    }
+    #[cfg(not(debug_assertions))]
+    let _ = facts;
+}

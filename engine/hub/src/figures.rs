@@ -26,6 +26,8 @@ pub struct Figures {
 #[derive(Debug, Default)]
 struct Counted {
     latency: LatencyRecord,
+    /// What happened before is no sample of latency; none before it is known.
+    timed_from: Option<Millis>,
     /// All latencies since the last reset, for runs that end with a summary.
     since_reset: kpis::Histogram,
     /// When sources deliver changes that they keep back for a while, by system and event time.
@@ -42,13 +44,23 @@ impl Figures {
         self.follows.store(follows, Ordering::Release);
     }
 
+    /// From here on facts are samples of latency if they happened at `from` or later: what a source tells of
+    /// the time before anybody listened, and what a start reads from the log again, was not late.
+    pub fn time_from(&self, from: Millis) {
+        self.lock().timed_from = Some(from);
+    }
+
     /// Counts facts that became visible at `visible_at`.
     pub fn visible(&self, applied: &[Applied], visible_at: Millis) {
-        let is_timed = !self.follows.load(Ordering::Acquire);
+        let is_owner = !self.follows.load(Ordering::Acquire);
         let mut counted = self.lock();
         for fact in applied {
             let latency_ms = visible_at.since(fact.event_time).max(0);
-            counted.latency.record(fact.system, &fact.entity, fact.event_time, visible_at);
+            let is_timed = counted.timed_from.is_some_and(|from| fact.event_time >= from);
+            // What people and the engine itself say crosses no systems.
+            if is_timed && !matches!(fact.system, System::Human | System::Engine) {
+                counted.latency.record(fact.system, &fact.entity, fact.event_time, visible_at);
+            }
             let sent_at = counted.kept_back.get(&(fact.system, fact.event_time)).copied();
             let sent_at = sent_at.max(fact.read_at).unwrap_or(fact.event_time).max(fact.event_time);
             let since_sent_ms = visible_at.since(sent_at).max(0);
@@ -56,7 +68,7 @@ impl Figures {
             *counted.facts.entry(fact.system).or_default() += 1;
             let newest = counted.newest_event.entry(fact.system).or_insert(fact.event_time);
             *newest = fact.event_time.max(*newest);
-            if is_timed {
+            if is_timed && is_owner {
                 time(fact, latency_ms);
             }
         }
@@ -73,10 +85,13 @@ impl Figures {
         self.lock().facts.get(&system).copied().unwrap_or_default()
     }
 
-    /// Forgets the latencies counted so far. From here on a change that its source keeps back
-    /// until the instant given is timed from then: how long the hub takes, not the source.
-    pub fn reset_latency(&self, kept_back: HashMap<(System, Millis), Millis>) {
+    /// Forgets the latencies counted so far, and times what happens at `from` or later. A change that its
+    /// source keeps back until the instant given is timed from then in [`Self::latency_ms`]: how long the hub
+    /// takes, not the source.
+    pub fn reset_latency(&self, from: Millis, kept_back: HashMap<(System, Millis), Millis>) {
         let mut counted = self.lock();
+        counted.timed_from = Some(from);
+        counted.latency = LatencyRecord::default();
         counted.since_reset = kpis::Histogram::default();
         counted.kept_back = kept_back;
     }
@@ -136,9 +151,8 @@ pub fn kpis(
     let reference = insight::Reference::default();
     let context = Context { settings: &settings.insight, reference: &reference, now };
     let contributions: Vec<Contribution> = published.all().iter().map(|slot| contribution(&slot.view)).collect();
-    let never_applied =
-        System::SOURCES.into_iter().filter(|system| published.freshness().source(*system).oldest_gap.is_some()).count()
-            as u64;
+    let freshness = published.freshness();
+    let never_applied = System::SOURCES.into_iter().map(|system| freshness.source(system).gap_count).sum();
     vec![
         figures.lock().latency.measure(never_applied, now, position),
         handoff_completeness::measure(contributions.iter(), &context, position),
@@ -149,4 +163,60 @@ pub fn kpis(
 
 fn contribution(view: &CustomerView) -> Contribution {
     Contribution::of(&view.composite, &view.derived, view.transfers.iter().map(|transfer| &*transfer.memory))
+}
+
+#[cfg(test)]
+mod tests {
+    use insight::kpis::Measure;
+    use ontology::{EntityKey, EntityKind};
+
+    use super::*;
+
+    const BIRTH: Millis = Millis(1_773_154_800_000);
+
+    fn told(figures: &Figures, event_time: Millis, visible_at: Millis) -> (u64, Measure) {
+        let entity = EntityKey::new(EntityKind::Case, "1");
+        figures.visible(
+            &[Applied { system: System::Salesforce, entity, event_time, read_at: None, event_id: "e".into() }],
+            visible_at,
+        );
+        let value = figures.lock().latency.measure(0, visible_at, LogPos(1));
+        (value.denominator, value.measure)
+    }
+
+    #[test]
+    fn what_happened_before_anybody_listened_is_no_sample_of_latency() {
+        let figures = Figures::default();
+        let now = BIRTH + 2_000;
+        assert_eq!(told(&figures, BIRTH + 1_000, now), (0, Measure::NotMeasured), "the log is being read again");
+        figures.time_from(BIRTH);
+        assert_eq!(told(&figures, BIRTH - 1, now), (0, Measure::NotMeasured));
+        assert_eq!(told(&figures, BIRTH, now), (1, Measure::Value { value: 2_000, is_met: true }));
+        assert_eq!(told(&figures, BIRTH, BIRTH + 600_000).0, 2, "a late fact counts");
+        figures.reset_latency(BIRTH + 600_000, HashMap::new());
+        assert_eq!(told(&figures, BIRTH, BIRTH + 600_001), (0, Measure::NotMeasured));
+        assert_eq!(figures.facts(System::Salesforce), 5);
+    }
+
+    #[test]
+    fn what_people_decide_is_no_sample_of_the_latency_between_systems() {
+        let figures = Figures::default();
+        figures.time_from(Millis(1_000));
+        let applied = |system, kind| Applied {
+            system,
+            entity: EntityKey::new(kind, "1"),
+            event_time: Millis(1_000),
+            read_at: None,
+            event_id: "e".into(),
+        };
+        let facts = [
+            applied(System::Salesforce, EntityKind::Case),
+            applied(System::Human, EntityKind::AlertDecision),
+            applied(System::Engine, EntityKind::Configuration),
+        ];
+        figures.visible(&facts, Millis(3_000));
+        let measured = figures.lock().latency.measure(0, Millis(3_000), LogPos(3));
+        assert_eq!((measured.denominator, measured.records), (1, vec![EntityKey::new(EntityKind::Case, "1")]));
+        assert_eq!(figures.facts(System::Human), 1, "it is counted all the same");
+    }
 }

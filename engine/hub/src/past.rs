@@ -1,9 +1,10 @@
-//! Reads of the past: one engine of its own reads the log up to the moment that is asked for, and goes
-//! on from there when a later one is.
+//! Reads of the past: one engine of its own begins at the newest stand before the moment that is asked
+//! for, reads the log up to it, and goes on from there when a later one is asked for.
 //!
-//! The first read of a moment costs as much as replaying the log up to it, the next one of the same or
-//! a later moment only what lies between. So there is one such engine, readers take turns, and it goes
-//! when nobody has asked for a while: it holds every customer, as the hub's own does.
+//! The first read of a moment costs as much as a start of the hub with the facts since the stand behind
+//! its rows, the next one of the same or a later moment only what lies between. So there is one such
+//! engine, readers take turns, and it goes when nobody has asked for a while: it holds every customer, as
+//! the hub's own does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +14,11 @@ use pipeline::{Engine, EngineSettings};
 use resolver::Model;
 use serve::reason::{Reason, Refusal};
 use serve::token::position_token;
-use storage::Store;
+use storage::{Position, Store};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::as_of::{Forgotten, Moment, advance};
+use crate::as_of::{Forgotten, Moment, advance, stand_before};
 
 /// Readers of the past who may wait for their turn.
 const READERS_MAX: usize = 16;
@@ -72,8 +73,9 @@ impl Past {
         let beginning = self.beginning.clone();
         let answered = tokio::task::spawn_blocking(move || -> anyhow::Result<Option<T>> {
             let moment = at(&*store)?;
+            let stand = stand_before(&*store, moment)?.map_or(Position::ZERO, |stand| stand.position);
             let mut engine = match kept.engine.take() {
-                Some(engine) if is_before(&engine, moment) => engine,
+                Some(engine) if is_before(&engine, moment) && !is_farther(&engine, stand) => engine,
                 Some(_) | None => beginning(),
             };
             let is_there = advance(&mut engine, &*store, moment, || !is_over.is_cancelled())?;
@@ -115,11 +117,21 @@ fn is_before(engine: &Engine, moment: Moment) -> bool {
     engine.position().0 <= moment.position.0 && engine.now() <= moment.now
 }
 
+/// Whether a new engine that begins at a stand gets farther with less: a record of the stand costs about
+/// as much to put in place as a fact to apply.
+fn is_farther(engine: &Engine, stand: Position) -> bool {
+    stand.0.saturating_sub(engine.position().0) > engine.entities().count() as u64
+}
+
 fn refusal(error: &anyhow::Error) -> Refusal {
-    match error.downcast_ref::<Forgotten>() {
-        Some(Forgotten { newest, .. }) => {
-            Refusal::new(Reason::PositionTooOld).with("oldest_position", position_token(LogPos(newest.0)))
-        }
+    let oldest = match (error.downcast_ref::<Forgotten>(), error.downcast_ref::<storage::Error>()) {
+        (Some(Forgotten { oldest, .. }), _) => Some(*oldest),
+        // The base was moved while somebody asked.
+        (None, Some(storage::Error::OutOfRange { start, .. })) => Some(*start),
+        (None, Some(_) | None) => None,
+    };
+    match oldest {
+        Some(oldest) => Refusal::new(Reason::PositionTooOld).with("oldest_position", position_token(LogPos(oldest.0))),
         None => {
             tracing::error!(error = format!("{error:#}"), "a read of the past failed inside");
             Refusal::new(Reason::Internal)
@@ -130,14 +142,17 @@ fn refusal(error: &anyhow::Error) -> Refusal {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
     use insight::Settings;
     use ontology::Millis;
     use sim::delivery::{BatchSize, Delivery};
     use sim::difference::{equal, texts};
     use sim::{Chance, History, Oracle};
-    use storage::{Intake, Log as _, Memory, NewBlock, Position};
+    use storage::{Intake, Log as _, Memory, NewBlock, Stands as _};
 
     use super::*;
+    use crate::runner::{HEAD, write_snapshot};
 
     const SEEDS: std::ops::Range<u64> = 0..6;
     const MOMENTS: usize = 8;
@@ -147,13 +162,24 @@ mod tests {
     }
 
     fn store(delivery: &Delivery) -> Arc<dyn Store> {
+        store_with_stands(delivery, usize::MAX)
+    }
+
+    /// A stand is kept after so many batches each.
+    fn store_with_stands(delivery: &Delivery, every: usize) -> Arc<dyn Store> {
         let store = Memory::default();
-        for batch in &delivery.0 {
+        let mut engine = (past().beginning)();
+        for (place, batch) in delivery.0.iter().enumerate() {
             let mut block = NewBlock::new(batch.ingested_at);
             for fact in &batch.facts {
                 block.push_with(|out| fact.encode(out));
             }
             store.append(Intake::new().block(block)).unwrap();
+            engine.step(pipeline::Input::Facts { facts: batch.facts.clone(), ingested_at: batch.ingested_at });
+            if (place + 1).is_multiple_of(every) {
+                write_snapshot(&store, &engine.take_snapshot(), &BTreeMap::new()).unwrap();
+                store.keep_stand(HEAD, &|| true).unwrap().unwrap();
+            }
         }
         Arc::new(store)
     }
@@ -168,7 +194,7 @@ mod tests {
         for seed in SEEDS {
             let mut chance = Chance::of(seed);
             let delivery = Delivery::of(&History::of(seed), &mut chance, BatchSize::Of(16));
-            let (store, past) = (store(&delivery), past());
+            let (store, past) = (store_with_stands(&delivery, 1 + chance.below(9)), past());
             for _ in 0..MOMENTS {
                 let facts = delivery.facts();
                 let position = Position(chance.below(facts.len()) as u64 + 1);
@@ -256,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_log_without_its_beginning_is_told() {
-        let error = anyhow::Error::from(Forgotten { start: Position(7), newest: Position(9) });
+        let error = anyhow::Error::from(Forgotten { start: Position(7), oldest: Position(9) });
         assert!(error.to_string().contains("begins at position 7"), "{error}");
         assert_eq!(refusal(&error).reason(), Reason::PositionTooOld);
     }

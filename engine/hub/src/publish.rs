@@ -14,8 +14,8 @@ use crate::runner::Publish;
 /// Makes effects readable through `published` and counts them in `figures`.
 #[must_use]
 pub fn publisher(published: Arc<Published<CustomerView>>, figures: Arc<Figures>, clock: SharedClock) -> Publish {
-    Box::new(move |mut effects: Effects| {
-        let applied = std::mem::take(&mut effects.applied);
+    Box::new(move |effects: Effects| {
+        let applied = effects.applied.clone();
         for (rule, open) in &effects.open_by_rule {
             metrics::OPEN_ITEMS.set(&[rule], *open as f64);
         }

@@ -12,7 +12,7 @@ use crate::runner::{Handle, Payload};
 use crate::traces::Traces;
 
 /// Version of the contract that connectors read by.
-const CONTRACT_VERSION: &str = "1";
+pub(crate) const CONTRACT_VERSION: &str = "1";
 
 /// When a source may come again to a process that does not own the store.
 const NOT_OWNER_RETRY_MS: u64 = 1_000;

@@ -13,9 +13,7 @@ use connectors::outbound::{Command, Done, Failure, Outbound, Verb};
 use ontology::System;
 
 use crate::config::CommandsConfig;
-
-/// First and longest pause after a target did not answer.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+use crate::receiver::Pause;
 
 /// The targets of a hub; none is the default, so nothing is carried out that nobody enabled.
 #[derive(Default)]
@@ -24,8 +22,7 @@ pub struct Targets(Vec<Lane>);
 /// A target, and how long its commands wait yet.
 pub struct Lane {
     target: Target,
-    wait: Duration,
-    backoff: Duration,
+    away: Pause,
 }
 
 enum Target {
@@ -65,14 +62,14 @@ impl Targets {
     /// Lets `pause` go by for every lane that waits.
     pub fn rest(&mut self, pause: Duration) {
         for lane in &mut self.0 {
-            lane.wait = lane.wait.saturating_sub(pause);
+            lane.away.rest(pause);
         }
     }
 }
 
 impl Lane {
     fn new(target: Target) -> Self {
-        Lane { target, wait: Duration::ZERO, backoff: BACKOFF.0 }
+        Lane { target, away: Pause::default() }
     }
 
     /// The system that the lane leads to.
@@ -84,7 +81,7 @@ impl Lane {
     /// Whether its commands wait.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        !self.wait.is_zero()
+        self.away.is_on()
     }
 
     /// Carries a command out. A target that does not answer is left in peace for a while.
@@ -96,11 +93,8 @@ impl Lane {
             Target::Wxcc(target) => target.perform(command).await,
         };
         match &result {
-            Ok(_) => self.backoff = BACKOFF.0,
-            Err(Failure::Later(_)) => {
-                self.wait = self.backoff;
-                self.backoff = (self.backoff * 2).min(BACKOFF.1);
-            }
+            Ok(_) => self.away.end(),
+            Err(Failure::Later(_)) => self.away.begin(),
             Err(Failure::NotYet(_) | Failure::Refused(_)) => {}
         }
         result

@@ -146,7 +146,13 @@ mod tests {
     }
 
     fn applied(fact: &Fact) -> Applied {
-        Applied { system: fact.system, entity: fact.entity.clone(), event_time: fact.event_time(), read_at: None }
+        Applied {
+            system: fact.system,
+            entity: fact.entity.clone(),
+            event_id: fact.event_id.clone(),
+            event_time: fact.event_time(),
+            read_at: None,
+        }
     }
 
     fn trace(number: u64) -> Trace {

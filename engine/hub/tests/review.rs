@@ -1,6 +1,9 @@
 //! What stewards decide in a hub corrects the model, and another model resolves all records anew.
 #![allow(clippy::unwrap_used)]
 
+#[path = "review/former.rs"]
+mod former;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,8 +28,12 @@ use tonic_types::StatusExt as _;
 const NOW: Millis = Millis(1_773_154_800_000);
 
 async fn hub(dir: &Path, parameters: &Parameters) -> App {
+    hub_at(NOW, dir, parameters).await
+}
+
+async fn hub_at(now: Millis, dir: &Path, parameters: &Parameters) -> App {
     let store = Arc::new(Embedded::open(dir, storage::Options::default()).unwrap());
-    let options = AppOptions { batch_max: 100, ..AppOptions::local(Arc::new(StoryClock::standing(NOW))) };
+    let options = AppOptions { batch_max: 100, ..AppOptions::local(Arc::new(StoryClock::standing(now))) };
     let model = Model::from_parameters(parameters.clone()).unwrap();
     App::start_with(store, options, Targets::default(), model).await.unwrap()
 }
@@ -36,9 +43,14 @@ fn key(id: &str) -> EntityKey {
 }
 
 async fn customer(app: &App, id: &str) {
+    named(app, id, "Acme Ltd").await;
+}
+
+async fn named(app: &App, id: &str, name: &str) {
+    let domain = name.split(' ').next().unwrap_or_default().to_lowercase();
     let body = format!(
         "{{\"op\":\"c\",\"source\":{{\"connector\":\"oracle\",\"ts_ms\":1000,\"table\":\"AR_CUSTOMER\",\"scn\":\"7\"}},\
-         \"after\":{{\"AR_CUSTOMER_ID\":\"{id}\",\"NAME\":\"Acme Ltd\",\"EMAIL\":\"a@acme.example\",\
+         \"after\":{{\"AR_CUSTOMER_ID\":\"{id}\",\"NAME\":\"{name}\",\"EMAIL\":\"a@{domain}.example\",\
          \"AR_BALANCE\":\"0\",\"CURRENCY\":\"USD\"}}}}"
     );
     let context = app.context(System::Oracle, "erp");
@@ -123,6 +135,18 @@ async fn a_description_finds_records_and_an_explanation_keeps_its_sides() {
     let ids: Vec<&str> = found.candidates.iter().map(|one| one.r#ref.as_ref().unwrap().native_id.as_str()).collect();
     assert_eq!(ids, ["1", "2"]);
     assert!(found.candidates.iter().all(|one| one.customer.starts_with("customers/")), "{found:?}");
+    let values = |texts: [&str; 2]| texts.map(str::to_owned).to_vec();
+    let asked = v1::ResolveIdentityRequest {
+        subject: Some(Subject::Profile(v1::PartyProfile {
+            names: values(["Zenith Ovens Inc", "Acme Ltd"]),
+            emails: values(["z@zenith.example", "a@acme.example"]),
+            ..v1::PartyProfile::default()
+        })),
+        ..v1::ResolveIdentityRequest::default()
+    };
+    let second = api.resolve_identity(asked).await.unwrap().into_inner();
+    assert_eq!((second.customer, second.match_probability), (found.customer, found.match_probability));
+    assert_eq!(second.candidates, found.candidates, "of several values the best counts, whichever place it has");
     let blank = api.resolve_identity(profile(" ", "")).await.unwrap_err();
     assert_eq!(blank.get_details_error_info().unwrap().reason, "PROFILE_EMPTY");
     for min_probability in [-0.1, 1.1, f64::NAN] {
@@ -135,5 +159,84 @@ async fn a_description_finds_records_and_an_explanation_keeps_its_sides() {
         let explained = api.explain_match(request).await.unwrap().into_inner().explanation.unwrap();
         assert_eq!((explained.left, explained.right), (record(left), record(right)));
     }
+    app.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merge_foretells_what_stands_against_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = hub(&dir.path().join("store"), &Parameters::shipped()).await;
+    for id in ["1", "2"] {
+        customer(&app, id).await;
+    }
+    named(&app, "3", "Zenith Ovens Inc").await;
+    let decider = Decider { actor: "steward", reason: "a baker", at: NOW, request_id: "" };
+    let fact = judgement(decider, &key("2"), &key("3"), Verdict::Unlink);
+    let none = (Vec::new(), Default::default(), None);
+    app.handle().append(vec![fact], none.0, none.1, none.2, storage::Priority::Decision).await.unwrap();
+    // Whoever was answered by the engine finds in views what was taken before.
+    assert!(pair(&app).await.2);
+    let mut api = IdentityServiceClient::connect(format!("http://{}", app.api())).await.unwrap();
+    let mut merge = async |target, source, validate_only| {
+        let (target, sources) = (record(target), record(source).into_iter().collect());
+        let request = v1::MergeIdentitiesRequest { target, sources, validate_only, ..Default::default() };
+        api.merge_identities(request).await.unwrap().into_inner()
+    };
+    assert_eq!(merge("2", "3", true).await.held_apart, [], "the new judgement of a pair is the one that counts");
+    let foretold = merge("1", "3", true).await;
+    let [apart] = &foretold.held_apart[..] else { panic!("{foretold:?}") };
+    assert_eq!((apart.left.clone(), apart.right.clone()), (record("2"), record("3")));
+    assert_eq!(apart.judgement.as_ref().unwrap().actor, "steward");
+    let merged = merge("1", "3", false).await;
+    assert_eq!(merged.held_apart, foretold.held_apart);
+
+    // And so it comes: the model's link gives way to the judgements, and waits for a person.
+    let (left, right, min_position) = (record("1"), record("2"), merged.position);
+    let mut request = tonic::Request::new(v1::ExplainMatchRequest { left, right, min_position });
+    request.set_timeout(std::time::Duration::from_secs(60));
+    api.explain_match(request).await.unwrap();
+    let request = v1::ListReviewItemsRequest::default();
+    let waiting = api.list_review_items(request).await.unwrap().into_inner().review_items;
+    let [item] = &waiting[..] else { panic!("{waiting:?}") };
+    assert_eq!(
+        (item.left.clone(), item.right.clone(), item.reason.as_str()),
+        (record("1"), record("2"), "cluster_conflict")
+    );
+    app.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_repeated_after_a_restart_overturns_no_later_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let merge = async |app: &App| {
+        let mut api = IdentityServiceClient::connect(format!("http://{}", app.api())).await.unwrap();
+        let request = v1::MergeIdentitiesRequest {
+            target: record("1"),
+            sources: record("2").into_iter().collect(),
+            reason: "one tax office".to_owned(),
+            request_id: "a5b0f8f4-6a0e-4d0c-9a60-0f4f5b1c8d11".to_owned(),
+            ..v1::MergeIdentitiesRequest::default()
+        };
+        api.merge_identities(request).await.unwrap().into_inner().position
+    };
+    let (store, shipped) = (dir.path().join("store"), Parameters::shipped());
+    let app = hub(&store, &shipped).await;
+    customer(&app, "1").await;
+    customer(&app, "2").await;
+    assert!(pair(&app).await.2);
+    let first = merge(&app).await;
+    app.stop().await.unwrap();
+
+    let later = NOW + Millis::MINUTE_MS;
+    let app = hub_at(later, &store, &shipped).await;
+    let decider = Decider { actor: "steward", reason: "two firms of one name", at: later, request_id: "" };
+    let fact = judgement(decider, &key("1"), &key("2"), Verdict::Unlink);
+    let none = (Vec::new(), Default::default(), None);
+    app.handle().append(vec![fact], none.0, none.1, none.2, storage::Priority::Decision).await.unwrap();
+    app.stop().await.unwrap();
+
+    let app = hub_at(later + Millis::MINUTE_MS, &store, &shipped).await;
+    assert_eq!(merge(&app).await, first);
+    assert!(!pair(&app).await.2, "the later word stands");
     app.stop().await.unwrap();
 }

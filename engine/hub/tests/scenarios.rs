@@ -140,7 +140,11 @@ fn a_step_that_cannot_be_done_is_refused_with_its_line() {
     refused("  - expect: { alerts: [{ alert: \"11-9\", of: case/1, none: true }] }\n", 3, "one of 11-1, 11-2");
     refused("  - decide: { rule: RC99, of: [case/1], verdict: waived }\n", 3, "one of RC1, RC2, RC3");
     refused("  - decide: { alert: \"2\", of: [case/1], verdict: acknowledged }\n", 3, "one of 11-1, 11-2");
-    refused("  - expect: { as_of: { before: case/1 } }\n", 3, "no fact about case/1");
+    refused("  - expect: { as_of: { before: case/1 }, open: { alerts: 0 } }\n", 3, "no fact about case/1");
+    refused("  - expect: { as_of: { time: T } }\n", 3, "nothing is compared");
+    refused("  - expect: {}\n", 3, "nothing is compared");
+    refused("  - advance: 1000000000d\n", 3, "at most 36525d");
+    refused("  - advance: 399d\n  - until: +401d\n", 4, "as far as T+400d");
 }
 
 #[test]

@@ -7,6 +7,8 @@ use jiff::tz::TimeZone;
 use ontology::{Millis, ObjectId};
 use state::Entity;
 
+use crate::rates::Rates;
+
 /// Thresholds and switches, one configuration version at a time. Defaults are those of the spec.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -45,10 +47,8 @@ impl Default for Settings {
 pub struct Reference {
     /// Rises with every change of the others: what was concluded at another revision may be wrong.
     pub revision: u64,
-    /// Exchange rates in millionths, by (from, to, ISO day).
-    pub rates: BTreeMap<(String, String, String), i64>,
-    /// Team of each agent or owner id.
-    pub teams: BTreeMap<String, String>,
+    /// Exchange rates.
+    pub rates: Rates,
     /// Knowledge articles, by id.
     pub articles: BTreeMap<String, Arc<Entity>>,
     /// People's decisions on derived objects (kind `discrepancy_decision`, `alert_decision`).

@@ -63,6 +63,13 @@ impl Derived {
         all
     }
 
+    /// Whether some amount was to be converted, with or without a rate for it: then another rate may change
+    /// what is concluded.
+    #[must_use]
+    pub fn depends_on_rates(&self) -> bool {
+        self.billing.depends_on_rates
+    }
+
     /// Canonical form of what was concluded from `composite`: everything but what depends on arrival.
     #[must_use]
     pub fn canonical(&self, composite: &Composite) -> Json {
@@ -149,6 +156,11 @@ impl Grounds {
                 // Without an invoice nothing is explained.
                 None => subject.key.kind == EntityKind::Invoice || cited.next().is_none(),
             }
+    }
+
+    /// A record that it rests on, as it was.
+    pub(crate) fn record(&self, key: &EntityKey) -> Option<&Arc<Entity>> {
+        self.cited.iter().map(|cited| &cited.entity).find(|entity| entity.key == *key)
     }
 
     /// The values that it rests on, of every side that it compares.

@@ -82,13 +82,15 @@ impl Loaded {
     /// Takes decisions over: pairs that people joined or parted, whatever they score.
     pub fn judge(&mut self, decisions: &Decisions) {
         for ((left, right), is_same) in decisions {
+            let (left, right) = (self.records.key(*left), self.records.key(*right));
             let judgement = Judgement {
+                record: format!("{left} {right}").into(),
                 verdict: if *is_same { Verdict::Link } else { Verdict::Unlink },
                 actor: "review".into(),
                 reason: "decided in a review".into(),
                 decided_at: Millis(0),
             };
-            self.resolver.judge(self.records.key(*left), self.records.key(*right), judgement);
+            self.resolver.judge(left, right, judgement);
         }
         self.resolver.drain();
     }

@@ -34,6 +34,8 @@ pub struct PartyRecord {
     pub birth_date: CompactString,
     /// Street, perhaps with the number.
     pub street: CompactString,
+    /// A whole address in one line, where its parts were not told apart. Sources tell them apart.
+    pub address: CompactString,
     /// House number.
     pub house_number: CompactString,
     /// City.
@@ -50,6 +52,8 @@ pub struct PartyRecord {
     /// A record's own id and account number are keys of its own scheme, so that a key agrees when
     /// one record names the other or both name a third.
     pub xrefs: SmallVec<[(&'static str, CompactString); 3]>,
+    /// Whether the party is only asked about. Its keys are then named under every scheme.
+    pub is_described: bool,
     /// Fields on which a blocking data finding rests: they may not support an automatic link.
     pub blocked: SmallVec<[Field; 2]>,
 }
@@ -70,6 +74,7 @@ impl PartyRecord {
             phone: text(Field::Phone),
             birth_date: text(Field::BirthDate),
             street: text(Field::Street),
+            address: CompactString::default(),
             house_number: text(Field::HouseNumber),
             city: text(Field::City),
             postal_code: text(Field::PostalCode),
@@ -77,6 +82,7 @@ impl PartyRecord {
             country: text(Field::Country),
             web_domain: text(Field::WebDomain),
             xrefs: xrefs(key, fields),
+            is_described: false,
             blocked: SmallVec::new(),
         }
     }

@@ -17,6 +17,9 @@ use crate::shard::{run, shard_of};
 use crate::together::{FETCHED_MAX, together};
 use crate::view::CustomerView;
 
+/// Confidence in a member that no link holds: it is the customer.
+const CERTAIN: Micros = 1_000_000;
+
 /// A customer put together for evaluation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject {
@@ -128,13 +131,14 @@ impl Scene<'_> {
     /// Puts a customer together from its members' trees.
     #[must_use]
     pub fn assemble(&self, subject: &Subject) -> Composite {
-        let members: Vec<(EntityKey, Micros)> = self.identity.members(&subject.party);
+        let members = self.identity.members(&subject.party);
         let possible: Vec<Possible> = self.identity.possible(&members);
         let members = members
             .into_iter()
-            .map(|(key, confidence)| {
+            .map(|resolver::Member { key, strongest, joined }| {
                 let tree = self.tree(&key).cloned().unwrap_or_default();
-                Member { key, confidence, tree }
+                let joined = joined.map(|(to, link)| (to, link.0));
+                Member { key, confidence: strongest.map_or(CERTAIN, |link| link.0), joined, tree }
             })
             .collect();
         Composite { id: subject.id.clone(), members, possible, freshness: self.freshness, log_pos: self.log_pos }

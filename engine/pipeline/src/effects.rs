@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use insight::alerts::Alert;
 use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, System};
 use state::Freshness;
 
 use crate::action::Action;
 use crate::memory::OpenByRule;
+use crate::sources::LastEvents;
 use crate::view::CustomerView;
 
 /// What the engine is told. Everything comes in by this door.
@@ -34,6 +36,8 @@ pub struct Applied {
     pub system: System,
     /// Its entity.
     pub entity: EntityKey,
+    /// Its event, unique per delivery source.
+    pub event_id: CompactString,
     /// When it happened.
     pub event_time: Millis,
     /// When the hub read it, if it asked for it instead of being told.
@@ -76,6 +80,9 @@ pub struct Effects {
     pub memberships: Vec<(EntityKey, CustomerId)>,
     /// Merges and splits.
     pub membership_events: Vec<MembershipEvent>,
+    /// Customers that became several, now or earlier, with all records that ever belonged to them then: of
+    /// those whose records became more, and of all after a start.
+    pub splits: Vec<(CustomerId, Vec<EntityKey>)>,
     /// Entities whose root party record is new.
     pub roots: Vec<(EntityKey, Option<EntityKey>)>,
     /// Facts applied, for the latency figures.
@@ -86,6 +93,8 @@ pub struct Effects {
     pub source_alerts: Option<Vec<Alert>>,
     /// What is known about the sources now.
     pub freshness: Freshness,
+    /// When the newest event of each source happened.
+    pub last_events: LastEvents,
     /// How many alerts and discrepancies are open now, by rule.
     pub open_by_rule: OpenByRule,
     /// When to tick at the latest.

@@ -1,6 +1,6 @@
 //! The engine: state of all stages, and the one door through which everything comes in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -9,18 +9,18 @@ use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, System};
 use resolver::Model;
 use state::{Entity, Freshness, PartyTree};
 
-use crate::customer::{Evaluated, Scene, Subject};
-use crate::effects::{Applied, Effects, Input};
+use crate::customer::{Scene, Subject};
+use crate::effects::{Applied, Effects, Input, MembershipEvent};
 use crate::identity::{Identity, Regrouped};
 use crate::marker::{Marker, Markers};
-use crate::memory::Memory;
+use crate::memory::{Memory, refer_article, refer_rate};
 use crate::record::{RecordShard, Touched, Work, take_over};
 use crate::settings::EngineSettings;
 use crate::shard::{run, shard_of};
 use crate::sources::Sources;
 use crate::timers::{Due, Timers};
 use crate::transition::Transition;
-use crate::view::{CustomerView, TransferView};
+use crate::view::CustomerView;
 
 /// Everything that is derived from the log so far.
 pub struct Engine {
@@ -33,7 +33,7 @@ pub struct Engine {
     pub(crate) timers: Timers,
     markers: Markers,
     /// What was published last of every customer.
-    views: HashMap<CustomerId, Arc<CustomerView>>,
+    pub(crate) views: HashMap<CustomerId, Arc<CustomerView>>,
     pub(crate) position: LogPos,
     pub(crate) now: Millis,
 }
@@ -50,6 +50,8 @@ struct Cut {
     applied: Vec<Applied>,
     /// Whether a known, unapplied change began or ended.
     has_gaps: bool,
+    /// Whether people decided on an alert that is about no customer.
+    has_decided_on_source: bool,
     unchanged: u64,
 }
 
@@ -96,6 +98,7 @@ impl Engine {
             position: self.position,
             now: self.now,
             freshness: self.sources.freshness(),
+            last_events: self.sources.last_events(),
             open_by_rule: self.memory.open_by_rule().clone(),
             next_wake: self.timers.next(),
             ..effects
@@ -186,23 +189,10 @@ impl Engine {
                 let id = self.identity.known_customer_of(party)?.clone();
                 Some((id, party.clone()))
             })
-            .collect::<std::collections::BTreeMap<CustomerId, EntityKey>>()
+            .collect::<BTreeMap<CustomerId, EntityKey>>()
             .into_iter()
             .map(|(id, party)| Subject { id, party })
             .collect()
-    }
-
-    /// A customer by its id, with one of its party records; none if there is none of that id now.
-    #[must_use]
-    pub fn subject_named(&self, id: &CustomerId) -> Option<Subject> {
-        let members = &self.views.get(id)?.composite.members;
-        members.iter().filter_map(|member| self.subject(&member.key)).find(|subject| subject.id == *id)
-    }
-
-    /// Puts a customer together as it stands and evaluates it at `now`, publishing nothing.
-    #[must_use]
-    pub fn evaluate(&self, subject: &Subject, now: Millis) -> Evaluated {
-        Scene { views: None, ..self.scene(now, self.sources.freshness()) }.evaluate(subject)
     }
 
     /// Puts stored entities in place and looks at every customer once.
@@ -223,26 +213,13 @@ impl Engine {
         self.watch_sources(&mut transition, &mut effects);
         effects.roots.append(&mut cut.roots);
         effects.memberships.append(&mut cut.regrouped.memberships);
+        effects.splits = self.memory.splits().map(|(id, members)| (id.clone(), members.to_vec())).collect();
         self.evaluate_and_transit(cut.touched, &[], transition, &mut effects);
         effects.views.retain(|view| !cut.vanished.contains(view.id()));
         self.where_it_stands(effects)
     }
 
-    /// A customer as it stands, in the form in which views are published, publishing nothing.
-    #[must_use]
-    pub fn view(&self, subject: &Subject, now: Millis) -> CustomerView {
-        let Evaluated { composite, derived, transfers, is_settled: _ } = self.evaluate(subject, now);
-        let transfers = transfers
-            .into_iter()
-            .filter_map(|(transfer, assessment)| {
-                let memory = self.memory.transfer(&transfer.key)?.clone();
-                Some(TransferView { key: transfer.key.clone(), memory, assessment })
-            })
-            .collect();
-        CustomerView { composite, derived, transfers, handoff_alerts: Vec::new(), evaluated_at: now }
-    }
-
-    fn scene(&self, now: Millis, freshness: Freshness) -> Scene<'_> {
+    pub(crate) fn scene(&self, now: Millis, freshness: Freshness) -> Scene<'_> {
         let context = Context { settings: &self.settings.insight, reference: &self.reference, now };
         Scene {
             records: &self.records,
@@ -291,21 +268,44 @@ impl Engine {
             self.markers.receive(Marker { shard, position, ingested_at });
         }
         (self.position, _) = self.markers.cut();
-        let mut transition = Transition::new(self.now);
+        // What is due at this very instant waits: more facts of the instant may come in another batch.
+        let is_due_now = self.timers.next() == Some(self.now);
+        let mut transition = Transition::new(if is_due_now { self.now - 1 } else { self.now });
+        let freshness = self.sources.freshness();
         // A change that is applied at last may leave an older one open: freshness does not tell.
-        if cut.has_gaps || self.sources.freshness() != freshness_before {
+        let is_about_sources = cut.has_gaps || freshness != freshness_before;
+        if is_about_sources || cut.has_decided_on_source {
             self.watch_sources(&mut transition, effects);
+        }
+        if is_about_sources {
             cut.touched.extend(self.watching());
+        }
+        let is_fresh = |known: &Freshness, system| known.at(system, self.now).is_fresh();
+        if System::SOURCES.into_iter().any(|it| is_fresh(&freshness, it) && !is_fresh(&freshness_before, it)) {
+            cut.touched.extend(self.memory.lacking().filter_map(|party| self.subject(party)));
         }
         effects.unchanged += cut.unchanged;
         take_over(&mut effects.applied, cut.applied);
         take_over(&mut effects.roots, cut.roots);
         take_over(&mut effects.memberships, std::mem::take(&mut cut.regrouped.memberships));
+        self.remember_splits(&cut.regrouped.events, effects);
         effects.membership_events.append(&mut cut.regrouped.events);
         let retired = std::mem::take(&mut cut.regrouped.retired);
         self.evaluate_and_transit(cut.touched, &retired, transition, effects);
         effects.views.retain(|view| !cut.vanished.contains(view.id()));
         effects.retired.extend(retired.into_iter().chain(cut.vanished));
+    }
+
+    fn remember_splits(&mut self, events: &[MembershipEvent], effects: &mut Effects) {
+        for event in events {
+            match event {
+                MembershipEvent::Split { before, .. } => {
+                    self.memory.add_split(before, self.identity.former_members(before).unwrap_or_default());
+                    effects.splits.push((before.clone(), self.memory.split(before).to_vec()));
+                }
+                MembershipEvent::Merged { .. } => {}
+            }
+        }
     }
 
     /// Record stage in rounds until there is nothing left to say, then identity.
@@ -362,22 +362,19 @@ impl Engine {
     fn take_side(&mut self, side: Vec<Arc<Entity>>, cut: &mut Cut) -> Vec<Arc<Entity>> {
         use ontology::EntityKind as K;
         let mut judgements = Vec::new();
+        let mut has_other_rates = false;
         for entity in side {
             match entity.key.kind {
                 K::Judgement => judgements.push(entity),
                 K::DiscrepancyDecision | K::AlertDecision => {
+                    let kind = entity.key.kind;
                     let party = self.memory.decide(&mut self.reference, entity);
+                    cut.has_decided_on_source |= kind == K::AlertDecision && party.is_none();
                     cut.touched.extend(party.and_then(|party| self.subject(&party)));
                 }
-                K::ExchangeRate | K::DirectoryEntry | K::KnowledgeArticle => {
-                    crate::memory::refer(&mut self.reference, &entity);
-                    if entity.key.kind == K::ExchangeRate {
-                        let waiting: Vec<Subject> =
-                            self.memory.without_rate().filter_map(|party| self.subject(party)).collect();
-                        cut.touched.extend(waiting);
-                    }
-                }
-                K::Watermark | K::CommandOutcome | K::Configuration => {}
+                K::ExchangeRate => has_other_rates |= refer_rate(&mut self.reference, &entity),
+                K::KnowledgeArticle => refer_article(&mut self.reference, entity),
+                K::DirectoryEntry | K::Watermark | K::CommandOutcome | K::Configuration => {}
                 K::Account
                 | K::ArCustomer
                 | K::BusinessPartner
@@ -395,6 +392,9 @@ impl Engine {
                 | K::Transfer => unreachable!("the record stage keeps these in trees"),
             }
         }
+        if has_other_rates {
+            cut.touched.extend(self.memory.converted().filter_map(|party| self.subject(party)));
+        }
         judgements
     }
 
@@ -408,8 +408,9 @@ impl Engine {
     ) {
         let mut touched = one_each(touched);
         touched.retain(|subject| retired.binary_search(&subject.id).is_err());
-        let evaluated = self.scene(self.now, self.sources.freshness()).evaluate_all(touched);
-        let context = Context { settings: &self.settings.insight, reference: &self.reference, now: self.now };
+        let now = transition.now();
+        let evaluated = self.scene(now, self.sources.freshness()).evaluate_all(touched);
+        let context = Context { settings: &self.settings.insight, reference: &self.reference, now };
         let views = transition.customers(&mut self.memory, &mut self.timers, evaluated, &context);
         for id in retired {
             self.views.remove(id);
@@ -422,12 +423,12 @@ impl Engine {
     }
 
     fn watch_sources(&mut self, transition: &mut Transition, effects: &mut Effects) {
-        let freshness = self.sources.freshness();
+        let (freshness, now) = (self.sources.freshness(), transition.now());
         for system in System::SOURCES {
-            let stale_at = freshness.source(system).stale_at().filter(|at| *at > self.now);
+            let stale_at = freshness.source(system).stale_at().filter(|at| *at > now);
             self.timers.set(Due::Source(system), stale_at);
         }
-        let context = Context { settings: &self.settings.insight, reference: &self.reference, now: self.now };
+        let context = Context { settings: &self.settings.insight, reference: &self.reference, now };
         effects.source_alerts = Some(transition.sources(&mut self.memory, &self.sources, &context));
     }
 
@@ -437,7 +438,7 @@ impl Engine {
     }
 
     /// The customer that a party record belongs to now; none if nothing names the party any more.
-    fn subject(&self, party: &EntityKey) -> Option<Subject> {
+    pub(crate) fn subject(&self, party: &EntityKey) -> Option<Subject> {
         self.tree(party)?;
         Some(Subject { id: self.identity.known_customer_of(party)?.clone(), party: party.clone() })
     }
@@ -466,3 +467,6 @@ fn one_each(mut subjects: Vec<Subject>) -> Vec<Subject> {
     subjects.dedup_by(|next, kept| next.id == kept.id);
     subjects
 }
+
+#[cfg(test)]
+mod tests;

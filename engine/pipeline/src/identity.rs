@@ -6,17 +6,13 @@ use hashbrown::HashMap;
 use insight::findings::blocked_fields;
 use ontology::entity::Judgement as JudgementFields;
 use ontology::{CustomerId, EntityKey, PartyRecord};
-use resolver::{Candidate, ClusterChange, Explanation, Judgement, Model, Resolver};
-use state::composite::Micros;
+use resolver::{Candidate, ClusterChange, Explanation, Judgement, Member, Model, Resolver};
 use state::{Entity, Possible};
 
 use crate::effects::MembershipEvent;
 
 /// Ids of records that are only asked about begin with this, so that none of a source is meant.
 const QUESTION: &str = "?";
-
-/// Confidence in a member that no link holds: it is the customer.
-const CERTAIN: Micros = 1_000_000;
 
 /// The identity stage.
 pub struct Identity {
@@ -58,8 +54,11 @@ impl Identity {
                 self.resolver.remove(&party.key);
             }
         }
-        for judgement in judgements {
-            self.judge(judgement);
+        for entity in judgements {
+            match said(entity) {
+                Some((left, right, judgement)) => self.resolver.judge(left, right, judgement),
+                None => self.resolver.withdraw(&entity.key.id),
+            }
         }
         let changes = self.resolver.drain();
         self.regroup(changes)
@@ -81,20 +80,20 @@ impl Identity {
         self.customers.get(party)
     }
 
-    /// Members of the customer of a party record, with the confidence of the link that holds each.
+    /// Members of the customer of a party record, with what holds each.
     #[must_use]
-    pub fn members(&self, party: &EntityKey) -> Vec<(EntityKey, Micros)> {
-        let Some(members) = self.resolver.members_with(party) else { return vec![(party.clone(), CERTAIN)] };
-        members.into_iter().map(|(member, link)| (member, link.map_or(CERTAIN, |link| link.0))).collect()
+    pub fn members(&self, party: &EntityKey) -> Vec<Member> {
+        let alone = || vec![Member { key: party.clone(), strongest: None, joined: None }];
+        self.resolver.members_with(party).unwrap_or_else(alone)
     }
 
     /// Records in review against one of `members`.
     #[must_use]
-    pub fn possible(&self, members: &[(EntityKey, Micros)]) -> Vec<Possible> {
+    pub fn possible(&self, members: &[Member]) -> Vec<Possible> {
         let mut possible: Vec<Possible> = Vec::new();
-        for (member, _) in members {
+        for Member { key: member, .. } in members {
             let others = self.resolver.in_review_against(member);
-            for (key, confidence) in others.filter(|(key, _)| !members.iter().any(|(known, _)| known == *key)) {
+            for (key, confidence) in others.filter(|(key, _)| !members.iter().any(|known| known.key == **key)) {
                 possible.push(Possible { key: key.clone(), member: member.clone(), confidence: confidence.0 });
             }
         }
@@ -106,6 +105,7 @@ impl Identity {
     /// the right of its explanation. The records and their customers stay as they are.
     pub fn search(&mut self, mut party: PartyRecord, limit: usize) -> Vec<Explanation> {
         party.key = EntityKey::new(party.key.kind, format!("{QUESTION}{}", party.key.id));
+        party.is_described = true;
         let key = party.key.clone();
         self.resolver.upsert(party);
         self.resolver.drain();
@@ -129,20 +129,6 @@ impl Identity {
     #[must_use]
     pub fn former_members(&self, customer: &CustomerId) -> Option<&[EntityKey]> {
         self.former.get(customer).map(Vec::as_slice)
-    }
-
-    fn judge(&mut self, entity: &Entity) {
-        let fields = JudgementFields::read(entity);
-        let parse = |text: Option<&str>| text.and_then(EntityKey::parse);
-        let (Some(left), Some(right)) = (parse(fields.left_ref), parse(fields.right_ref)) else { return };
-        let (Some(verdict), Some(decided_at)) = (fields.verdict.known(), fields.decided_at) else { return };
-        let judgement = Judgement {
-            verdict,
-            actor: fields.actor.unwrap_or_default().into(),
-            reason: fields.reason.unwrap_or_default().into(),
-            decided_at,
-        };
-        self.resolver.judge(left, right, judgement);
     }
 
     fn regroup(&mut self, changes: Vec<ClusterChange>) -> Regrouped {
@@ -184,6 +170,35 @@ impl Identity {
         out.retired.extend(known.filter(|known| !after.contains(known)));
         out.memberships.push((member.clone(), id));
     }
+}
+
+/// What the record of a person's decision says of which pair; none if it is deleted, or does not say.
+fn said(entity: &Entity) -> Option<(EntityKey, EntityKey, Judgement)> {
+    if !entity.is_alive() {
+        return None;
+    }
+    let fields = JudgementFields::read(entity);
+    let judgement = Judgement {
+        record: entity.key.id.clone(),
+        verdict: fields.verdict.known()?,
+        actor: fields.actor.unwrap_or_default().into(),
+        reason: fields.reason.unwrap_or_default().into(),
+        decided_at: fields.decided_at?,
+    };
+    Some((EntityKey::parse(fields.left_ref?)?, EntityKey::parse(fields.right_ref?)?, judgement))
+}
+
+/// The other customers among those that members of `own` belong to; none if all belong to one.
+#[must_use]
+pub fn went_to(own: &CustomerId, customers: impl Iterator<Item = CustomerId>) -> Vec<CustomerId> {
+    let mut customers: Vec<CustomerId> = customers.collect();
+    customers.sort_unstable();
+    customers.dedup();
+    if customers.len() < 2 {
+        return Vec::new();
+    }
+    customers.retain(|customer| customer != own);
+    customers
 }
 
 /// Records that were in a customer and are in none now, because they were deleted: each is a

@@ -23,6 +23,7 @@ pub mod identity;
 pub mod marker;
 pub mod memory;
 pub mod opening;
+mod question;
 pub mod record;
 pub mod settings;
 pub mod shard;

@@ -9,9 +9,9 @@ use compact_str::CompactString;
 use insight::Reference;
 use insight::handoff::TransferMemory;
 use ontology::codec::{Corrupt, Cursor, put_bytes, put_i64, put_u64};
-use ontology::entity::{Decided, DirectoryEntry, ExchangeRate};
+use ontology::entity::{Decided, ExchangeRate};
 use ontology::id::ObjectId;
-use ontology::{EntityKey, EntityKind, Field, FieldReader, Millis};
+use ontology::{CustomerId, EntityKey, Field, FieldReader, Millis};
 use state::Entity;
 
 /// Something that was notified as open.
@@ -54,6 +54,7 @@ enum Dirty {
     Transfer(EntityKey),
     Opened(ObjectId),
     Tasks(ObjectId),
+    Split(CustomerId),
 }
 
 /// How many alerts and discrepancies are open, by rule or alert number. A rule under which nothing is
@@ -70,8 +71,11 @@ pub struct Memory {
     /// How much is open, by rule.
     open_by_rule: OpenByRule,
     tasks: BTreeMap<ObjectId, Vec<Issued>>,
+    /// Records that belonged to customers which became several.
+    splits: BTreeMap<CustomerId, Vec<EntityKey>>,
     waiting: BTreeSet<EntityKey>,
-    without_rate: BTreeSet<EntityKey>,
+    lacking: BTreeSet<EntityKey>,
+    converted: BTreeSet<EntityKey>,
     dirty: BTreeSet<Dirty>,
 }
 
@@ -158,27 +162,49 @@ impl Memory {
         self.tasks.entry(discrepancy.clone()).or_default()
     }
 
+    /// Records that belonged to a customer when it became several, in order.
+    #[must_use]
+    pub fn split(&self, customer: &CustomerId) -> &[EntityKey] {
+        self.splits.get(customer).map_or(&[], Vec::as_slice)
+    }
+
+    /// All customers that became several, each with the records that belonged to it then.
+    pub fn splits(&self) -> impl Iterator<Item = (&CustomerId, &[EntityKey])> {
+        self.splits.iter().map(|(customer, members)| (customer, members.as_slice()))
+    }
+
+    /// Notes that a customer of these records became several.
+    pub fn add_split(&mut self, customer: &CustomerId, members: &[EntityKey]) {
+        let known = self.splits.entry(customer.clone()).or_default();
+        known.extend_from_slice(members);
+        known.sort_unstable();
+        known.dedup();
+        self.dirty.insert(Dirty::Split(customer.clone()));
+    }
+
     /// Says whether a customer has a transfer that waits for a source.
     pub fn set_waiting(&mut self, party: &EntityKey, is_waiting: bool) {
-        if is_waiting {
-            self.waiting.insert(party.clone());
-        } else {
-            self.waiting.remove(party);
-        }
+        set(&mut self.waiting, party, is_waiting);
     }
 
-    /// Says whether a customer has amounts that no exchange rate is known for.
-    pub fn set_without_rate(&mut self, party: &EntityKey, is_without: bool) {
-        if is_without {
-            self.without_rate.insert(party.clone());
-        } else {
-            self.without_rate.remove(party);
-        }
+    /// Says whether a customer has a transfer that went out without all of its context.
+    pub fn set_lacking(&mut self, party: &EntityKey, is_lacking: bool) {
+        set(&mut self.lacking, party, is_lacking);
     }
 
-    /// Party records of customers with amounts that no exchange rate is known for.
-    pub fn without_rate(&self) -> impl Iterator<Item = &EntityKey> {
-        self.without_rate.iter()
+    /// Party records of customers with transfers that went out without all of their context.
+    pub fn lacking(&self) -> impl Iterator<Item = &EntityKey> {
+        self.lacking.iter()
+    }
+
+    /// Says whether a customer has amounts that are to be converted, with or without a rate for them.
+    pub fn set_converted(&mut self, party: &EntityKey, is_converted: bool) {
+        set(&mut self.converted, party, is_converted);
+    }
+
+    /// Party records of customers with amounts that are to be converted.
+    pub fn converted(&self) -> impl Iterator<Item = &EntityKey> {
+        self.converted.iter()
     }
 
     /// Party records of customers whose transfers wait for a source.
@@ -228,6 +254,12 @@ impl Memory {
                 }
                 (format!("tasks/{id}").into_bytes(), value)
             }
+            Dirty::Split(customer) => {
+                for member in self.split(customer) {
+                    put_bytes(&mut value, member.to_string().as_bytes());
+                }
+                (format!("split/{customer}").into_bytes(), value)
+            }
         }
     }
 
@@ -256,10 +288,25 @@ impl Memory {
                 }
                 self.tasks.insert(ObjectId(id.into()), issued);
             }
+            "split" => {
+                let mut members = Vec::new();
+                while !cursor.is_empty() {
+                    members.push(EntityKey::parse(cursor.text()?).ok_or(Corrupt("a member"))?);
+                }
+                self.splits.insert(CustomerId(id.into()), members);
+            }
             _ => return Err(Corrupt("a memory key")),
         }
         self.dirty.clear();
         Ok(())
+    }
+}
+
+fn set(parties: &mut BTreeSet<EntityKey>, party: &EntityKey, is_member: bool) {
+    if is_member {
+        parties.insert(party.clone());
+    } else {
+        parties.remove(party);
     }
 }
 
@@ -295,51 +342,21 @@ fn decode_opened(cursor: &mut Cursor<'_>) -> Result<Opened, Corrupt> {
     })
 }
 
-/// Takes a changed rate, agent or article into the side inputs.
-pub fn refer(reference: &mut Reference, entity: &Arc<Entity>) {
+/// Takes a rate as its record states it now. Returns whether that is something else than before.
+pub fn refer_rate(reference: &mut Reference, record: &Entity) -> bool {
+    let rate = ExchangeRate::read(record);
+    let day = || Some((rate.currency?.to_owned(), rate.quote_currency?.to_owned(), rate.valid_on?.to_owned()));
+    let micros = || rate.rate.and_then(|(mantissa, scale)| in_micros(mantissa, scale));
+    let stated = day().zip(micros()).filter(|_| record.is_alive());
+    let is_changed = reference.rates.set(&record.key, stated);
+    reference.revision += u64::from(is_changed);
+    is_changed
+}
+
+/// Takes a changed article.
+pub fn refer_article(reference: &mut Reference, article: Arc<Entity>) {
+    reference.articles.insert(article.key.id.to_string(), article);
     reference.revision += 1;
-    match entity.key.kind {
-        EntityKind::ExchangeRate => {
-            let rate = ExchangeRate::read(&**entity);
-            let key = (rate.currency, rate.quote_currency, rate.valid_on);
-            if let ((Some(from), Some(to), Some(day)), Some((mantissa, scale))) = (key, rate.rate)
-                && let Some(micros) = in_micros(mantissa, scale)
-            {
-                reference.rates.insert((from.to_owned(), to.to_owned(), day.to_owned()), micros);
-            }
-        }
-        EntityKind::DirectoryEntry => {
-            if let Some(team) = DirectoryEntry::read(&**entity).team {
-                // The entry is named by its own id; others name whom it is about.
-                let member = entity.text(Field::AgentId).unwrap_or(&entity.key.id);
-                reference.teams.insert(member.to_owned(), team.to_owned());
-            }
-        }
-        EntityKind::KnowledgeArticle => {
-            reference.articles.insert(entity.key.id.to_string(), entity.clone());
-        }
-        EntityKind::Account
-        | EntityKind::ArCustomer
-        | EntityKind::BusinessPartner
-        | EntityKind::CallerProfile
-        | EntityKind::Case
-        | EntityKind::Invoice
-        | EntityKind::InvoiceLine
-        | EntityKind::Payment
-        | EntityKind::Dispute
-        | EntityKind::CreditNote
-        | EntityKind::Interaction
-        | EntityKind::ServiceOrder
-        | EntityKind::FieldDispatch
-        | EntityKind::DesktopTelemetry
-        | EntityKind::Transfer
-        | EntityKind::Judgement
-        | EntityKind::DiscrepancyDecision
-        | EntityKind::AlertDecision
-        | EntityKind::Watermark
-        | EntityKind::CommandOutcome
-        | EntityKind::Configuration => {}
-    }
 }
 
 /// A decimal in millionths, rounded half to even.

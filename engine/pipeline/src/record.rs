@@ -305,6 +305,7 @@ impl RecordShard {
         touched.applied.push(Applied {
             system: fact.system,
             entity: fact.entity.clone(),
+            event_id: fact.event_id.clone(),
             event_time: fact.event_time(),
             read_at: fact.read_at,
         });

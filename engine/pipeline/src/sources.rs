@@ -21,11 +21,26 @@ pub struct Sources {
     unmonitored: Vec<System>,
 }
 
+/// When the newest event of each source happened that was received.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LastEvents([Option<Millis>; System::SOURCES.len()]);
+
+impl LastEvents {
+    /// Every source with its newest event, in the order of [`System::SOURCES`].
+    pub fn of_sources(&self) -> impl Iterator<Item = (System, Option<Millis>)> {
+        System::SOURCES.into_iter().zip(self.0)
+    }
+}
+
 impl Sources {
     /// Takes what a fact says about its source.
     pub fn observe(&mut self, fact: &Fact) {
         let event_time = fact.event_time();
         if fact.op == Op::Heartbeat {
+            // The hub says nothing of itself: it stands where a fact is passed over.
+            if fact.system == System::Engine {
+                return;
+            }
             let watermark = self.partitions.entry((fact.system, fact.record_id.clone())).or_insert(event_time);
             *watermark = event_time.max(*watermark);
         } else {
@@ -61,6 +76,23 @@ impl Sources {
         partitions.map(|(_, watermark)| *watermark).min().or_else(|| newest.map(|(_, newest)| *newest).max())
     }
 
+    /// The partition that holds a system's watermark back; none if the system has no partitions.
+    #[must_use]
+    pub fn slowest_partition(&self, system: System) -> Option<&CompactString> {
+        let partitions = self.partitions.iter().filter(|((of, _), _)| counts_with(*of) == system);
+        partitions.min_by_key(|(_, watermark)| **watermark).map(|((_, partition), _)| partition)
+    }
+
+    /// When the newest event of each source happened.
+    #[must_use]
+    pub fn last_events(&self) -> LastEvents {
+        let newest_of = |system| {
+            let newest = self.newest_event.iter().filter(|(of, _)| counts_with(**of) == system);
+            newest.map(|(_, newest)| *newest).max()
+        };
+        LastEvents(System::SOURCES.map(newest_of))
+    }
+
     /// Whether a source's watermark is within its bound at `now`, whatever single changes are
     /// missing.
     #[must_use]
@@ -75,8 +107,10 @@ impl Sources {
         for system in System::SOURCES {
             let state = freshness.source_mut(system);
             state.watermark = self.watermark(system);
-            let gaps = self.gaps.values().filter(|(of, _)| counts_with(*of) == system);
-            state.oldest_gap = gaps.map(|(_, since)| *since).min();
+            for (_, since) in self.gaps.values().filter(|(of, _)| counts_with(*of) == system) {
+                state.oldest_gap = Some(state.oldest_gap.map_or(*since, |oldest| oldest.min(*since)));
+                state.gap_count += 1;
+            }
             state.is_monitored = !self.unmonitored.iter().any(|of| counts_with(*of) == system);
         }
         freshness
@@ -130,6 +164,7 @@ pub fn watermark_key(system: System, partition: &str) -> EntityKey {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use ontology::{Fields, LogPos, Version};
 
     use super::*;
@@ -156,6 +191,29 @@ mod tests {
     }
 
     #[test]
+    fn every_known_change_that_is_not_applied_is_counted_and_the_oldest_decides() {
+        let mut sources = Sources::default();
+        let case = |id| EntityKey::new(EntityKind::Case, id);
+        for (id, since) in [("SF-1", 2_000), ("SF-2", 1_000), ("SF-3", 3_000)] {
+            sources.gap(case(id), System::Salesforce, Some(Millis(since)));
+        }
+        let told = |sources: &Sources| {
+            let state = *sources.freshness().source(System::Salesforce);
+            (state.gap_count, state.oldest_gap)
+        };
+        assert_eq!(told(&sources), (3, Some(Millis(1_000))));
+        sources.gap(case("SF-2"), System::Salesforce, None);
+        assert_eq!(told(&sources), (2, Some(Millis(2_000))));
+    }
+
+    #[test]
+    fn the_hub_says_nothing_of_itself() {
+        let mut sources = Sources::default();
+        sources.observe(&heartbeat(System::Engine, "", 5));
+        assert_eq!(sources, Sources::default());
+    }
+
+    #[test]
     fn another_service_desk_counts_with_salesforce() {
         let mut sources = Sources::default();
         sources.observe(&heartbeat(System::Zendesk, "desk", 1_000));
@@ -163,10 +221,33 @@ mod tests {
         assert_eq!(sources.watermark(System::Sap), None);
         sources.observe(&heartbeat(System::Salesforce, "bus", 500));
         assert_eq!(sources.watermark(System::Salesforce), Some(Millis(500)), "the slower one counts");
+        assert_eq!(sources.slowest_partition(System::Salesforce).map(CompactString::as_str), Some("bus"));
+        assert_eq!(sources.slowest_partition(System::Sap), None);
         let until = 500 + Freshness::LAG_MAX_MS;
         assert!(sources.freshness().at(System::Zendesk, Millis(until)).is_fresh());
         assert!(!sources.freshness().at(System::Zendesk, Millis(until + 1)).is_fresh());
         sources.set_unmonitored(&[System::Zendesk]);
         assert_eq!(sources.freshness().at(System::Salesforce, Millis(until + 1)), SystemFreshness::Unmonitored);
+    }
+
+    #[test]
+    fn the_newest_event_counts_whatever_was_heard_later() {
+        let mut sources = Sources::default();
+        let newest = |sources: &Sources| {
+            let told: Vec<Option<Millis>> = sources.last_events().of_sources().map(|(_, at)| at).collect();
+            (told[0], told[1])
+        };
+        let event = |at| Fact { op: Op::Patch, ..heartbeat(System::Salesforce, "A1", at) };
+        sources.observe(&event(900));
+        sources.observe(&event(700));
+        sources.observe(&heartbeat(System::Salesforce, "bus", 5_000));
+        sources.observe(&heartbeat(System::Oracle, "erp", 5_000));
+        assert_eq!(newest(&sources), (Some(Millis(900)), None));
+        assert_eq!(sources.watermark(System::Salesforce), Some(Millis(5_000)));
+        sources.observe(&Fact { op: Op::Patch, ..heartbeat(System::Zendesk, "T1", 950) });
+        assert_eq!(newest(&sources).0, Some(Millis(950)), "the service desk counts with Salesforce");
+        let mut stored = Vec::new();
+        sources.encode(&mut stored);
+        assert_eq!(Sources::decode(&mut Cursor(&stored)).unwrap().last_events(), sources.last_events());
     }
 }

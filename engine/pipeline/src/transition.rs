@@ -9,7 +9,7 @@ use insight::Context;
 use insight::alerts::{Alert, SyncFailure, handoff_context_gap, sync_failure};
 use insight::handoff::{Assessment, HandoffAction, TransferMemory, advance};
 use ontology::id::ObjectId;
-use ontology::{CustomerId, EntityKey, FindingKind, Millis, System, Vocabulary};
+use ontology::{CustomerId, EntityKey, Millis, System, Vocabulary};
 use state::{Entity, SystemFreshness};
 
 use crate::action::{Action, ActionKind};
@@ -31,6 +31,12 @@ impl Transition {
     #[must_use]
     pub fn new(now: Millis) -> Self {
         Transition { now, actions: Vec::new() }
+    }
+
+    /// The instant.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.now
     }
 
     /// The actions, in the order in which they were decided.
@@ -93,12 +99,13 @@ impl Transition {
             wake_at = [wake_at, wake].into_iter().flatten().min();
             views.push(view);
         }
-        let is_without_rate = derived.findings.iter().any(|finding| finding.kind == FindingKind::FxRateMissing);
-        let is_waiting = views.iter().any(|view| view.memory.was_complete.is_none() && !view.memory.state.is_closed());
+        let is_waiting = views.iter().any(|view| view.memory.is_unreleased());
+        let is_lacking = views.iter().any(|view| view.memory.lacks_context(self.now));
         for member in &composite.members {
             let is_first = member.key == *party;
             memory.set_waiting(&member.key, is_first && is_waiting);
-            memory.set_without_rate(&member.key, is_first && is_without_rate);
+            memory.set_lacking(&member.key, is_first && is_lacking);
+            memory.set_converted(&member.key, is_first && derived.depends_on_rates());
             timers.set(Due::Customer(member.key.clone()), wake_at.filter(|at| is_first && *at > self.now));
         }
         let handoff_alerts = views.iter().filter_map(|view| context_gap(view, context)).collect();
@@ -107,8 +114,9 @@ impl Transition {
 
     /// Looks at all sources: raises and resolves 11-1. Returns what stands open.
     pub fn sources(&mut self, memory: &mut Memory, sources: &Sources, context: &Context<'_>) -> Vec<Alert> {
-        let alerts = sync_failures(sources, context);
-        let open: BTreeSet<&ObjectId> = alerts.iter().map(|alert| &alert.id).collect();
+        let alerts: Vec<Alert> =
+            sync_failures(sources, context).into_iter().map(|alert| with_decision(alert, memory, context)).collect();
+        let open: BTreeSet<&ObjectId> = alerts.iter().filter(|alert| alert.is_open()).map(|alert| &alert.id).collect();
         let over: Vec<ObjectId> = memory.open_of_sources().filter(|id| !open.contains(*id)).cloned().collect();
         for id in over {
             self.close(memory, &id);
@@ -177,8 +185,9 @@ impl Transition {
         memory.set_opened(id, Opened { is_open: false, ..known });
     }
 
-    /// Issues the task of a stretch once: a stretch that an issued task overlaps keeps that task,
-    /// whatever a late fact makes of the numbering.
+    /// Issues the task of a stretch once: a stretch that an issued task overlaps keeps that task, done or
+    /// not, whatever a late fact makes of the numbering. Where the task of an earlier stretch already has
+    /// the number, because one between them was withdrawn, the next that is free is taken.
     fn issue(
         &mut self,
         memory: &mut Memory,
@@ -187,13 +196,15 @@ impl Transition {
         occurrence: u32,
         since: Millis,
     ) {
-        if memory.tasks(&opening.id).iter().any(|issued| issued.since >= since && !issued.is_done) {
+        let task_of = |number: u32| ObjectId::new("task", &[opening.id.to_string(), number.to_string()]);
+        let issued = memory.tasks(&opening.id);
+        let first = task_of(occurrence);
+        // One that is not done is about what stands open, though a late fact may have moved its begin.
+        if issued.iter().any(|known| known.since >= since || (known.task == first && !known.is_done)) {
             return;
         }
-        let task = ObjectId::new("task", &[opening.id.to_string(), occurrence.to_string()]);
-        if memory.tasks(&opening.id).iter().any(|issued| issued.task == task) {
-            return;
-        }
+        let is_free = |task: &ObjectId| issued.iter().all(|known| known.task != *task);
+        let Some(task) = (occurrence..=u32::MAX).map(task_of).find(is_free) else { return };
         memory.tasks_mut(&opening.id).push(Issued { task: task.clone(), since, is_done: false });
         let kind = ActionKind::CreateTask {
             task: task.clone(),
@@ -272,7 +283,7 @@ impl Transition {
 }
 
 /// 11-3 of a transfer, while it fires.
-fn context_gap(view: &TransferView, context: &Context<'_>) -> Option<Alert> {
+pub(crate) fn context_gap(view: &TransferView, context: &Context<'_>) -> Option<Alert> {
     let raised = view.memory.gap_alert.filter(|alert| alert.resolved_at.is_none())?;
     let package = view.memory.newest()?;
     let gaps: Vec<String> = package
@@ -285,6 +296,16 @@ fn context_gap(view: &TransferView, context: &Context<'_>) -> Option<Alert> {
     Some(handoff_context_gap(&view.key, &view.memory.to_team, raised.raised_at, &gaps, ground, context))
 }
 
+/// An alert on a source with what people decided on it: since it opened if it stands open, else since what
+/// it is about began. One that is to open now opens now.
+fn with_decision(alert: Alert, memory: &Memory, context: &Context<'_>) -> Alert {
+    if let Some(known) = memory.get_opened(&alert.id).filter(|known| known.is_open) {
+        return alert.opened(known.since, context);
+    }
+    let decided = alert.clone().decided(context);
+    if decided.is_open() { alert.opened(context.now, context) } else { decided }
+}
+
 /// 11-1 of every source that lags and every change that has stayed unapplied for too long.
 fn sync_failures(sources: &Sources, context: &Context<'_>) -> Vec<Alert> {
     let mut alerts = Vec::new();
@@ -293,7 +314,8 @@ fn sync_failures(sources: &Sources, context: &Context<'_>) -> Vec<Alert> {
         let bound_ms = freshness.source(system).lag_max_ms;
         match sources.watermark_freshness(system, context.now) {
             SystemFreshness::Stale { since } => {
-                let failure = SyncFailure::Lagging { partition: CompactString::const_new("all") };
+                let slowest = sources.slowest_partition(system).cloned();
+                let failure = SyncFailure::Lagging { partition: CompactString::const_new("all"), slowest };
                 alerts.push(sync_failure(system, failure, since - bound_ms, bound_ms, context));
             }
             SystemFreshness::Fresh | SystemFreshness::Unknown | SystemFreshness::Unmonitored => {}

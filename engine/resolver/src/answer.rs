@@ -19,6 +19,20 @@ pub struct Cluster {
     pub links: Vec<Link>,
 }
 
+/// A member of a customer, and what holds it there. A customer's links form a tree of unions, the
+/// strongest first: from a member towards the one that all others came to, confidences never rise, so
+/// the last one passed on the way between two members is that of the weakest link they need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The record.
+    pub key: EntityKey,
+    /// Confidence of its strongest accepted link within the customer, if it has one.
+    pub strongest: Option<Confidence>,
+    /// Place of the member that its group of members came to, and the confidence of the link by which;
+    /// none for the one that all others came to.
+    pub joined: Option<(usize, Confidence)>,
+}
+
 /// An accepted pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {

@@ -20,6 +20,7 @@ pub(crate) fn of_record(record: &PartyRecord) -> [u64; 2] {
         phone,
         birth_date,
         street,
+        address,
         house_number,
         city,
         postal_code,
@@ -27,6 +28,7 @@ pub(crate) fn of_record(record: &PartyRecord) -> [u64; 2] {
         country,
         web_domain,
         xrefs,
+        is_described: _,
         blocked,
     } = record;
     let texts = [
@@ -39,6 +41,7 @@ pub(crate) fn of_record(record: &PartyRecord) -> [u64; 2] {
         phone,
         birth_date,
         street,
+        address,
         house_number,
         city,
         postal_code,

@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 
+use compact_str::CompactString;
 use hashbrown::DefaultHashBuilder;
 use hashbrown::{HashMap, HashTable};
 use ontology::status::Verdict;
@@ -121,6 +122,8 @@ pub(crate) struct Graph {
     pub(crate) judgements: HashMap<Pair, Judgements>,
     /// Whether a caller profile was ever seen: without one nothing is judged by callers' rules.
     pub(crate) has_callers: bool,
+    /// The pair that each record of a decision is about.
+    pub(crate) sayings: HashMap<CompactString, Pair>,
     /// Other ends of a record's judgements.
     pub(crate) judged: HashMap<Slot, SmallVec<[Slot; 2]>>,
     /// Records and pairs looked at to form customers since the beginning, again ones included.

@@ -51,8 +51,8 @@ mod standard;
 mod survey;
 
 pub use answer::{
-    Candidate, Cause, Cluster, ClusterChange, Counters, Explanation, FeatureExplanation, Link, LinkState, PairDecision,
-    ReviewItem, WhyNotAutomatic,
+    Candidate, Cause, Cluster, ClusterChange, Counters, Explanation, FeatureExplanation, Link, LinkState, Member,
+    PairDecision, ReviewItem, WhyNotAutomatic,
 };
 pub use blocking::{BlockKind, BlockKinds};
 pub use confidence::Confidence;

@@ -1,9 +1,14 @@
 //! What is known: customers, candidates, review, findings, explanations. As of the last drain.
 
+use std::cmp::Reverse;
+
 use ontology::{CustomerId, EntityKey, Finding, FindingKind, FindingSeverity};
+use smallvec::SmallVec;
 
 use crate::Confidence;
-use crate::answer::{Candidate, Cluster, Explanation, FeatureExplanation, LinkState, ReviewItem, WhyNotAutomatic};
+use crate::answer::{
+    Candidate, Cluster, Explanation, FeatureExplanation, LinkState, Member, ReviewItem, WhyNotAutomatic,
+};
 use crate::drain::judged;
 use crate::feature::{Feature, Level};
 use crate::graph::{Edge, Node, Party, automatic_veto, pair};
@@ -55,19 +60,46 @@ impl Resolver {
         })
     }
 
-    /// Members of a record's customer in order of keys, each with the confidence of the strongest accepted
-    /// link that holds it, if one does. None if the record was never seen, or is deleted.
+    /// Members of a record's customer in order of keys, each with what holds it there. None if the
+    /// record was never seen, or is deleted.
     #[must_use]
-    pub fn members_with(&self, party: &EntityKey) -> Option<Vec<(EntityKey, Option<Confidence>)>> {
+    pub fn members_with(&self, party: &EntityKey) -> Option<Vec<Member>> {
         let home = self.graph.node(self.graph.slot(party)?).home?;
         let one = [home];
-        let members = self.groups.get(&home).map_or(&one[..], |members| members);
-        let strongest = |slot: Slot| {
-            let others = self.graph.node(slot).neighbours.iter().filter(|other| members.contains(other));
-            let links = others.filter_map(|other| self.graph.edge(slot, *other));
-            links.filter(|edge| edge.is_accepted(&self.model)).map(|edge| edge.link_confidence()).max()
-        };
-        Some(members.iter().map(|slot| (self.graph.node(*slot).key.clone(), strongest(*slot))).collect())
+        let slots = self.groups.get(&home).map_or(&one[..], |members| members);
+        let alone = |slot: &Slot| Member { key: self.graph.node(*slot).key.clone(), strongest: None, joined: None };
+        let mut members: Vec<Member> = slots.iter().map(alone).collect();
+        if members.len() > 1 {
+            self.hold_together(slots, &mut members);
+        }
+        Some(members)
+    }
+
+    /// Notes what holds the members at `slots` together: each group of members comes to the larger one
+    /// that it has the strongest link with, so that no way through the tree is long.
+    fn hold_together(&self, slots: &[Slot], members: &mut [Member]) {
+        let mut links: SmallVec<[(Reverse<Confidence>, usize, usize); 8]> = SmallVec::new();
+        for (right, slot) in slots.iter().enumerate() {
+            for other in &self.graph.node(*slot).neighbours {
+                let Some(left) = slots[..right].iter().position(|known| known == other) else { continue };
+                let edge = self.graph.edge(*slot, *other).filter(|edge| edge.is_accepted(&self.model));
+                let Some(confidence) = edge.map(Edge::link_confidence) else { continue };
+                for end in [left, right] {
+                    members[end].strongest = members[end].strongest.max(Some(confidence));
+                }
+                links.push((Reverse(confidence), left, right));
+            }
+        }
+        links.sort_unstable();
+        let mut sizes: SmallVec<[usize; 8]> = SmallVec::from_elem(1, members.len());
+        for (Reverse(confidence), left, right) in links {
+            let (x, y) = (head(members, left), head(members, right));
+            if x != y {
+                let (from, into) = if sizes[x] < sizes[y] { (x, y) } else { (y, x) };
+                members[from].joined = Some((into, confidence));
+                sizes[into] += sizes[from];
+            }
+        }
     }
 
     /// Records in review against a record, in no order, each with how sure it is that both are one customer.
@@ -184,6 +216,14 @@ impl Resolver {
             model_version: self.model.version.clone(),
         })
     }
+}
+
+/// The member that the group of one has come to.
+fn head(members: &[Member], mut place: usize) -> usize {
+    while let Some((to, _)) = members[place].joined {
+        place = to;
+    }
+    place
 }
 
 fn features(

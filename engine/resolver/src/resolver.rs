@@ -11,9 +11,8 @@ use crate::blocking::{Block, BlockKey, Origin, Proposals, keys_of};
 use crate::compare::Subject;
 use crate::feature::FeatureSet;
 use crate::fingerprint::{of_record, of_row};
-use crate::graph::{Graph, Pair, Party, pair};
+use crate::graph::{Graph, Pair, Party};
 use crate::index::{Flip, Index, Slot};
-use crate::judgement::Judgement;
 use crate::model::Model;
 use crate::row::Row;
 use crate::sketch::Sketch;
@@ -145,28 +144,6 @@ impl Resolver {
         self.mark(slot, Cause::Removed(key.clone()));
     }
 
-    /// Takes a person's decision on a pair. The records need not have been seen yet. The latest by
-    /// time, then actor, counts; a repeat changes nothing.
-    pub fn judge(&mut self, left: EntityKey, right: EntityKey, judgement: Judgement) {
-        if left == right {
-            return;
-        }
-        let (a, b) = (self.intern(&left), self.intern(&right));
-        if !self.graph.judgements.entry(pair(a, b)).or_default().add(judgement) {
-            return;
-        }
-        for (one, other) in [(a, b), (b, a)] {
-            let judged = self.graph.judged.entry(one).or_default();
-            if !judged.contains(&other) {
-                judged.push(other);
-            }
-        }
-        let (left, right) = if left < right { (left, right) } else { (right, left) };
-        let cause = Cause::Judged { left, right };
-        self.mark(a, cause.clone());
-        self.mark(b, cause);
-    }
-
     fn is_known(&mut self, slot: Slot, fingerprint: [u64; 2]) -> bool {
         self.graph.node(slot).party.as_ref().is_some_and(|party| party.fingerprint == fingerprint)
     }
@@ -193,7 +170,7 @@ impl Resolver {
         self.mark(slot, cause);
     }
 
-    fn intern(&mut self, key: &EntityKey) -> Slot {
+    pub(crate) fn intern(&mut self, key: &EntityKey) -> Slot {
         let (slot, is_new) = self.graph.intern(key);
         if is_new && let Some(owners) = self.owners.get_mut() {
             owners.insert(half_of(&CustomerId::of_member(key)), slot);
@@ -317,7 +294,7 @@ impl Resolver {
         members
     }
 
-    fn mark(&mut self, slot: Slot, cause: Cause) {
+    pub(crate) fn mark(&mut self, slot: Slot, cause: Cause) {
         self.mark_redo(slot, cause, RedoWork::Judge);
     }
 

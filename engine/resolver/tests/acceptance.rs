@@ -4,9 +4,9 @@
 mod support;
 
 use ontology::status::Verdict;
-use ontology::{CustomerId, EntityKind, Field, FindingKind};
+use ontology::{CustomerId, EntityKind, Field, FindingKind, PartyRecord};
 use resolver::{Cause, Confidence, Feature, Level, LinkState, Model, Resolver, WhyNotAutomatic};
-use support::{account, ar, caller, judgement, partner, record, resolved};
+use support::{account, ar, caller, judgement, partner, picture, record, resolved, said_by};
 
 #[test]
 fn equal_tax_id_and_similar_name_link() {
@@ -203,6 +203,54 @@ fn entered_numbers_of_two_customers_wait_for_a_person() {
     resolver.upsert(record(&who, &entered[..2]));
     resolver.drain();
     assert_eq!(resolver.customer_of(&who), resolver.customer_of(&account("A1")));
+}
+
+#[test]
+fn a_described_party_is_found_by_a_key_of_any_scheme() {
+    let described = |id, number| {
+        let schemes = ["account", "ar_customer", "partner", "customer"];
+        let party = record(&caller(id), &schemes.map(|scheme| (scheme, number)));
+        PartyRecord { is_described: true, ..party }
+    };
+    let resolver = resolved(&[
+        record(&account("A1"), &[("name", "Rowan Books"), ("customer", "REG-7")]),
+        record(&account("A2"), &[("name", "Cedar Tools")]),
+        record(&ar("R1"), &[("name", "Rowan Books"), ("account", "A1")]),
+        record(&ar("R2"), &[("name", "Cedar Tools"), ("account", "A2")]),
+        described("C1", "A1"),
+        described("C2", "R2"),
+    ]);
+    assert_ne!(resolver.customer_of(&account("A1")), resolver.customer_of(&account("A2")));
+    for (who, accounts, meant) in [("C1", "A1", "R1"), ("C2", "A2", "R2")] {
+        let customer = resolver.customer_of(&caller(who));
+        assert_eq!(
+            [&account(accounts), &ar(meant)].map(|key| resolver.customer_of(key) == customer),
+            [true; 2],
+            "{who}"
+        );
+    }
+}
+
+#[test]
+fn a_record_of_a_decision_says_one_thing_at_a_time() {
+    let [a, b, c] = ["A1", "A2", "A3"].map(account);
+    let mut resolver = resolved(&[&a, &b, &c].map(|key| record(key, &[("name", "Zenith")])));
+    resolver.judge(a.clone(), b.clone(), said_by("J-1", Verdict::Link, 9));
+    resolver.drain();
+    assert_eq!(resolver.customer_of(&a), resolver.customer_of(&b));
+
+    resolver.judge(a.clone(), c.clone(), said_by("J-1", Verdict::Link, 1));
+    resolver.drain();
+    assert_ne!(resolver.customer_of(&a), resolver.customer_of(&b), "it speaks of another pair now");
+    assert_eq!(resolver.customer_of(&a), resolver.customer_of(&c));
+
+    resolver.judge(c.clone(), a.clone(), said_by("J-2", Verdict::Unlink, 0));
+    resolver.withdraw("J-1");
+    resolver.drain();
+    assert_ne!(resolver.customer_of(&a), resolver.customer_of(&c), "what another record says stands");
+    resolver.withdraw("J-2");
+    resolver.drain();
+    assert_eq!(picture(&resolver), picture(&resolved(&[&a, &b, &c].map(|key| record(key, &[("name", "Zenith")])))));
 }
 
 #[test]

@@ -4,11 +4,12 @@
 
 mod support;
 
+use compact_str::CompactString;
 use ontology::status::Verdict;
 use ontology::{EntityKey, EntityKind, PartyRecord};
 use proptest::prelude::*;
-use resolver::{Judgement, Model, Resolver};
-use support::{account, ar, caller, judgement, partner, picture, record};
+use resolver::{Cluster, Confidence, Judgement, Member, Model, Resolver};
+use support::{account, ar, caller, partner, picture, record, said_by};
 
 /// One input.
 #[derive(Debug, Clone)]
@@ -16,6 +17,18 @@ enum Step {
     Upsert(Box<PartyRecord>),
     Remove(EntityKey),
     Judge(EntityKey, EntityKey, Judgement),
+    Withdraw(CompactString),
+}
+
+impl Step {
+    fn play(&self, resolver: &mut Resolver) {
+        match self {
+            Step::Upsert(record) => resolver.upsert((**record).clone()),
+            Step::Remove(key) => resolver.remove(key),
+            Step::Judge(left, right, judgement) => resolver.judge(left.clone(), right.clone(), judgement.clone()),
+            Step::Withdraw(record) => resolver.withdraw(record),
+        }
+    }
 }
 
 fn key() -> impl Strategy<Value = EntityKey> {
@@ -63,10 +76,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => party().prop_map(|record| Step::Upsert(Box::new(record))),
         2 => key().prop_map(Step::Remove),
-        1 => (key(), key(), any::<bool>(), 0..5i64).prop_map(|(left, right, link, at)| {
+        1 => (key(), key(), any::<bool>(), 0..5i64, 0..3u8).prop_map(|(left, right, link, at, number)| {
             let verdict = if link { Verdict::Link } else { Verdict::Unlink };
-            Step::Judge(left, right, judgement(verdict, at))
+            Step::Judge(left, right, said_by(&format!("J-{number}"), verdict, at))
         }),
+        1 => (0..3u8).prop_map(|number| Step::Withdraw(format!("J-{number}").into())),
     ];
     prop::collection::vec(step, 1..40)
 }
@@ -82,11 +96,7 @@ fn narrow() -> Model {
 fn play(steps: &[Step], drain_every: usize) -> Resolver {
     let mut resolver = Resolver::new(narrow());
     for (at, step) in steps.iter().enumerate() {
-        match step {
-            Step::Upsert(record) => resolver.upsert((**record).clone()),
-            Step::Remove(key) => resolver.remove(key),
-            Step::Judge(left, right, judgement) => resolver.judge(left.clone(), right.clone(), judgement.clone()),
-        }
+        step.play(&mut resolver);
         if at % drain_every == drain_every - 1 {
             resolver.drain();
         }
@@ -98,7 +108,7 @@ fn play(steps: &[Step], drain_every: usize) -> Resolver {
 /// The shortest history with the same end, in the order of `rank`.
 fn essence(steps: &[Step], rank: impl Fn(usize) -> u64) -> Vec<Step> {
     let mut last = std::collections::BTreeMap::new();
-    let mut kept = Vec::new();
+    let mut said = std::collections::BTreeMap::new();
     for step in steps {
         match step {
             Step::Upsert(record) => {
@@ -107,13 +117,60 @@ fn essence(steps: &[Step], rank: impl Fn(usize) -> u64) -> Vec<Step> {
             Step::Remove(key) => {
                 last.remove(key);
             }
-            Step::Judge(..) => kept.push(step.clone()),
+            Step::Judge(_, _, judgement) => {
+                said.insert(judgement.record.clone(), step.clone());
+            }
+            Step::Withdraw(record) => {
+                said.remove(record);
+            }
         }
     }
+    let mut kept: Vec<Step> = said.into_values().collect();
     kept.extend(last.into_values().map(Step::Upsert));
     let mut ranked: Vec<(u64, Step)> = kept.into_iter().enumerate().map(|(at, step)| (rank(at), step)).collect();
     ranked.sort_by_key(|(rank, _)| *rank);
     ranked.into_iter().map(|(_, step)| step).collect()
+}
+
+/// The weakest link on the way between two members through the tree of unions.
+fn weakest_between(members: &[Member], left: usize, right: usize) -> Option<Confidence> {
+    let way = |mut place: usize| {
+        let mut way = vec![(place, Confidence::CERTAIN)];
+        while let Some((to, confidence)) = members[place].joined {
+            assert!(confidence <= way[way.len() - 1].1, "the strongest links join first");
+            way.push((to, confidence));
+            place = to;
+        }
+        way
+    };
+    let (one, other) = (way(left), way(right));
+    let meet = one.iter().find(|(place, _)| other.iter().any(|(known, _)| known == place))?.0;
+    let until = |way: &[(usize, Confidence)]| {
+        let end = way.iter().position(|(place, _)| *place == meet).unwrap();
+        way[..=end].iter().map(|(_, confidence)| *confidence).min().unwrap()
+    };
+    Some(until(&one).min(until(&other)))
+}
+
+/// The same by trying: the highest confidence from which on the links connect the two.
+fn bottleneck(cluster: &Cluster, left: usize, right: usize) -> Option<Confidence> {
+    let mut floors: Vec<Confidence> = cluster.links.iter().map(|link| link.confidence).collect();
+    floors.sort();
+    floors.into_iter().rev().find(|floor| {
+        let mut reached = vec![&cluster.members[left]];
+        let mut at = 0;
+        while let Some(from) = reached.get(at).copied() {
+            at += 1;
+            for link in cluster.links.iter().filter(|link| link.confidence >= *floor) {
+                for (one, other) in [(&link.left, &link.right), (&link.right, &link.left)] {
+                    if one == from && !reached.contains(&other) {
+                        reached.push(other);
+                    }
+                }
+            }
+        }
+        reached.contains(&&cluster.members[right])
+    })
 }
 
 proptest! {
@@ -137,11 +194,7 @@ proptest! {
         let mut told = std::collections::BTreeMap::new();
         let mut resolver = Resolver::new(narrow());
         for step in &steps {
-            match step {
-                Step::Upsert(record) => resolver.upsert((**record).clone()),
-                Step::Remove(key) => resolver.remove(key),
-                Step::Judge(left, right, judgement) => resolver.judge(left.clone(), right.clone(), judgement.clone()),
-            }
+            step.play(&mut resolver);
             for change in resolver.drain() {
                 for cluster in change.before {
                     let known = told.remove(&cluster.id).map(|known: resolver::Cluster| known.members);
@@ -160,9 +213,16 @@ proptest! {
                 (member.clone(), links.map(|link| link.confidence).max())
             };
             let members: Vec<_> = cluster.members.iter().map(strongest).collect();
+            let held = resolver.members_with(&cluster.members[0]).unwrap();
+            for (left, right) in (0..held.len()).flat_map(|right| (0..right).map(move |left| (left, right))) {
+                prop_assert_eq!(weakest_between(&held, left, right), bottleneck(cluster, left, right));
+            }
             for member in &cluster.members {
                 prop_assert_eq!(&resolver.customer_of(member), &cluster.id);
-                prop_assert_eq!(resolver.members_with(member), Some(members.clone()));
+                let told = resolver.members_with(member).unwrap();
+                prop_assert_eq!(&told, &held);
+                let told: Vec<_> = told.into_iter().map(|member| (member.key, member.strongest)).collect();
+                prop_assert_eq!(&told, &members);
                 let all = resolver.candidates_of(member).into_iter();
                 let mut waiting: Vec<_> = all
                     .filter(|candidate| candidate.state == resolver::LinkState::Review)

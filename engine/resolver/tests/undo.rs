@@ -7,7 +7,7 @@ mod support;
 use ontology::status::Verdict;
 use ontology::{EntityKey, PartyRecord};
 use resolver::{Model, Resolver};
-use support::{account, ar, judgement, picture, record};
+use support::{account, ar, judgement, picture, record, said_by};
 
 /// The records of one person, half of them in either system.
 fn person(number: usize, records: usize) -> Vec<PartyRecord> {
@@ -108,9 +108,10 @@ fn an_unlinked_pair_is_as_if_it_had_been_unlinked_before_any_record_came() {
         let mut fresh = Resolver::new(Model::shipped());
         // One record is parted from all others of its customer.
         for other in &keys[1..] {
-            resolver.judge(keys[0].clone(), other.clone(), judgement(Verdict::Unlink, 1));
+            let unlink = said_by(&other.to_string(), Verdict::Unlink, 1);
+            resolver.judge(keys[0].clone(), other.clone(), unlink.clone());
             resolver.drain();
-            fresh.judge(other.clone(), keys[0].clone(), judgement(Verdict::Unlink, 1));
+            fresh.judge(other.clone(), keys[0].clone(), unlink);
         }
         person(0, records).into_iter().chain((1..=3).flat_map(|n| person(n, 3))).for_each(|r| fresh.upsert(r));
         fresh.drain();

@@ -7,8 +7,9 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use insight::kpis::KpiValue;
 use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, PartyRecord, System, Traced};
+use pipeline::sources::LastEvents;
 use resolver::{Explanation, ReviewItem};
-use storage::{QuarantineFilter, QuarantineId, QuarantinePage, Quarantined};
+use storage::{QuarantineFilter, QuarantineId, QuarantinePage, Quarantined, Store};
 
 use crate::reason::Refusal;
 use crate::view::CustomerView;
@@ -25,12 +26,15 @@ pub trait Backend: Send + Sync + 'static {
     /// The published views.
     fn published(&self) -> &Arc<Published<CustomerView>>;
 
+    /// The store, for what is kept beside the facts. It is read and written off the runtime's threads.
+    fn store(&self) -> &Arc<dyn Store>;
+
     /// Engine time.
     fn now(&self) -> Millis;
 
-    /// Customers as the hub knew them then, each found by its own id or that of a record; none for those
+    /// Customers as the hub knew them then, each found by its own id, a former one or that of a record; none for those
     /// that were not known then. Refuses with `POSITION_TOO_OLD`, `POSITION_IN_FUTURE` or `OVERLOADED`.
-    fn customers_as_of(&self, customers: Vec<Lookup>, at: AsOf) -> Reply<'_, Vec<Option<Arc<CustomerView>>>>;
+    fn customers_as_of(&self, customers: Vec<Lookup>, at: AsOf) -> Reply<'_, Vec<Option<Then>>>;
 
     /// Makes facts and rejected input durable and answers with the position of the last fact: reads
     /// see it from there on. Refuses with `DISK_FULL`, `LOG_UNREACHABLE`,
@@ -90,6 +94,17 @@ pub struct Process {
     pub lag_positions: u64,
     /// Time since the newest instant that is readable here, in milliseconds; none before there is one.
     pub lag_ms: Option<i64>,
+}
+
+/// A customer as it was.
+#[derive(Debug, Clone)]
+pub struct Then {
+    /// The customer.
+    pub view: Arc<CustomerView>,
+    /// The other customers that records went to which once belonged to the id that was asked for.
+    pub split_into: Vec<CustomerId>,
+    /// When the newest event of each source had happened.
+    pub last_events: LastEvents,
 }
 
 /// How a customer is named.

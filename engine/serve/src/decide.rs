@@ -1,7 +1,7 @@
 //! What people decide through the API becomes facts like any other.
 //!
-//! Each fact's id follows from the request, so a repeated request is a duplicate in the log even
-//! where the answer is no longer remembered.
+//! Where the caller names the request, the event's id follows from that name. A repeat gets the first
+//! answer and makes no second fact: see [`crate::request_id`].
 
 use compact_str::CompactString;
 use ontology::status::{Decision, Verdict};

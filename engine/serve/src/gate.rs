@@ -11,19 +11,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::transport::CertificateDer;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use tonic::transport::server::TlsConnectInfo;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use crate::auth::Callers;
 use crate::metrics;
 use crate::owner::Owner;
+use crate::patience::Client;
 use crate::policy::{Access, Entry, Policy, Principal};
 use crate::reason::{Reason, Refusal};
+use crate::service::REQUEST_BYTES_MAX;
 
 /// Unary calls that name no deadline get this one.
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
@@ -108,6 +110,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(client) = client(&request) {
+            client.asks();
+        }
         let (entry, limit) = match self.rules.admit(&mut request) {
             Ok(admitted) => admitted,
             Err((method, refusal)) => {
@@ -124,7 +129,10 @@ where
             let begun = Instant::now();
             let answering = async move {
                 match elsewhere {
-                    None => inner.call(request).await,
+                    None => {
+                        let encoding = request.headers().get("grpc-encoding").cloned();
+                        inner.call(request).await.map(|answer| explained(answer, entry.path, encoding))
+                    }
                     Some(owner) => {
                         let is_by_certificate = shown_certificates(&request).is_some();
                         Ok(owner.forward(request, is_by_certificate).await)
@@ -179,9 +187,15 @@ impl Rules {
     }
 }
 
+/// The client of a request's connection.
+fn client(request: &Request<Body>) -> Option<&Client> {
+    let extensions = request.extensions();
+    extensions.get::<TlsConnectInfo<Client>>().map(TlsConnectInfo::get_ref).or_else(|| extensions.get())
+}
+
 /// The certificates that the connection's handshake has verified.
 fn shown_certificates(request: &Request<Body>) -> Option<Arc<Vec<CertificateDer<'static>>>> {
-    request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>()?.peer_certs()
+    request.extensions().get::<TlsConnectInfo<Client>>()?.peer_certs()
 }
 
 /// A path from outside, cut so that it cannot flood a message.
@@ -191,6 +205,47 @@ fn shortened(path: &str) -> String {
 
 fn late(limit: Duration) -> Status {
     Refusal::new(Reason::DeadlineExceeded).with("limit_ms", limit.as_millis()).into()
+}
+
+/// An answer of the transport before a method of the API was reached, with a reason of the table in it. What
+/// methods refuse has one; standard services beside the API answer as they are known to.
+fn explained(answer: Response<Body>, method: &str, encoding: Option<HeaderValue>) -> Response<Body> {
+    let Some(status) = Status::from_header_map(answer.headers()) else { return answer };
+    if status.code() == Code::Ok || !status.details().is_empty() || !method.starts_with("/opshub.") {
+        return answer;
+    }
+    let read = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let refusal = match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => {
+            Refusal::new(Reason::RequestTooLarge).with("limit", REQUEST_BYTES_MAX)
+        }
+        Code::Unimplemented => {
+            let encodings = answer.headers().get("grpc-accept-encoding").map(read).unwrap_or_default();
+            let encoding = encoding.as_ref().map(read).unwrap_or_default();
+            Refusal::new(Reason::CompressionUnknown).with("encoding", encoding).with("encodings", encodings)
+        }
+        Code::Internal => {
+            Refusal::new(Reason::RequestUnreadable).with("method", method).with("problem", status.message())
+        }
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::InvalidArgument
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::Unauthenticated => return answer,
+    };
+    let mut explained = Status::from(refusal).into_http();
+    if let Some(encodings) = answer.headers().get("grpc-accept-encoding") {
+        explained.headers_mut().insert("grpc-accept-encoding", encodings.clone());
+    }
+    explained
 }
 
 fn measure(method: &'static str, code: Code, took: Option<Duration>) {

@@ -3,7 +3,9 @@
 //! Labels are bounded words, never ids of customers or records.
 
 use metrics::{Label, Unit};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+
+pub use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::error::Error;
 

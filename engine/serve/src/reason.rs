@@ -43,6 +43,12 @@ pub enum Reason {
     PositionInvalid,
     /// More items than one call may carry.
     BatchTooLarge,
+    /// A request message with more bytes than one call may carry.
+    RequestTooLarge,
+    /// The bytes of the request are no message of the method.
+    RequestUnreadable,
+    /// The request is compressed in a way that the hub does not read.
+    CompressionUnknown,
     /// The request id was used for another request.
     RequestIdReused,
     /// No credential, or one that is not known.
@@ -57,6 +63,8 @@ pub enum Reason {
     SourceRecordUnknown,
     /// No handoff has this name.
     HandoffNotFound,
+    /// The handoff's package has no such version, or not for this reader.
+    PackageVersionNotFound,
     /// No discrepancy has this name.
     DiscrepancyNotFound,
     /// No alert has this name.
@@ -158,6 +166,24 @@ pub const ALL: &[ReasonRow] = &[
         Code::InvalidArgument,
         "{field} has {count} items, at most {limit} are allowed",
     ),
+    row(
+        Reason::RequestTooLarge,
+        "REQUEST_TOO_LARGE",
+        Code::ResourceExhausted,
+        "the request has more than {limit} bytes, the most that one call may carry: send it in parts",
+    ),
+    row(
+        Reason::RequestUnreadable,
+        "REQUEST_UNREADABLE",
+        Code::InvalidArgument,
+        "the request is no message of {method}: {problem}",
+    ),
+    row(
+        Reason::CompressionUnknown,
+        "COMPRESSION_UNKNOWN",
+        Code::Unimplemented,
+        "the hub does not read requests compressed as {encoding}: it reads {encodings}",
+    ),
     fault(Reason::RequestIdReused, "REQUEST_ID_REUSED", "request_id", "request_id was used for another request"),
     row(Reason::Unauthenticated, "UNAUTHENTICATED", Code::Unauthenticated, "no known credential came with the call"),
     row(Reason::RoleMissing, "ROLE_MISSING", Code::PermissionDenied, "{method} needs one of the roles {roles}"),
@@ -165,6 +191,12 @@ pub const ALL: &[ReasonRow] = &[
     row(Reason::CustomerNotFound, "CUSTOMER_NOT_FOUND", Code::NotFound, "no customer is named {name}"),
     row(Reason::SourceRecordUnknown, "SOURCE_RECORD_UNKNOWN", Code::NotFound, "no record {record} is known"),
     row(Reason::HandoffNotFound, "HANDOFF_NOT_FOUND", Code::NotFound, "no handoff is named {name}"),
+    row(
+        Reason::PackageVersionNotFound,
+        "PACKAGE_VERSION_NOT_FOUND",
+        Code::NotFound,
+        "{name} has no package version {version} for this reader: there are {versions}",
+    ),
     row(Reason::DiscrepancyNotFound, "DISCREPANCY_NOT_FOUND", Code::NotFound, "no discrepancy is named {name}"),
     row(Reason::AlertNotFound, "ALERT_NOT_FOUND", Code::NotFound, "no alert is named {name}"),
     row(Reason::ReviewItemNotFound, "REVIEW_ITEM_NOT_FOUND", Code::NotFound, "no review item is named {name}"),

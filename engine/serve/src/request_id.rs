@@ -1,7 +1,8 @@
 //! Repeats of a write: a request id answers with its first answer for 24 hours.
 //!
-//! The memory is bounded and does not outlive the process. It need not: writes derive their event
-//! ids from the request id, so a repeat after a restart changes nothing either.
+//! The memory is bounded. Answers to decisions are kept in the store too, because a decision that
+//! came again after a restart would be newer than those that were made meanwhile. Published events
+//! are not: each has an id of its own, by which a repeat changes nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -10,9 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ontology::Millis;
 use prost::Message;
 use sha2::{Digest as _, Sha256};
+use storage::Store;
 use tokio::sync::OnceCell;
 use tonic::Status;
 
+use crate::kept::{KeptAnswer, KeptAnswers, Key};
 use crate::reason::{Reason, Refusal};
 
 /// How long an answer is remembered.
@@ -20,13 +23,12 @@ const REMEMBERED_MS: i64 = 24 * Millis::HOUR_MS;
 /// How many answers are remembered unless told otherwise; the oldest is forgotten first.
 const ANSWERS_MAX: usize = 65_536;
 
-type Key = (String, String);
-
 /// Remembered answers by caller and request id.
 #[derive(Debug)]
 pub struct Answers {
     state: Mutex<State>,
     answers_max: usize,
+    kept: Option<KeptAnswers>,
 }
 
 #[derive(Debug, Default)]
@@ -43,17 +45,51 @@ struct Slot {
 
 impl Default for Answers {
     fn default() -> Self {
-        Answers { state: Mutex::default(), answers_max: ANSWERS_MAX }
+        Answers { state: Mutex::default(), answers_max: ANSWERS_MAX, kept: None }
     }
 }
 
 impl Answers {
+    /// Answers that are kept in `store` as well.
+    #[must_use]
+    pub fn kept_in(store: Arc<dyn Store>) -> Self {
+        Answers { kept: Some(KeptAnswers::new(store)), ..Answers::default() }
+    }
+
     /// Runs `write`, unless the same caller sent the same request under this id before: then its
     /// answer is given again, also while the first is still under way. Refusals are not remembered.
     ///
     /// # Errors
     /// What `write` refuses, or a request id that is no UUID or was used for another request.
     pub async fn once<Q, A, F>(&self, call: Call<'_, Q>, now: Millis, write: F) -> Result<A, Status>
+    where
+        Q: Message,
+        A: Message + Default,
+        F: Future<Output = Result<A, Status>>,
+    {
+        self.first(call, now, write, self.kept.as_ref()).await
+    }
+
+    /// The same for a write whose repeat changes nothing: its answer is remembered and not kept.
+    ///
+    /// # Errors
+    /// As [`Answers::once`].
+    pub async fn once_here<Q, A, F>(&self, call: Call<'_, Q>, now: Millis, write: F) -> Result<A, Status>
+    where
+        Q: Message,
+        A: Message + Default,
+        F: Future<Output = Result<A, Status>>,
+    {
+        self.first(call, now, write, None).await
+    }
+
+    async fn first<Q, A, F>(
+        &self,
+        call: Call<'_, Q>,
+        now: Millis,
+        write: F,
+        kept: Option<&KeptAnswers>,
+    ) -> Result<A, Status>
     where
         Q: Message,
         A: Message + Default,
@@ -66,9 +102,18 @@ impl Answers {
             return Err(Refusal::field("request_id", "is not a UUID").into());
         }
         let slot = self.slot(&call, now)?;
-        let encoded =
-            slot.answer.get_or_try_init(|| async { write.await.map(|answer| answer.encode_to_vec()) }).await?;
-        A::decode(encoded.as_slice())
+        let answered = slot.answer.get_or_try_init(|| async {
+            let Some(kept) = kept else { return write.await.map(|answer| answer.encode_to_vec()) };
+            let (key, since) = ((call.caller.to_owned(), call.request_id.to_owned()), now - REMEMBERED_MS);
+            if let Some(first) = kept.find(&key, since, now).await? {
+                let is_repeat = first.request == slot.request;
+                return if is_repeat { Ok(first.answer) } else { Err(Refusal::new(Reason::RequestIdReused).into()) };
+            }
+            let answer = write.await?.encode_to_vec();
+            kept.keep(&key, KeptAnswer { begun: now, request: slot.request, answer: answer.clone() }, since).await;
+            Ok::<_, Status>(answer)
+        });
+        A::decode(answered.await?.as_slice())
             .map_err(|_| Refusal::new(Reason::Internal).with("attempt", "reading a remembered answer").into())
     }
 
@@ -124,6 +169,7 @@ mod tests {
     use proto::v1::{
         AcceptHandoffRequest, AcceptHandoffResponse, Event, FieldValue, PublishEventsRequest, PublishEventsResponse,
     };
+    use storage::Table;
     use tonic_types::StatusExt as _;
 
     const ID: &str = "a5b0f8f4-6a0e-4d0c-9a60-0f4f5b1c8d11";
@@ -161,6 +207,34 @@ mod tests {
         assert_eq!(status.get_details_error_info().unwrap().reason, "REQUEST_ID_REUSED");
         let status = send(&answers, "ann", "not-a-uuid", "h", 0, "2").await.unwrap_err();
         assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "request_id");
+    }
+
+    #[tokio::test]
+    async fn a_repeat_after_a_restart_gets_the_first_answer_too() {
+        let store: Arc<dyn Store> = Arc::new(storage::Memory::default());
+        let rows = || store.scan(Table::Meta, b"").unwrap().count();
+        let started = || Answers::kept_in(store.clone());
+        assert_eq!(send(&started(), "ann", ID, "h", 0, "1").await.unwrap(), "1");
+        assert_eq!(send(&started(), "ann", ID, "h", REMEMBERED_MS, "2").await.unwrap(), "1");
+        let status = send(&started(), "ann", ID, "other", 0, "2").await.unwrap_err();
+        assert_eq!(status.get_details_error_info().unwrap().reason, "REQUEST_ID_REUSED");
+        assert_eq!(send(&started(), "bob", ID, "h", 0, "3").await.unwrap(), "3");
+        assert_eq!(rows(), 2);
+        assert_eq!(send(&started(), "ann", ID, "h", REMEMBERED_MS + 1, "4").await.unwrap(), "4");
+        assert_eq!(rows(), 3, "of yesterday two, which may be asked for");
+        assert_eq!(send(&started(), "ann", ID, "h", 2 * REMEMBERED_MS, "5").await.unwrap(), "4");
+        assert_eq!(send(&started(), "bob", ID, "h", 3 * REMEMBERED_MS, "6").await.unwrap(), "6");
+        assert_eq!(rows(), 1, "of the days before yesterday none");
+    }
+
+    #[tokio::test]
+    async fn what_repeats_without_harm_is_not_kept() {
+        let store: Arc<dyn Store> = Arc::new(storage::Memory::default());
+        let answers = Answers::kept_in(store.clone());
+        let request = PublishEventsRequest::default();
+        let call = Call { caller: "ann", method: "PublishEvents", request_id: ID, request: &request };
+        answers.once_here(call, Millis(0), async { Ok(PublishEventsResponse::default()) }).await.unwrap();
+        assert_eq!(store.scan(Table::Meta, b"").unwrap().count(), 0);
     }
 
     /// A map has no order on the wire, and a client may write the same request in another one.

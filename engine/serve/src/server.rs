@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::gate::{DEADLINE_DEFAULT, GateLayer};
 use crate::listen::{self, Exposure};
 use crate::owner::Owner;
+use crate::patience::{Awaited, Patience};
 use crate::policy::{Entry, POLICY, Policy};
 use crate::service::{self, Api};
 
@@ -48,6 +49,8 @@ pub struct Options {
     pub authentication: Authentication,
     /// Deadline of unary calls that name none.
     pub deadline: Duration,
+    /// How long clients may take to ask for the first time.
+    pub patience: Patience,
     /// Services that are not of the API, behind the same gate.
     pub beside: Beside,
     /// Who answers what only the owner of the store can.
@@ -76,9 +79,10 @@ pub struct Tls {
 
 impl Tls {
     /// A certificate is optional where one may be shown: others carry a token, and health is open.
-    fn into_config(self) -> ServerTlsConfig {
+    fn into_config(self, handshake_max: Duration) -> ServerTlsConfig {
         let Tls { certificates_pem, key_pem, callers_ca_pem } = self;
-        let config = ServerTlsConfig::new().identity(Identity::from_pem(certificates_pem, key_pem));
+        let identity = Identity::from_pem(certificates_pem, key_pem);
+        let config = ServerTlsConfig::new().identity(identity).timeout(handshake_max);
         match callers_ca_pem {
             None => config,
             Some(ca) => config.client_ca_root(Certificate::from_pem(ca)).client_auth_optional(true),
@@ -101,6 +105,7 @@ impl Options {
             tls: None,
             authentication: Authentication::default(),
             deadline: DEADLINE_DEFAULT,
+            patience: Patience::default(),
             beside: Beside::default(),
             owner: Owner::default(),
         }
@@ -111,6 +116,7 @@ impl Options {
 pub struct Server {
     listener: TcpListener,
     tls: Option<Tls>,
+    patience: Patience,
     callers: Callers,
     gate: GateLayer,
     routes: Routes,
@@ -125,7 +131,7 @@ impl Server {
     /// # Errors
     /// If the address may not or cannot be used, or the policy table does not fit the API.
     pub async fn bind(options: Options, backend: Arc<dyn Backend>) -> Result<Self, Error> {
-        let Options { addr, tls, authentication, deadline, beside, owner } = options;
+        let Options { addr, tls, authentication, deadline, patience, beside, owner } = options;
         let exposure = listen::check(addr, tls.is_some(), authentication.is_configured())?;
         let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET)?;
         let policy = Policy::check(POLICY, &pool)?.with(beside.policy);
@@ -140,7 +146,7 @@ impl Server {
         if exposure == Exposure::Loopback && is_open {
             tracing::warn!(%addr, "no authentication is configured: serving programs on this machine only");
         }
-        Ok(Server { listener, tls, callers, gate, routes, health, drain_switch, drain })
+        Ok(Server { listener, tls, patience, callers, gate, routes, health, drain_switch, drain })
     }
 
     /// Tells whether the server is going away: for the page server and whatever else lives as long.
@@ -169,7 +175,7 @@ impl Server {
     /// # Errors
     /// If the certificate cannot be used or the transport fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        let Server { listener, tls, callers: _, gate, routes, health, drain_switch, drain: _ } = self;
+        let Server { listener, tls, patience, callers: _, gate, routes, health, drain_switch, drain: _ } = self;
         let mut transport = Transport::builder()
             .accept_http1(true)
             .max_concurrent_streams(STREAMS_MAX)
@@ -178,7 +184,7 @@ impl Server {
             .http2_max_header_list_size(HEADERS_MAX)
             .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX));
         if let Some(tls) = tls {
-            transport = transport.tls_config(tls.into_config())?;
+            transport = transport.tls_config(tls.into_config(patience.handshake))?;
         }
         set_serving(&health, ServingStatus::Serving).await;
         let draining = async move {
@@ -187,8 +193,8 @@ impl Server {
             drain_switch.begin();
         };
         let listener = Listener::new(listener, PLACES);
-        let incoming = futures::stream::unfold(listener, |listener| async move {
-            let connection = listener.accept().await;
+        let incoming = futures::stream::unfold(listener, move |listener| async move {
+            let connection = Awaited::new(listener.accept().await, patience);
             Some((Ok::<_, std::io::Error>(connection), listener))
         });
         let router = transport.layer(GrpcWebLayer::new()).layer(gate).add_routes(routes);

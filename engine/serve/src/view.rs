@@ -92,10 +92,7 @@ pub(crate) fn etag_of(object: &impl std::fmt::Debug) -> String {
 impl From<pipeline::Effects> for Publication<CustomerView> {
     /// What a step of the engine makes readable.
     fn from(effects: pipeline::Effects) -> Self {
-        let split = |event| match event {
-            pipeline::effects::MembershipEvent::Split { before, after } => Some((before, after)),
-            pipeline::effects::MembershipEvent::Merged { .. } => None,
-        };
+        let causes = effects.applied.into_iter().map(|applied| (applied.entity, applied.event_id)).collect();
         Publication {
             position: effects.position,
             now: effects.now,
@@ -103,9 +100,11 @@ impl From<pipeline::Effects> for Publication<CustomerView> {
             retired: effects.retired,
             memberships: effects.memberships,
             roots: effects.roots,
-            splits: effects.membership_events.into_iter().filter_map(split).collect(),
+            splits: effects.splits,
+            causes,
             source_alerts: effects.source_alerts,
             freshness: effects.freshness,
+            last_events: effects.last_events,
         }
     }
 }

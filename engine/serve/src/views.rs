@@ -3,6 +3,7 @@
 //! There is one publisher. It makes everything of a position readable before it says so, so a read
 //! that waited for a position never sees less.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -12,13 +13,15 @@ use dashmap::Entry;
 use foldhash::fast::RandomState;
 use insight::alerts::Alert;
 use ontology::{CustomerId, EntityKey, LogPos, Millis, System, Vocabulary as _};
+use pipeline::identity::went_to;
+use pipeline::sources::LastEvents;
 use state::Freshness;
 use tokio::sync::watch as position_channel;
 use tokio::time::Instant;
 
 use crate::convert::kept::Kept;
 use crate::metrics;
-use crate::watch::{Change, Feed};
+use crate::watch::{Change, Feed, Stamp};
 
 /// A picture of one customer that can be published.
 pub trait View: Send + Sync + 'static {
@@ -77,12 +80,16 @@ pub struct Publication<V> {
     pub memberships: Vec<(EntityKey, CustomerId)>,
     /// Records whose party record is new or another; none if it is not known any more.
     pub roots: Vec<(EntityKey, Option<EntityKey>)>,
-    /// Customers that became several.
-    pub splits: Vec<(CustomerId, Vec<CustomerId>)>,
+    /// Customers that became several, with all records that belonged to them then.
+    pub splits: Vec<(CustomerId, Vec<EntityKey>)>,
+    /// Records that events changed, each with the event.
+    pub causes: Vec<(EntityKey, CompactString)>,
     /// Alerts on sources as they stand now; none if nothing about them changed.
     pub source_alerts: Option<Vec<Alert>>,
     /// What is known about the sources.
     pub freshness: Freshness,
+    /// When the newest event of each source happened.
+    pub last_events: LastEvents,
 }
 
 /// A view as it can be read.
@@ -92,8 +99,8 @@ pub struct Slot<V> {
     pub view: Arc<V>,
     /// Rises with every change of the customer, also from one process to another.
     pub version: u64,
-    /// Position of the last change.
-    pub changed_at: LogPos,
+    /// When it changed last.
+    pub changed_at: Stamp,
     /// What earlier reads made of the view.
     pub(crate) kept: Kept,
 }
@@ -101,7 +108,7 @@ pub struct Slot<V> {
 impl<V> Slot<V> {
     /// A view that has not been read yet.
     #[must_use]
-    pub fn new(view: Arc<V>, version: u64, changed_at: LogPos) -> Self {
+    pub fn new(view: Arc<V>, version: u64, changed_at: Stamp) -> Self {
         Slot { view, version, changed_at, kept: Kept::default() }
     }
 }
@@ -142,9 +149,10 @@ pub struct Published<V: View> {
     roots: DashMap<EntityKey, EntityKey>,
     /// The record that an id was made from: every member's own id leads to its customer.
     aliases: DashMap<CustomerId, EntityKey>,
-    splits: DashMap<CustomerId, Vec<CustomerId>>,
+    splits: DashMap<CustomerId, Vec<EntityKey>>,
     objects: DashMap<(Collection, CompactString), CustomerId>,
     freshness: ArcSwap<Freshness>,
+    last_events: ArcSwap<LastEvents>,
     source_alerts: ArcSwap<Vec<Alert>>,
     position: position_channel::Sender<LogPos>,
     now: ArcSwap<Millis>,
@@ -156,7 +164,8 @@ impl<V: View> Published<V> {
     /// Nothing yet; everything up to `position` is applied.
     #[must_use]
     pub fn new(position: LogPos) -> Self {
-        let feed = || Arc::new(Feed::new(position, Feed::RING_MAX, Feed::PENDING_MAX));
+        let begin = Stamp { position, now: Millis::MIN, nth: 0 };
+        let feed = || Arc::new(Feed::new(begin, Feed::RING_MAX, Feed::PENDING_MAX));
         Published {
             views: DashMap::default(),
             members: DashMap::default(),
@@ -165,6 +174,7 @@ impl<V: View> Published<V> {
             splits: DashMap::default(),
             objects: DashMap::default(),
             freshness: ArcSwap::from_pointee(Freshness::default()),
+            last_events: ArcSwap::default(),
             source_alerts: ArcSwap::default(),
             position: position_channel::Sender::new(position),
             now: ArcSwap::from_pointee(Millis::MIN),
@@ -174,10 +184,31 @@ impl<V: View> Published<V> {
     }
 
     /// Makes a position readable. Called by one publisher, with positions that never fall.
+    ///
+    /// The first publication is what a start found. It tells of no change, so nobody resumes from before it.
     pub fn publish(&self, publication: Publication<V>) {
-        let Publication { position, now, views, retired, memberships, roots, splits, source_alerts, freshness } =
-            publication;
+        let Publication {
+            position,
+            now,
+            views,
+            retired,
+            memberships,
+            roots,
+            splits,
+            causes,
+            source_alerts,
+            freshness,
+            last_events,
+        } = publication;
+        let before = self.customers_feed.published();
+        let is_first = self.now() == Millis::MIN;
+        let stamp = if is_first {
+            Stamp::found(position, now)
+        } else {
+            before.next(position, now, !views.is_empty() || !retired.is_empty())
+        };
         self.freshness.store(Arc::new(freshness));
+        self.last_events.store(Arc::new(last_events));
         self.now.store(Arc::new(now));
         if let Some(alerts) = source_alerts {
             self.source_alerts.store(Arc::new(alerts));
@@ -192,9 +223,10 @@ impl<V: View> Published<V> {
                 None => drop(self.roots.remove(&record)),
             }
         }
-        for (before, after) in splits {
-            self.splits.insert(before, after);
+        for (before, members) in splits {
+            self.splits.insert(before, members);
         }
+        let mut causes = self.causes_of(&causes);
         let mut customers = Vec::with_capacity(views.len() + retired.len());
         let mut objects = Vec::new();
         for customer in retired {
@@ -204,10 +236,15 @@ impl<V: View> Published<V> {
             }
         }
         for view in views {
-            customers.push(self.replace(view, position, &mut objects));
+            let causes = causes.remove(view.id()).unwrap_or_default();
+            customers.push(Change { causes, ..self.replace(view, stamp, &mut objects) });
         }
-        self.customers_feed.publish(position, customers);
-        self.discrepancies_feed.publish(position, changes_of(Collection::Discrepancies, objects));
+        self.customers_feed.publish(stamp, customers);
+        self.discrepancies_feed.publish(stamp, changes_of(Collection::Discrepancies, objects));
+        if is_first {
+            self.customers_feed.begin(stamp);
+            self.discrepancies_feed.begin(stamp);
+        }
         self.position.send_replace(position);
         metrics::CUSTOMERS.set(&[], self.views.len() as f64);
         metrics::APPLIED_POSITION.set(&[], position.0 as f64);
@@ -218,8 +255,21 @@ impl<V: View> Published<V> {
         }
     }
 
+    /// By which events customers changed: the first few of each.
+    fn causes_of(&self, causes: &[(EntityKey, CompactString)]) -> HashMap<CustomerId, Vec<CompactString>> {
+        let mut of_customers: HashMap<CustomerId, Vec<CompactString>> = HashMap::new();
+        for (record, event) in causes {
+            let Some(customer) = self.customer_of(record) else { continue };
+            let known = of_customers.entry(customer).or_default();
+            if known.len() < Change::CAUSES_MAX && !known.contains(event) {
+                known.push(event.clone());
+            }
+        }
+        of_customers
+    }
+
     /// Puts a view in the place of the one before, and collects the objects that differ.
-    fn replace(&self, view: Arc<V>, position: LogPos, changed: &mut Vec<Object>) -> Change {
+    fn replace(&self, view: Arc<V>, stamp: Stamp, changed: &mut Vec<Object>) -> Change {
         let id = view.id().clone();
         let mut paths = 0;
         match self.views.entry(id.clone()) {
@@ -227,12 +277,12 @@ impl<V: View> Published<V> {
                 let before = entry.get();
                 self.tell_objects(&view, Some(&*before.view), changed);
                 paths = view.changed_paths(&before.view);
-                let version = next_version(Some(before.version), position);
-                entry.insert(Slot::new(view, version, position));
+                let version = next_version(Some(before.version), stamp.position);
+                entry.insert(Slot::new(view, version, stamp));
             }
             Entry::Vacant(entry) => {
                 self.tell_objects(&view, None, changed);
-                entry.insert(Slot::new(view, next_version(None, position), position));
+                entry.insert(Slot::new(view, next_version(None, stamp.position), stamp));
             }
         }
         Change { key: id.0, paths, causes: Vec::new() }
@@ -266,6 +316,12 @@ impl<V: View> Published<V> {
         **self.freshness.load()
     }
 
+    /// When the newest event of each source happened.
+    #[must_use]
+    pub fn last_events(&self) -> LastEvents {
+        **self.last_events.load()
+    }
+
     /// Alerts on sources: they belong to no customer.
     #[must_use]
     pub fn source_alerts(&self) -> Arc<Vec<Alert>> {
@@ -282,13 +338,20 @@ impl<V: View> Published<V> {
     /// The customer that an id leads to: its own, or that of the record the id was made from.
     #[must_use]
     pub fn find(&self, id: &CustomerId) -> Option<Found<V>> {
-        let split_into = self.splits.get(id).map(|split| split.clone()).unwrap_or_default();
+        let split_into = self.split_into(id);
         if let Some(slot) = self.slot(id) {
             return Some(Found { slot, is_redirected: false, split_into });
         }
         let party = self.aliases.get(id).map(|party| party.clone())?;
         let slot = self.slot(&self.customer_of(&party)?)?;
         Some(Found { slot, is_redirected: true, split_into })
+    }
+
+    /// The other customers that records went to which once belonged to `id`.
+    #[must_use]
+    pub fn split_into(&self, id: &CustomerId) -> Vec<CustomerId> {
+        let Some(members) = self.splits.get(id).map(|members| members.clone()) else { return Vec::new() };
+        went_to(id, members.iter().filter_map(|member| self.customer_of(member)))
     }
 
     /// The customer with exactly this id.

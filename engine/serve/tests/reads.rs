@@ -16,6 +16,9 @@ use storage::{QuarantineState, Quarantined};
 use tonic::{Code, Request};
 use tonic_types::StatusExt as _;
 
+/// Bytes of a request at most.
+const LIMIT: usize = 4 * 1024 * 1024;
+
 fn get(name: String) -> v1::GetCustomerStateRequest {
     v1::GetCustomerStateRequest { customer: Some(Customer::Name(name)), ..v1::GetCustomerStateRequest::default() }
 }
@@ -54,6 +57,51 @@ async fn a_refusal_carries_reason_variables_and_field() {
     let mut masked = get(name_of("A1"));
     masked.read_mask = Some(prost_types::FieldMask { paths: vec!["no_such".to_owned()] });
     assert_eq!(reason(&client.get_customer_state(masked).await.unwrap_err()), "MASK_UNKNOWN_PATH");
+}
+
+#[tokio::test]
+async fn what_the_transport_refuses_has_a_reason_too() {
+    let running = Running::start().await;
+    let path = "/opshub.v1.AdminService/DiscardQuarantine";
+    let frame = |encoding: &'static str, flag: u8, message: &[u8]| {
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        let body = [&[flag][..], &length, message].concat();
+        let request = http::Request::post(format!("http://{}{path}", running.addr));
+        let request = request.header("content-type", "application/grpc").header("grpc-encoding", encoding);
+        let request = request.body(tonic::body::Body::new(axum::body::Body::from(body))).unwrap();
+        let mut channel = running.channel.clone();
+        async move {
+            use tower::Service as _;
+            std::future::poll_fn(|context| channel.poll_ready(context)).await.unwrap();
+            let answer = channel.call(request).await.unwrap();
+            let status = tonic::Status::from_header_map(answer.headers()).unwrap();
+            let info = status.get_details_error_info().unwrap();
+            (status.code(), info.reason, info.metadata)
+        }
+    };
+    let (code, reason, metadata) = frame("identity", 0, &[0; LIMIT + 1]).await;
+    assert_eq!((code, reason.as_str()), (Code::ResourceExhausted, "REQUEST_TOO_LARGE"));
+    assert_eq!(metadata["limit"], LIMIT.to_string());
+    let (code, reason, metadata) = frame("brotli", 1, b"?").await;
+    assert_eq!((code, reason.as_str()), (Code::Unimplemented, "COMPRESSION_UNKNOWN"));
+    assert_eq!((metadata["encoding"].as_str(), metadata["encodings"].contains("gzip")), ("brotli", true));
+    for (encoding, flag, message) in [("identity", 0, &b"\xff\xff"[..]), ("gzip", 1, b"no gzip"), ("identity", 7, b"")]
+    {
+        let (code, reason, metadata) = frame(encoding, flag, message).await;
+        assert_eq!((code, reason.as_str()), (Code::InvalidArgument, "REQUEST_UNREADABLE"), "{encoding} {flag}");
+        assert_eq!((metadata["method"].as_str(), metadata["problem"].is_empty()), (path, false));
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_just_the_limit_is_read() {
+    let running = Running::start().await;
+    let mut client = AdminServiceClient::new(running.channel.clone());
+    let of = |length: usize| v1::DiscardQuarantineRequest { filter: " ".repeat(length), ..Default::default() };
+    // The field's tag and length take five bytes.
+    let fits = client.discard_quarantine(of(LIMIT - 5)).await.unwrap_err();
+    assert_ne!(reason(&fits), "REQUEST_TOO_LARGE");
+    assert_eq!(reason(&client.discard_quarantine(of(LIMIT - 4)).await.unwrap_err()), "REQUEST_TOO_LARGE");
 }
 
 #[tokio::test]

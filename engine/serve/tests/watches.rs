@@ -172,3 +172,98 @@ async fn a_draining_server_ends_watches_with_a_retry() {
     assert_eq!(status.get_details_error_info().unwrap().reason, "DRAINING");
     assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
 }
+
+#[tokio::test]
+async fn what_time_alone_changed_comes_after_a_token_of_the_same_position() {
+    let running = Running::start().await;
+    running.hub.publish(&[("A1", 1)]);
+    let mut messages = watch(&running, request()).await;
+    assert_eq!(upsert(next(&mut messages).await.1).1, 1);
+    let (token, end) = next(&mut messages).await;
+    assert!(is_snapshot_end(&end));
+    drop(messages);
+    let resumed = || v1::WatchCustomerStatesRequest { resume_token: token.clone(), ..request() };
+    let mut early = watch(&running, resumed()).await;
+    running.hub.tick(harness::T + 4_000, &[("A1", 2)]);
+    let mut late = watch(&running, resumed()).await;
+    for messages in [&mut early, &mut late] {
+        assert_eq!(upsert(next(messages).await.1), (name_of("A1"), 2, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_watch_begins_again_at_a_hub_that_found_everything_that_the_token_tells_of() {
+    let before = Running::start().await;
+    before.hub.publish(&[("A1", 1)]);
+    let position = before.hub.publish(&[("A2", 1)]);
+    let mut messages = watch(&before, request()).await;
+    for _ in 0..2 {
+        next(&mut messages).await;
+    }
+    let (token, end) = next(&mut messages).await;
+    assert!(is_snapshot_end(&end));
+    // The other customer went meanwhile: the hub that started again cannot know who was told of it.
+    let after = Running::start().await;
+    after.hub.found(position, &[("A1", 2)]);
+    let mut messages = watch(&after, v1::WatchCustomerStatesRequest { resume_token: token, ..request() }).await;
+    let (_, event) = next(&mut messages).await;
+    assert!(matches!(event, Event::Reset(reset) if reset.reason == "POSITION_TOO_OLD"));
+    assert_eq!(upsert(next(&mut messages).await.1).0, name_of("A1"));
+    let (token, end) = next(&mut messages).await;
+    assert!(is_snapshot_end(&end));
+    after.hub.publish(&[("A1", 3)]);
+    let mut messages = watch(&after, v1::WatchCustomerStatesRequest { resume_token: token, ..request() }).await;
+    assert_eq!(upsert(next(&mut messages).await.1), (name_of("A1"), 3, 1));
+}
+
+#[tokio::test]
+async fn whoever_watches_by_a_former_name_follows_where_it_leads() {
+    let running = Running::start().await;
+    running.hub.publish(&[("A1", 1), ("A2", 1), ("A3", 1)]);
+    let followed = |token: &str| v1::WatchCustomerStatesRequest {
+        names: vec![name_of("A2")],
+        resume_token: token.to_owned(),
+        ..request()
+    };
+    let mut messages = watch(&running, followed("")).await;
+    assert_eq!(upsert(next(&mut messages).await.1).0, name_of("A2"));
+    let (before, end) = next(&mut messages).await;
+    assert!(is_snapshot_end(&end));
+    running.hub.merge("A1", "A2");
+    let (after, event) = next(&mut messages).await;
+    assert!(matches!(event, Event::RemovedName(name) if name == name_of("A2")));
+    assert_eq!(upsert(next(&mut messages).await.1).0, name_of("A1"));
+    running.hub.publish(&[("A1", 4), ("A3", 4)]);
+    assert_eq!(upsert(next(&mut messages).await.1), (name_of("A1"), 4, 1));
+    drop(messages);
+    // The same from a token of before, from one between the two messages, and with none.
+    let mut messages = watch(&running, followed(&before)).await;
+    let mut told = [next(&mut messages).await.1, next(&mut messages).await.1].map(|event| match event {
+        Event::RemovedName(name) => name,
+        other => upsert(other).0,
+    });
+    told.sort();
+    let mut expected = [name_of("A1"), name_of("A2")];
+    expected.sort();
+    assert_eq!(told, expected);
+    let mut messages = watch(&running, followed(&after)).await;
+    let mut named = String::new();
+    while named != name_of("A1") {
+        if let Event::Upsert(upsert) = next(&mut messages).await.1 {
+            named = upsert.customer_state.unwrap().name;
+        }
+    }
+    let mut messages = watch(&running, followed("")).await;
+    assert_eq!(upsert(next(&mut messages).await.1), (name_of("A1"), 4, 1));
+    assert!(is_snapshot_end(&next(&mut messages).await.1));
+}
+
+#[tokio::test]
+async fn an_upsert_names_the_events_that_caused_it() {
+    let running = Running::start().await;
+    running.hub.publish(&[("A1", 1)]);
+    let mut messages = watch(&running, v1::WatchCustomerStatesRequest { skip_snapshot: true, ..request() }).await;
+    running.hub.publish(&[("A1", 2)]);
+    let Event::Upsert(upsert) = next(&mut messages).await.1 else { panic!("a change") };
+    assert_eq!(upsert.cause_event_ids, ["e-2"]);
+}

@@ -27,7 +27,7 @@ fn histories_reach_what_can_go_wrong() {
         ("a correlation", "\"verdict\":\"likely_correct_charge\""),
     ];
     let mut missing: Vec<&str> = reached.iter().map(|(name, _)| *name).collect();
-    for seed in 0..600 {
+    for seed in 0..3_000 {
         let delivery = Delivery::of(&History::of(seed), &mut Chance::of(seed), BatchSize::Of(64));
         let oracle = Oracle::of(delivery.facts(), Settings::default(), Model::shipped());
         let customers = texts(oracle.canonical(delivery.settled_at()).into_values()).concat();

@@ -20,15 +20,19 @@ pub struct Member {
     /// Confidence of the strongest accepted link that holds it in the customer; 1,000,000 for a
     /// customer of one.
     pub confidence: Micros,
+    /// Where its group of members came to when links joined them, the strongest first: the place of
+    /// another member, and the confidence of that link, which is none weaker than the next one from
+    /// there. None for the member that all others came to.
+    pub joined: Option<(usize, Micros)>,
     /// What hangs below it.
     pub tree: Arc<PartyTree>,
 }
 
 impl Member {
-    /// Whether both are the same record, held by the same link.
+    /// Whether both are the same record, held by the same links.
     #[must_use]
     pub fn is_same_link(&self, other: &Member) -> bool {
-        self.key == other.key && self.confidence == other.confidence
+        self.key == other.key && self.confidence == other.confidence && self.joined == other.joined
     }
 }
 
@@ -81,15 +85,24 @@ impl Composite {
         self.members.iter().find(|member| member.tree.get(key).is_some())
     }
 
-    /// Confidence of the weakest link between the members that two entities hang below: 1,000,000
-    /// within one member.
+    /// Confidence of the weakest link that is needed to get from the member that one entity hangs below
+    /// to that of another: 1,000,000 within one member, 0 if one of them is not the customer's.
     #[must_use]
     pub fn link_confidence(&self, left: &EntityKey, right: &EntityKey) -> Micros {
-        match (self.member_of(left), self.member_of(right)) {
-            (Some(a), Some(b)) if a.key == b.key => 1_000_000,
-            (Some(a), Some(b)) => a.confidence.min(b.confidence),
-            (None, _) | (_, None) => 0,
+        let place = |key| self.members.iter().position(|member| member.tree.get(key).is_some());
+        let (Some(mut a), Some(mut b)) = (place(left), place(right)) else { return 0 };
+        let mut weakest = 1_000_000;
+        // Whichever way on is the stronger was taken earlier: the last one joins the two.
+        while a != b {
+            let next = match (self.members[a].joined, self.members[b].joined) {
+                (Some(one), Some(other)) if one.1 < other.1 => (&mut b, other),
+                (Some(one), Some(_) | None) => (&mut a, one),
+                (None, Some(other)) => (&mut b, other),
+                (None, None) => return 0,
+            };
+            (*next.0, weakest) = next.1;
         }
+        weakest
     }
 
     /// Whether some member is a record of `system`.
@@ -102,5 +115,66 @@ impl Composite {
     #[must_use]
     pub fn has_possible_of(&self, system: System) -> bool {
         self.possible.iter().any(|possible| possible.key.kind.party_system() == Some(system))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ontology::{Fact, Fields, Millis, Op, Version};
+
+    use super::*;
+
+    fn member(key: EntityKey, confidence: Micros, joined: Option<(usize, Micros)>) -> Member {
+        let image = Fact {
+            event_id: "e".into(),
+            system: System::Salesforce,
+            object: "party".into(),
+            record_id: key.id.clone(),
+            entity: key.clone(),
+            op: Op::Image,
+            version: Version::new(1, 0, 0),
+            changed_at: Millis(0),
+            observed_at: Millis(0),
+            ingested_at: Millis(0),
+            log_pos: LogPos(1),
+            contract_version: 1,
+            mapping_version: 1,
+            read_at: None,
+            key_slot: 0,
+            fields: Fields::default(),
+        };
+        let mut tree = PartyTree::default();
+        tree.put(Arc::new(Entity::named(key.clone()).apply(&image).expect("a first fact makes a row")));
+        Member { key, confidence, joined, tree: Arc::new(tree) }
+    }
+
+    /// A - 0.99 - B - 0.97 - C - 0.98 - D, and E, which nothing links.
+    #[test]
+    fn a_link_is_as_sure_as_the_weakest_on_the_way() {
+        let [a, b, c, d, e] = ["A", "B", "C", "D", "E"].map(|id| EntityKey::new(EntityKind::Account, id));
+        let composite = Composite {
+            id: CustomerId::of_member(&a),
+            members: vec![
+                member(a.clone(), 990_000, None),
+                member(b.clone(), 990_000, Some((0, 990_000))),
+                member(c.clone(), 980_000, Some((0, 970_000))),
+                member(d.clone(), 980_000, Some((2, 980_000))),
+                member(e.clone(), 1_000_000, None),
+            ],
+            possible: Vec::new(),
+            freshness: Freshness::default(),
+            log_pos: LogPos(1),
+        };
+        let told = |left: &EntityKey, right: &EntityKey| {
+            let there = composite.link_confidence(left, right);
+            assert_eq!(there, composite.link_confidence(right, left));
+            there
+        };
+        assert_eq!(told(&a, &a), 1_000_000);
+        assert_eq!(told(&a, &b), 990_000);
+        assert_eq!(told(&c, &d), 980_000);
+        assert_eq!([told(&a, &c), told(&a, &d), told(&b, &d)], [970_000; 3], "both ends have stronger links");
+        assert_eq!(told(&a, &e), 0);
+        assert_eq!(told(&a, &EntityKey::new(EntityKind::Account, "F")), 0);
     }
 }

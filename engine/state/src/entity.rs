@@ -1,10 +1,10 @@
 //! An entity: the join of the source rows that make it up.
 
 use ontology::codec::{Corrupt, Cursor, put_bytes, put_u64};
-use ontology::{EntityKey, EntityKind, Evidence, Fact, Field, FieldReader, ValueRef, Vocabulary};
+use ontology::{EntityKey, EntityKind, Evidence, Fact, Field, FieldReader, Stamp, ValueRef, Vocabulary};
 use smallvec::SmallVec;
 
-use crate::history::{Change, History};
+use crate::history::{Change, History, Tracked};
 use crate::row::{Applied, Provenance, SourceRow};
 
 /// Most bytes of a stored length.
@@ -23,6 +23,8 @@ pub struct Entity {
     /// Asked for by every rule of every evaluation, so both are read off the rows once.
     is_alive: bool,
     lists_related: bool,
+    /// What is outstanding as mantissa and scale, if several rows tell.
+    outstanding: Option<Box<(i64, u8)>>,
 }
 
 impl Entity {
@@ -33,9 +35,12 @@ impl Entity {
     }
 
     fn of_rows(key: EntityKey, rows: SmallVec<[SourceRow; 1]>) -> Self {
-        let carrier = rows.iter().find(|row| row.has(Field::Status)).or(rows.first());
-        let is_alive = carrier.is_some_and(SourceRow::is_alive);
-        let mut entity = Entity { key, rows, is_alive, lists_related: false };
+        let mut carriers = rows.iter().filter(|row| row.has(Field::Status)).peekable();
+        let has_carrier = carriers.peek().is_some();
+        let is_alive =
+            if has_carrier { carriers.any(SourceRow::is_alive) } else { rows.first().is_some_and(SourceRow::is_alive) };
+        let outstanding = if rows.len() > 1 { outstanding_of(&rows).map(Box::new) } else { None };
+        let mut entity = Entity { key, rows, is_alive, lists_related: false, outstanding };
         let lists_related = entity.get(Field::RelatedRefs).items().next().is_some();
         entity.lists_related = lists_related;
         entity
@@ -64,8 +69,8 @@ impl Entity {
         &self.rows
     }
 
-    /// Whether the entity exists: some row does, and none that would carry its status is deleted.
-    /// With one row, which is the rule, it is that row's life.
+    /// Whether the entity exists: a row that carries its status does, or its first row if none carries
+    /// one. With one row, which is the rule, it is that row's life.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.is_alive
@@ -111,10 +116,26 @@ impl Entity {
         self.rows.iter().flat_map(SourceRow::provenances).max_by_key(|provenance| provenance.log_pos)
     }
 
-    /// History of one tracked field.
+    /// History of one tracked field. Of several rows of the system that gives it, the changes of all
+    /// are in the order of their versions; of a row that is gone those before another took over.
     #[must_use]
     pub fn history(&self, field: Field) -> History {
-        let changes: Vec<Change> = self.rows.iter().flat_map(SourceRow::history).collect();
+        if let [only] = self.rows.as_slice() {
+            return History::of(&only.history(), field);
+        }
+        let Some(system) = self.row_of(field).map(SourceRow::system) else { return History::default() };
+        let told = |is_alive: bool| {
+            let rows = self.rows.iter().filter(move |row| row.system() == system && row.is_alive() == is_alive);
+            rows.flat_map(SourceRow::history).filter(move |change| change.field == field)
+        };
+        let mut changes: Vec<Change> = told(true).collect();
+        let taken_over = changes.iter().map(|change| change.provenance.stamp.clone()).min();
+        let is_before = |change: &Change| {
+            let goes_on = |stamp: &Stamp| change.provenance.stamp < *stamp && change.tracked != Tracked::Deleted;
+            taken_over.as_ref().is_none_or(goes_on)
+        };
+        changes.extend(told(false).filter(is_before));
+        changes.sort_by(|a, b| a.place().cmp(&b.place()));
         History::of(&changes, field)
     }
 
@@ -132,13 +153,17 @@ impl Entity {
         })
     }
 
-    /// The row that gives a field: the first with a value, else the first that ever named it.
+    /// The row that gives a field: of living rows with a value the newest that is of the same system as
+    /// the first, else the first row that ever named it. Versions of different systems tell nothing.
     fn row_of(&self, field: Field) -> Option<&SourceRow> {
         if let [only] = self.rows.as_slice() {
             return Some(only);
         }
-        let with_value = self.rows.iter().find(|row| !row.get(field).is_empty() && row.is_alive());
-        with_value.or_else(|| self.rows.iter().find(|row| row.has(field)))
+        let mut telling = self.rows.iter().filter(|row| !row.get(field).is_empty() && row.is_alive());
+        let Some(first) = telling.next() else { return self.rows.iter().find(|row| row.has(field)) };
+        let stamp = |row: &SourceRow| row.provenance(field).map(|provenance| provenance.stamp);
+        let others = telling.filter(|row| row.system() == first.system());
+        Some(others.fold(first, |newest, row| if stamp(row) > stamp(newest) { row } else { newest }))
     }
 
     /// Reads a byte of every line of memory that the rows lie in, for nothing. Whoever is about to look
@@ -177,6 +202,33 @@ impl Entity {
 
 impl FieldReader for Entity {
     fn get(&self, field: Field) -> ValueRef<'_> {
-        self.row_of(field).map_or(ValueRef::Null, |row| row.get(field))
+        match &self.outstanding {
+            Some(sum) if field == Field::Outstanding => ValueRef::Decimal { mantissa: sum.0, scale: sum.1 },
+            Some(_) | None => self.row_of(field).map_or(ValueRef::Null, |row| row.get(field)),
+        }
     }
 }
+
+/// What is outstanding where several living rows tell an amount: those of the first one's table
+/// together, as a header tells the whole and instalments tell parts. None where fewer than two tell, or
+/// the sum is beyond what an amount can be.
+fn outstanding_of(rows: &[SourceRow]) -> Option<(i64, u8)> {
+    let told = rows.iter().filter_map(|row| Some((row, row.get(Field::Outstanding).decimal()?)));
+    let mut living = told.filter(|(row, _)| row.is_alive()).peekable();
+    let (first, mut sum) = living.next()?;
+    living.peek()?;
+    for (_, amount) in living.filter(|(row, _)| row.is_of_one_table(first)) {
+        sum = add(sum, amount)?;
+    }
+    Some(sum)
+}
+
+/// The sum of two decimals at the finer scale.
+fn add(one: (i64, u8), other: (i64, u8)) -> Option<(i64, u8)> {
+    let scale = one.1.max(other.1);
+    let scaled = |(mantissa, of): (i64, u8)| mantissa.checked_mul(10_i64.checked_pow(u32::from(scale - of))?);
+    Some((scaled(one)?.checked_add(scaled(other)?)?, scale))
+}
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,8 @@ pub struct SourceState {
     pub watermark: Option<Millis>,
     /// When the oldest change happened that is known and not applied.
     pub oldest_gap: Option<Millis>,
+    /// How many changes are known and not applied.
+    pub gap_count: u64,
     /// Whether heartbeat or probe is configured.
     pub is_monitored: bool,
     /// How far the watermark may lag.
@@ -44,7 +46,13 @@ pub struct SourceState {
 
 impl Default for SourceState {
     fn default() -> Self {
-        SourceState { watermark: None, oldest_gap: None, is_monitored: true, lag_max_ms: Freshness::LAG_MAX_MS }
+        SourceState {
+            watermark: None,
+            oldest_gap: None,
+            gap_count: 0,
+            is_monitored: true,
+            lag_max_ms: Freshness::LAG_MAX_MS,
+        }
     }
 }
 

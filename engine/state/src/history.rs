@@ -60,7 +60,7 @@ impl Change {
     }
 
     /// Where the change stands in a history.
-    fn place(&self) -> (Field, &Stamp, u8) {
+    pub(crate) fn place(&self) -> (Field, &Stamp, u8) {
         (self.field, &self.provenance.stamp, self.tracked.rank())
     }
 
@@ -96,9 +96,8 @@ impl Change {
 fn tracked(kind: EntityKind) -> &'static [Field] {
     match kind {
         EntityKind::Case => &[Field::Status, Field::OwnerTeam, Field::Priority],
-        EntityKind::CreditNote | EntityKind::Dispute | EntityKind::ServiceOrder | EntityKind::FieldDispatch => {
-            &[Field::Status]
-        }
+        EntityKind::CreditNote | EntityKind::Dispute => &[Field::Status, Field::Amount, Field::CaseRef],
+        EntityKind::ServiceOrder | EntityKind::FieldDispatch => &[Field::Status, Field::CaseRef],
         EntityKind::Account => &[Field::Plan],
         EntityKind::ArCustomer
         | EntityKind::BusinessPartner

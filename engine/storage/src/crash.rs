@@ -18,11 +18,15 @@ pub const POINTS: &[&str] = &[
     "storage.sync.after",
     "storage.expire.before",
     "storage.expire.after",
+    "storage.stand.part",
+    "storage.stand.kept",
+    "storage.forget.moved",
 ];
 
 /// The points of the distributed form, in the order in which a life of a store passes them.
 pub const DISTRIBUTED_POINTS: &[&str] = &[
     "distributed.claim.log",
+    "distributed.claim.partitions",
     "distributed.claim.rows",
     "distributed.log.before_commit",
     "distributed.log.after_commit",

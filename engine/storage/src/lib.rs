@@ -30,11 +30,12 @@ mod quarantine;
 mod raw;
 mod rows;
 mod space;
+mod stand;
 mod store;
 
 pub use backup::{BACKUP_FORMAT, Backup, read_backup};
 pub use block::{BLOCK_BYTES_MAX, Block, DIGEST_START, Digest, NewBlock};
-pub use distributed::{Distributed, DistributedOptions, Look, Migrated, Tail, Told, Turn};
+pub use distributed::{Distributed, DistributedOptions, Look, Migrated, PARTITIONS, PARTITIONS_MAX, Tail, Told, Turn};
 pub use embedded::{Embedded, FORMAT, Options, WriteProbe};
 pub use error::{Class, Error, Result};
 pub use figures::describe;
@@ -48,6 +49,7 @@ pub use quarantine::{
 pub use raw::Raw;
 pub use rows::{Changes, Durability, KEY_BYTES_MAX, Pairs, Rows, Table, VALUE_BYTES_MAX};
 pub use space::{FreeSpace, FreeSpaceProbe, SpaceLimits, free_space};
+pub use stand::{Stand, StandRows, Stands};
 pub use store::{Atomic, Batch, Store, Verified};
 
 /// How long things are kept that are not kept for ever.

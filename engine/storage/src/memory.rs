@@ -13,7 +13,7 @@ use crate::operations::Counted;
 use crate::{
     Atomic, Backup, Batch, Block, Blocks, Changes, DIGEST_START, Digest, Durability, Error, Intake, Log, Operations,
     Pairs, Position, Quarantine, QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Raw,
-    Result, Retention, Rows, Store, Table, Verified, raw,
+    Result, Retention, Rows, Stand, StandRows, Stands, Store, Table, Verified, raw, stand,
 };
 
 /// A store in memory. Clones are handles to the same store.
@@ -24,13 +24,17 @@ pub struct Memory {
     counted: Arc<Counted>,
 }
 
+/// Rows by table and key.
+type RowMap = BTreeMap<(Table, Vec<u8>), Bytes>;
+
 #[derive(Debug)]
 struct State {
     blocks: BTreeMap<Position, Bytes>,
     raws: BTreeMap<Position, Vec<(Millis, Vec<u8>)>>,
     sources: BTreeMap<String, Bytes>,
-    rows: BTreeMap<(Table, Vec<u8>), Bytes>,
+    rows: RowMap,
     outbox: BTreeMap<Vec<u8>, Bytes>,
+    stands: BTreeMap<Position, (Stand, RowMap)>,
     quarantine: BTreeMap<QuarantineId, (Quarantined, Vec<u8>)>,
     quarantine_next: u64,
     last: Position,
@@ -46,6 +50,7 @@ impl Default for State {
             sources: BTreeMap::new(),
             rows: BTreeMap::new(),
             outbox: BTreeMap::new(),
+            stands: BTreeMap::new(),
             quarantine: BTreeMap::new(),
             quarantine_next: 1,
             last: Position::ZERO,
@@ -101,6 +106,14 @@ impl State {
 
     fn start(&self) -> Position {
         self.blocks.first_key_value().map_or(self.last.next(), |(first, _)| *first)
+    }
+
+    /// Digest of the block that ends at a position.
+    fn digest_at(&self, position: Position) -> Result<Digest> {
+        let block = self.blocks.range(..=position).next_back().and_then(|(_, stored)| Block::open(stored.clone()).ok());
+        let block = block.filter(|block| block.last() == position);
+        let digest = block.map(|block| *block.digest());
+        digest.ok_or(Error::Invalid { what: "a stand", why: "its rows stand within a block" })
     }
 
     fn record(&mut self, id: QuarantineId) -> Result<&mut (Quarantined, Vec<u8>)> {
@@ -206,6 +219,48 @@ impl Rows for Memory {
     }
 }
 
+impl Stands for Memory {
+    fn stands(&self) -> Result<Vec<Stand>> {
+        Ok(self.state().stands.values().map(|(stand, _)| stand.clone()).collect())
+    }
+
+    fn stand_rows(&self, position: Position) -> Result<StandRows> {
+        let rows = self.state().stands.get(&position).map(|(_, rows)| rows.clone());
+        let Some(rows) = rows else { return stand::no_stand(self, position) };
+        Ok(Box::new(rows.into_iter().map(|((table, key), value)| Ok((table, Bytes::from(key), value)))))
+    }
+
+    fn keep_stand(&self, head: &[u8], is_wanted: &dyn Fn() -> bool) -> Result<Option<Stand>> {
+        if !stand::TABLES.iter().all(|_| is_wanted()) {
+            return Ok(None);
+        }
+        let mut state = self.state();
+        let newest = state.stands.last_key_value().map_or(Position::ZERO, |(position, _)| *position);
+        let position = state.applied;
+        if position <= newest {
+            return Ok(None);
+        }
+        let digest = state.digest_at(position)?;
+        let head = state.rows.get(&(Table::Meta, head.to_vec())).cloned().unwrap_or_default();
+        let stand = Stand { position, digest, head };
+        let rows = state.rows.iter().filter(|((table, _), _)| stand::TABLES.contains(table));
+        let rows = rows.map(|(key, value)| (key.clone(), value.clone())).collect();
+        state.stands.insert(position, (stand.clone(), rows));
+        Ok(Some(stand))
+    }
+
+    fn forget_before(&self, base: Position, _is_wanted: &dyn Fn() -> bool) -> Result<u64> {
+        if !self.state().stands.contains_key(&base) {
+            return stand::no_stand(self, base);
+        }
+        let mut state = self.state();
+        state.stands = state.stands.split_off(&base);
+        let holder = state.blocks.range(..=base).next_back().map_or(base, |(first, _)| *first);
+        let kept = state.blocks.split_off(&holder);
+        Ok(std::mem::replace(&mut state.blocks, kept).len() as u64)
+    }
+}
+
 impl Quarantine for Memory {
     fn list(&self, filter: &QuarantineFilter, after: Option<QuarantineId>, limit: usize) -> Result<QuarantinePage> {
         let state = self.state();
@@ -270,6 +325,7 @@ impl Store for Memory {
         seen.raw_blocks = state.raws.values().map(Vec::len).sum::<usize>() as u64;
         seen.rows = (state.rows.len() + state.sources.len() + state.outbox.len()) as u64;
         seen.quarantined = state.quarantine.len() as u64;
+        seen.stands = state.stands.len() as u64;
         Ok(seen)
     }
 

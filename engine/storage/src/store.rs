@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::{
     Backup, Changes, Durability, Error, Intake, KEY_BYTES_MAX, Log, Operations, Position, Quarantine, Result, Rows,
-    VALUE_BYTES_MAX,
+    Stands, VALUE_BYTES_MAX,
 };
 
 /// An intake and changes that become durable together.
@@ -20,7 +20,7 @@ pub struct Batch {
 
 /// Everything that a hub keeps. Where the log and the rows are separate servers, each half commits
 /// by itself: rows only ever stand at a position that the log holds.
-pub trait Store: Log + Rows + Quarantine {
+pub trait Store: Log + Rows + Quarantine + Stands {
     /// Puts on disk whatever was committed relaxed.
     ///
     /// # Errors
@@ -69,6 +69,8 @@ pub struct Verified {
     pub rows: u64,
     /// Quarantined records.
     pub quarantined: u64,
+    /// Stands of the rows at earlier positions.
+    pub stands: u64,
 }
 
 impl Batch {

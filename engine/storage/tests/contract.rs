@@ -53,6 +53,38 @@ mod cluster {
     }
 }
 
+macro_rules! on_those_with_stands {
+    ($($name:ident),* $(,)?) => {
+        mod embedded_stands { $(#[test] fn $name() { super::contract::stands::$name(&super::contract::OnDisk::new()); })* }
+        mod memory_stands { $(#[test] fn $name() { super::contract::stands::$name(&super::contract::InMemory::new()); })* }
+    };
+}
+
+on_those_with_stands! {
+    a_stand_tells_the_rows_as_they_stood,
+    a_stand_that_is_broken_off_is_none_and_the_next_is_whole,
+    what_is_before_the_base_is_forgotten_and_the_rest_goes_on,
+    any_course_of_rows_stands_and_forgetting_reads_as_it_stood,
+}
+
+#[test]
+fn stands_on_servers_are_none() {
+    contract::stands::a_store_without_stands_keeps_none(&contract::OnServers::new());
+}
+
+/// All rows in one partition are kept by one script per commit, and by parts where that is too large.
+mod alone {
+    use super::contract::{OnServers, restart, rows};
+
+    #[test]
+    fn rows_of_one_partition_are_kept() {
+        rows::a_scan_takes_one_prefix_of_one_table_in_key_order(&OnServers::alone());
+        rows::a_scan_of_many_rows_goes_on_while_others_write(&OnServers::alone());
+        rows::a_sweep_ends_however_often_others_write(&OnServers::alone());
+        restart::everything_is_there_after_a_restart(&OnServers::alone());
+    }
+}
+
 #[test]
 fn facts_rows_actions_and_position_are_one_atom() {
     contract::rows::facts_rows_actions_and_position_are_one_atom(&contract::OnDisk::new());

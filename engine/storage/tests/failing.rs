@@ -12,6 +12,8 @@ use storage::{
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+/// Stores that wait for the disk at the same time.
+const LANES: usize = 5;
 
 fn fact(priority: Priority) -> Intake {
     let mut block = NewBlock::new(Millis(1));
@@ -31,34 +33,42 @@ fn failing_at(dir: &std::path::Path, nth: u64) -> Embedded {
 
 #[test]
 fn nothing_is_written_after_the_first_failure_until_a_restart() {
-    for nth in 1..=12 {
-        let dir = tempfile::tempdir().unwrap();
-        let store = failing_at(dir.path(), nth);
-        let mut acknowledged = 0;
-        let cause = loop {
-            match store.append(fact(Priority::Source)) {
-                Ok(positions) => acknowledged = positions.start.0,
-                Err(error) => break error,
-            }
-        };
-        assert!(matches!(cause, Error::Stop { .. }) && cause.class() == Class::Stop, "{cause}");
-        for refused in [
-            store.append(fact(Priority::Decision)).map(drop),
-            store.write(Changes::new().put(Table::Meta, "k", "v"), Durability::Relaxed),
-            store.sync(),
-            store.attempt(QuarantineId(1)).map(drop),
-            store.settle(),
-        ] {
-            assert!(matches!(refused, Err(Error::Stop { .. })), "{nth}: {refused:?}");
+    // Most of it is waiting for the disk, so they wait together.
+    std::thread::scope(|scope| {
+        for lane in 1..=LANES {
+            scope.spawn(move || (lane..=50).step_by(LANES).for_each(fail_once));
         }
-        assert_eq!(store.last(), Position(acknowledged));
-        assert_eq!(store.read(Position::FIRST).unwrap().count() as u64, acknowledged, "reads go on");
-        drop(store);
-        let store = Embedded::open(dir.path(), Options::default()).unwrap();
-        assert!(store.last().0 >= acknowledged, "{nth}");
-        store.append(fact(Priority::Source)).unwrap();
-        store.verify().unwrap();
+    });
+}
+
+/// Lets the n-th write or sync fail.
+fn fail_once(nth: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = failing_at(dir.path(), nth as u64);
+    let mut acknowledged = 0;
+    let cause = loop {
+        match store.append(fact(Priority::Source)) {
+            Ok(positions) => acknowledged = positions.start.0,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(cause, Error::Stop { .. }) && cause.class() == Class::Stop, "{cause}");
+    for refused in [
+        store.append(fact(Priority::Decision)).map(drop),
+        store.write(Changes::new().put(Table::Meta, "k", "v"), Durability::Relaxed),
+        store.sync(),
+        store.attempt(QuarantineId(1)).map(drop),
+        store.settle(),
+    ] {
+        assert!(matches!(refused, Err(Error::Stop { .. })), "{nth}: {refused:?}");
     }
+    assert_eq!(store.last(), Position(acknowledged));
+    assert_eq!(store.read(Position::FIRST).unwrap().count() as u64, acknowledged, "reads go on");
+    drop(store);
+    let store = Embedded::open(dir.path(), Options::default()).unwrap();
+    assert!(store.last().0 >= acknowledged, "{nth}");
+    store.append(fact(Priority::Source)).unwrap();
+    store.verify().unwrap();
 }
 
 #[test]

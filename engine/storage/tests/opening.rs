@@ -41,6 +41,18 @@ fn a_newer_format_is_refused_with_the_next_step_and_left_untouched() {
 }
 
 #[test]
+fn an_older_format_is_read_and_becomes_this_one() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()).unwrap());
+    let stated = || std::fs::read_to_string(dir.path().join("FORMAT")).unwrap();
+    let own = stated();
+    std::fs::write(dir.path().join("FORMAT"), "opshub store format 1\n").unwrap();
+    assert_ne!(stated(), own);
+    drop(open(dir.path()).unwrap());
+    assert_eq!(stated(), own);
+}
+
+#[test]
 fn an_unreadable_or_missing_format_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()).unwrap());
@@ -138,7 +150,7 @@ fn an_acknowledged_fact_survives_death_at_every_named_point() {
 /// Passes every crash point; by itself, without a folder to work in, it has nothing to do.
 #[test]
 fn dies_at_the_named_point() {
-    use storage::{Changes, Durability, Rows as _, Store as _};
+    use storage::{Changes, Durability, Rows as _, Stands as _, Store as _};
     let Some(dir) = std::env::var_os(VICTIM_DIR) else { return };
     let store = open(Path::new(&dir)).unwrap();
     for _ in 0..3 {
@@ -153,4 +165,44 @@ fn dies_at_the_named_point() {
     store.append(Intake::new().block(block)).unwrap();
     println!("\nacknowledged {}", store.last());
     store.expire_raws(Millis(Millis::DAY_MS * 365)).unwrap();
+    let changes = Changes::new().put(storage::Table::Entity, "case/1", "row").applied(store.last());
+    store.write(changes, Durability::Relaxed).unwrap();
+    let base = store.keep_stand(b"head", &|| true).unwrap().unwrap().position;
+    store.forget_before(base, &|| true).unwrap();
+}
+
+/// Facts of the store that forgets, and the rounds after which it has room again.
+const FACT_BYTES: usize = 256 << 10;
+const ROUNDS: std::ops::Range<u64> = 30..300;
+
+#[test]
+fn a_log_that_is_forgotten_gives_its_disk_back() {
+    use storage::{Changes, Durability, Rows as _, Stands as _};
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).unwrap();
+    for round in 1..ROUNDS.end {
+        let mut block = NewBlock::new(Millis(1));
+        block.push(&[7; FACT_BYTES]);
+        store.append(Intake::new().block(block)).unwrap();
+        store.write(Changes::new().applied(store.last()), Durability::Relaxed).unwrap();
+        store.keep_stand(b"head", &|| true).unwrap();
+        store.forget_before(store.last(), &|| true).unwrap();
+        store.settle().unwrap();
+        assert_eq!(store.start().unwrap(), store.last());
+        if round >= ROUNDS.start && held_bytes(dir.path()) < round * FACT_BYTES as u64 / 4 {
+            return;
+        }
+    }
+    panic!("{} of {} bytes are still held", held_bytes(dir.path()), ROUNDS.end * FACT_BYTES as u64);
+}
+
+/// What a folder takes on the disk.
+fn held_bytes(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    // A file may go while it is looked at.
+    let held = |path: std::path::PathBuf| {
+        if path.is_dir() { held_bytes(&path) } else { path.metadata().map_or(0, |file| file.blocks() * 512) }
+    };
+    entries.map(held).sum()
 }

@@ -51,6 +51,7 @@ others out, which the network policy does.
 {{- $given := .Values.distributed -}}
 {{- $servers := dict "brokers" (join "," $given.brokers) "redis" $given.redis "name" $given.name -}}
 {{- $_ := set $servers "replicas" $given.topicReplicas -}}
+{{- with $given.partitions }}{{ $_ := set $servers "partitions" (int .) }}{{ end -}}
 {{- $_ := set $servers "silence_max" $given.silenceMax -}}
 {{- $_ := set $servers "redis_password" "file:/etc/opshub/servers/redis" -}}
 {{- with $given.redisUser }}{{ $_ := set $servers "redis_user" . }}{{ end -}}
@@ -60,6 +61,7 @@ others out, which the network policy does.
 {{- $secrets := dict -}}
 {{- range $given.secrets }}{{ $_ := set $secrets .property (printf "file:/etc/opshub/servers/kafka/%s" .property) }}{{ end -}}
 {{- if $secrets }}{{ $_ := set $servers "secrets" $secrets }}{{ end -}}
+{{- if include "opshub.isExposed" . }}{{ $_ := set $servers "advertise_ca" "/etc/opshub/credentials/tls/ca" }}{{ end -}}
 {{- toJson (dict "distributed" $servers) -}}
 {{- end -}}
 {{- end -}}
@@ -101,6 +103,10 @@ others out, which the network policy does.
         path: tls/certificates
       - key: {{ .tls.key }}
         path: tls/key
+{{- if eq $.Values.form "distributed" }}
+      - key: {{ .tls.ca }}
+        path: tls/ca
+{{- end }}
 {{- range .tokens }}
 - secret:
     name: {{ .existingSecret }}

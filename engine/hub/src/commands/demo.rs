@@ -17,7 +17,11 @@ use pipeline::CustomerView;
 
 use super::stores::ServersArgs;
 use super::{Ending, Failure, INTERRUPTED, PROBLEMS_FOUND, runtime};
+use crate::client::USAGE;
 use crate::demo::{Options, Stage, Summary, play};
+
+/// Seconds of the live part at most: the world has a day of them.
+const FOR_S_MAX: u64 = 24 * 3_600;
 
 /// Plays a story across four simulated systems: no server, configuration or network needed.
 #[derive(Debug, Args)]
@@ -65,16 +69,22 @@ fn duration(text: &str) -> Result<Duration, String> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let number: u64 = number.parse().map_err(|_| format!("'{text}' is no duration: write 10s, 5m or 1h"))?;
-    let seconds = match unit {
-        "s" | "" => number,
-        "m" => number * 60,
-        "h" => number * 3_600,
+    let unit_s = match unit {
+        "s" | "" => 1,
+        "m" => 60,
+        "h" => 3_600,
         _ => return Err(format!("'{unit}' is no unit of time: write s, m or h")),
     };
-    Ok(Duration::from_secs(seconds))
+    let seconds = number.checked_mul(unit_s).filter(|seconds| *seconds <= FOR_S_MAX);
+    seconds.map(Duration::from_secs).ok_or_else(|| format!("'{text}' is longer than a story: 24h at most"))
 }
 
 pub(super) fn run(args: &DemoArgs) -> Result<(), Failure> {
+    if !args.distributed && args.servers.are_told() {
+        let why = "play the demo on servers: --kafka and --redis name them, but the demo keeps everything in a folder of \
+                   its own; write --distributed too, or leave them out";
+        return Err(Failure::with(USAGE, anyhow::anyhow!(why)));
+    }
     let default_for = (args.headless || args.json).then_some(Duration::from_secs(10));
     let options = Options {
         seed: args.seed,

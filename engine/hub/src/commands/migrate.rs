@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pipeline::{Engine, EngineSettings, Input};
 use resolver::Model;
-use storage::{Distributed, Log as _, Migrated, Store};
+use storage::{Distributed, Log as _, Migrated, Position, Store};
 
 use super::stores::{configured, take_turn};
 use super::{CONFIG_INVALID, Failure, PROBLEMS_FOUND, open_store, resolve};
@@ -48,16 +48,18 @@ pub(super) fn run(args: &MigrateArgs) -> Result<(), Failure> {
         Ok(())
     })?;
     bar.set_message("comparing");
-    let expected = digest(&from, &model)?;
-    let found = digest(&Distributed::open(*options)?, &model)?;
+    let expected = digest(&from, &from, &model)?;
+    let found = digest(&from, &Distributed::open(*options)?, &model)?;
     bar.finish_and_clear();
-    tell(args, &moved, &expected, &found);
+    tell(args, &moved, from.start()?, (&expected, &found));
     if expected == found { Ok(()) } else { Err(Failure::told(PROBLEMS_FOUND)) }
 }
 
-/// Digest of everything derived from a store, when its last fact came in.
-fn digest(store: &dyn Store, model: &Model) -> Result<String, Failure> {
+/// Digest of everything derived from a store, when its last fact came in. A log without its beginning rests
+/// on the base of the folder that it was kept in.
+fn digest(from: &dyn Store, store: &dyn Store, model: &Model) -> Result<String, Failure> {
     let mut engine = Engine::new(EngineSettings::default(), model.clone());
+    as_of::begin(&mut engine, from, None)?;
     as_of::replay_in_batches(store, None, usize::MAX, &mut engine)?;
     let now = engine.now();
     engine.step(Input::Tick { now });
@@ -72,11 +74,12 @@ fn bar(positions: u64) -> ProgressBar {
     bar
 }
 
-fn tell(args: &MigrateArgs, moved: &Migrated, expected: &str, found: &str) {
+fn tell(args: &MigrateArgs, moved: &Migrated, start: Position, (expected, found): (&str, &str)) {
     if args.json {
         let told = serde_json::json!({
             "position": moved.position.0,
             "applied": moved.applied.0,
+            "log_start": start.0,
             "log_digest": hex::encode(moved.digest),
             "rows": moved.rows,
             "quarantined": moved.quarantined,
@@ -90,6 +93,12 @@ fn tell(args: &MigrateArgs, moved: &Migrated, expected: &str, found: &str) {
     println!("position {}, {} rows, {} quarantined records", moved.position, moved.rows, moved.quarantined);
     println!("{expected}  {}", args.from.display());
     println!("{found}  servers of {}", args.to_config.display());
+    if start > Position::FIRST {
+        println!(
+            "the log begins at position {start}: the servers tell nothing of the past, and rows that Redis loses \
+             cannot be built again; see that it keeps them"
+        );
+    }
     if expected == found {
         println!("equal: start the hub with --config {}", args.to_config.display());
     } else {

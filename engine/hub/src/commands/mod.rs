@@ -12,6 +12,7 @@ mod health;
 mod mapping;
 mod migrate;
 mod quarantine;
+mod repartition;
 mod resolve;
 mod restore;
 pub mod scenario;
@@ -71,6 +72,8 @@ pub enum Command {
     Restore(restore::RestoreArgs),
     /// Move a store from its folder to Kafka and Redis.
     Migrate(migrate::MigrateArgs),
+    /// Let the rows of a store on servers lie in another number of partitions.
+    Repartition(repartition::RepartitionArgs),
     /// Read a whole store, or a whole backup, and check everything that can be checked.
     Verify(verify::VerifyArgs),
     /// Look at everything that a hub stands on before it starts, or when something is wrong.
@@ -148,6 +151,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => restore::run(&args),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Repartition(args) => repartition::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Digest(args) => digest::run(&args),

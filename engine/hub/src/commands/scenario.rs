@@ -7,6 +7,7 @@ use storage::DistributedOptions;
 
 use super::stores::ServersArgs;
 use super::{CONFIG_INVALID, Failure, NOT_FOUND, PROBLEMS_FOUND};
+use crate::client::USAGE;
 use crate::scenario::{Error, Extra, Report, load, play_all, schema};
 
 /// What names of stories on servers begin with.
@@ -77,6 +78,11 @@ fn run_stories(args: &RunArgs) -> Result<(), Failure> {
 /// The servers of the form that is asked for; the embedded one has none.
 fn servers(args: &RunArgs) -> Result<Option<DistributedOptions>, Failure> {
     Ok(match args.form {
+        FormName::Embedded if args.servers.are_told() => {
+            let why = "play stories on servers: --kafka and --redis name them, but the form is embedded; write --form \
+                       distributed too, or leave them out";
+            return Err(Failure::with(USAGE, anyhow::anyhow!(why)));
+        }
         FormName::Embedded => None,
         FormName::Distributed => Some(args.servers.named(STORIES)?),
     })

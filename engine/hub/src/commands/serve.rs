@@ -1,5 +1,7 @@
 //! `opshub serve`: the hub itself, until it is told to stop.
 
+mod again;
+mod signals;
 pub(super) mod sources;
 pub(super) mod turn;
 
@@ -18,18 +20,20 @@ use serve::drain::{Drain, DrainSwitch};
 use serve::{metrics as figures, page_server};
 use storage::{Distributed, Embedded};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
-use super::{CONFIG_INVALID, Ending, FAILED, Failure, INTERRUPTED, runtime};
+use super::{CONFIG_INVALID, FAILED, Failure, INTERRUPTED, runtime};
 use crate::app::{App, AppOptions};
 use crate::clock::WallClock;
 use crate::config::{self, Advertise, Config, StoreConfig, StoreSection};
 use crate::doors::Doors;
 use crate::outputs;
+use crate::stands;
 use crate::targets::Targets;
+use again::Again;
+use signals::Signals;
 use turn::{MyTurn, Work};
 
 /// How long a stopping hub finishes what is under way.
@@ -115,7 +119,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 fn configured(args: &ServeArgs) -> Result<Config, config::Error> {
     let mut file = config::read(args.config.as_deref(), environment())?;
     if let Some(dir) = &args.store {
-        file.store = StoreSection { dir: dir.clone(), distributed: None };
+        file.store = StoreSection { dir: dir.clone(), distributed: None, ..file.store };
     }
     file.api.listen = args.api.unwrap_or(file.api.listen);
     file.doors.listen = args.doors.or(file.doors.listen);
@@ -130,42 +134,86 @@ pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
 }
 
-async fn serve_until_stopped(config: Config, args: &ServeArgs) -> Result<(), Failure> {
+async fn serve_until_stopped(mut config: Config, args: &ServeArgs) -> Result<(), Failure> {
     // Listened for from the beginning: a signal during recovery counts too.
     let mut signals = Signals::new(args.until_input_ends)?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let mut started = tokio::select! {
-        started = Running::start(config, args.remap_history.clone()) => started?,
-        () = signals.next() => return Ok(()),
-    };
+    let recorder = figures::install()?;
+    let (mut args, mut again) = (args.clone(), Again::default());
+    loop {
+        let started = tokio::select! {
+            started = Running::start(config, args.remap_history.clone(), recorder.clone()) => started,
+            () = signals.next() => return Ok(()),
+        };
+        // Who finds damage at its first start tells so: somebody is there to see it.
+        let is_first = again.is_first();
+        let failure = match started {
+            Ok(started) => {
+                again.ready();
+                args = started.again_at(args);
+                match until_it_ends(started, &args, &mut signals, &mut hangup).await {
+                    Ended::Stopped(stopped) => return stopped,
+                    Ended::Failed { failure, is_replica: true } => failure,
+                    Ended::Failed { failure, is_replica: false } => return Err(failure),
+                }
+            }
+            Err(failure) if is_first => return Err(failure),
+            Err(failure) => failure,
+        };
+        let Some(wait) = again.after(&failure) else { return Err(failure) };
+        let error = failure.error.map(|error| format!("{error:#}")).unwrap_or_default();
+        tracing::warn!(error, wait_ms = wait.as_millis(), "what this replica counted on is gone, it begins again");
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = signals.next() => return Ok(()),
+        }
+        config = configured(&args).map_err(|error| Failure::with(CONFIG_INVALID, error))?;
+    }
+}
+
+/// How a hub that was ready ended.
+enum Ended {
+    /// It was asked to.
+    Stopped(Result<(), Failure>),
+    Failed {
+        failure: Failure,
+        /// Whether it had not owned the store yet.
+        is_replica: bool,
+    },
+}
+
+/// Runs a hub that has started until it ends.
+async fn until_it_ends(mut started: Running, args: &ServeArgs, signals: &mut Signals, hangup: &mut Signal) -> Ended {
     println!("{}", started.ready(args.json));
     loop {
         tokio::select! {
             () = signals.next() => break,
             _ = hangup.recv() => reload(args, started.app.callers()),
             is_mine = changed(&mut started.turn) => {
+                let is_replica = started.work.is_some();
                 if !is_mine {
                     tracing::warn!("the turn to own the store has gone to another process, stopping");
-                    started.stop().await?;
                     let why = anyhow::anyhow!("another process owns the store now: start this one again to follow it");
-                    return Err(Failure::with(FAILED, why));
+                    let failure = started.stop().await.err().unwrap_or_else(|| Failure::with(FAILED, why));
+                    return Ended::Failed { failure, is_replica: false };
                 }
                 if let Err(error) = started.own().await {
                     tracing::error!("the store could not be taken over, stopping");
-                    return Err(started.stop().await.err().unwrap_or(error));
+                    return Ended::Failed { failure: started.stop().await.err().unwrap_or(error), is_replica };
                 }
                 println!("{}", started.ready(args.json));
             }
             error = started.app.failed() => {
                 tracing::error!(error = format!("{error:#}"), "a part of the hub failed, stopping");
-                return Err(started.stop().await.err().unwrap_or_else(|| error.into()));
+                let is_replica = started.work.is_some();
+                return Ended::Failed { failure: started.stop().await.err().unwrap_or_else(|| error.into()), is_replica };
             }
         }
     }
-    tokio::select! {
+    Ended::Stopped(tokio::select! {
         stopped = started.stop() => stopped,
         () = signals.next() => Err(Failure::told(INTERRUPTED)),
-    }
+    })
 }
 
 /// Reads the configuration again, as at the start, and takes over who may call the API. What cannot be
@@ -193,9 +241,10 @@ struct Running {
 }
 
 impl Running {
-    async fn start(config: Config, history: Vec<System>) -> Result<Self, Failure> {
+    async fn start(config: Config, history: Vec<System>, recorder: figures::PrometheusHandle) -> Result<Self, Failure> {
         let Config {
             store,
+            as_of_days,
             advertise,
             api,
             doors,
@@ -208,12 +257,12 @@ impl Running {
             kafka,
             commands,
         } = config;
-        let recorder = figures::install()?;
         storage::describe();
         for (name, what) in edge::METRICS {
             ::metrics::describe_counter!(*name, *what);
         }
         outputs::describe();
+        stands::describe();
         let page_listener = TcpListener::bind(metrics)
             .await
             .map_err(|error| taken("the metrics page", metrics, "--metrics", &error))?;
@@ -229,6 +278,7 @@ impl Running {
             batch_max,
             unmonitored: connectors.unmonitored(),
             connectors: connectors.connectors.clone(),
+            as_of_days,
         };
         let work = Work { connectors, flows, doors, history, kafka };
         let (mut app, turn) =
@@ -258,6 +308,12 @@ impl Running {
             Some(work) => work.begin(&mut self.app).await,
             None => Ok(()),
         }
+    }
+
+    /// The arguments by which it listens where it does now.
+    fn again_at(&self, args: ServeArgs) -> ServeArgs {
+        let (api, doors) = (Some(self.app.api()), self.app.doors().or(args.doors));
+        ServeArgs { api, doors, metrics: Some(self.metrics), ..args }
     }
 
     /// What is said when everything listens.
@@ -348,44 +404,6 @@ fn taken(what: &str, address: SocketAddr, flag: &str, error: &std::io::Error) ->
     Failure::with(FAILED, anyhow::anyhow!("listen for {what} on {address}: {error}; {next}"))
 }
 
-/// What ends the hub: an interrupt from the terminal, or the word or the end of whoever runs it.
-struct Signals {
-    ending: Ending,
-    /// Resolves when standard input has ended; none if that does not matter, or not any more.
-    input_end: Option<oneshot::Receiver<()>>,
-}
-
-impl Signals {
-    fn new(until_input_ends: bool) -> std::io::Result<Self> {
-        Ok(Signals { ending: Ending::new()?, input_end: until_input_ends.then(input_end).transpose()? })
-    }
-
-    async fn next(&mut self) {
-        let input_ends = async {
-            match &mut self.input_end {
-                // A sender that is gone has heard the end, too.
-                Some(end) => drop(end.await),
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = self.ending.asked() => {}
-            () = input_ends => self.input_end = None,
-        }
-    }
-}
-
-/// Reads standard input to its end, on a thread that may wait for ever.
-fn input_end() -> std::io::Result<oneshot::Receiver<()>> {
-    let (tell, told) = oneshot::channel();
-    std::thread::Builder::new().name("opshub-input".to_owned()).spawn(move || {
-        // What is said there does not matter, and one that cannot be read has ended.
-        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-        let _ = tell.send(());
-    })?;
-    Ok(told)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -452,7 +470,13 @@ mod tests {
                 vec!["--store", &store, "--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--shards", "1"];
             let at = flags.iter().position(|one| *one == flag).unwrap();
             flags[at + 1] = &held;
-            let error = Running::start(config(&flags), Vec::new()).await.err().unwrap().error.unwrap().to_string();
+            let error = Running::start(config(&flags), Vec::new(), figures::install().unwrap())
+                .await
+                .err()
+                .unwrap()
+                .error
+                .unwrap()
+                .to_string();
             assert!(error.contains(flag) && error.contains(&held) && error.contains("stop it"), "{error}");
         }
     }
@@ -462,7 +486,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("store").display().to_string();
         let flags = ["--store", &store, "--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0"];
-        let running = Running::start(config(&flags), Vec::new()).await.unwrap();
+        let running = Running::start(config(&flags), Vec::new(), figures::install().unwrap()).await.unwrap();
         let ready: serde_json::Value = serde_json::from_str(&running.ready(true)).unwrap();
         assert_eq!((&ready["doors"], &ready["position"]), (&serde_json::Value::Null, &serde_json::json!(0)));
         assert!(running.ready(false).contains("doors closed"));

@@ -3,6 +3,7 @@
 mod page;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use jiff::Timestamp;
 use proto::v1;
 use proto::v1::customer_state_service_client::CustomerStateServiceClient;
@@ -18,16 +19,16 @@ const IF_UNKNOWN: &str = "name a customer as customers/ID or one of its records 
 #[derive(Debug, Args)]
 pub struct StateArgs {
     /// The customer as customers/ID, or any of its records as KIND/ID, such as account/ACCT-1205.
-    #[arg(value_name = "NAME|SOURCE_REF")]
+    #[arg(value_name = "NAME|SOURCE_REF", value_parser = NonEmptyStringValueParser::new())]
     customer: String,
     #[command(flatten)]
     client: ClientArgs,
     /// As the hub knew it then: an instant such as 2026-03-10T15:00:00Z, or a position, as answers with
     /// --json tell it.
-    #[arg(long, value_name = "TIME|POSITION", conflicts_with = "min_position")]
+    #[arg(long, value_name = "TIME|POSITION", conflicts_with = "min_position", value_parser = NonEmptyStringValueParser::new())]
     as_of: Option<String>,
     /// Not before this position: waits until it is applied.
-    #[arg(long, value_name = "POSITION")]
+    #[arg(long, value_name = "POSITION", value_parser = NonEmptyStringValueParser::new())]
     min_position: Option<String>,
 }
 
@@ -93,5 +94,15 @@ mod tests {
         let instant = prost_types::Timestamp { seconds: 1_773_154_800, nanos: 500_000_000 };
         assert_eq!(as_of("2026-03-10T15:00:00.5Z"), At::AsOfTime(instant));
         assert_eq!(as_of("AQgHx"), At::AsOfPosition("AQgHx".to_owned()));
+    }
+
+    #[test]
+    fn a_point_that_is_empty_is_not_the_present() {
+        use clap::Parser as _;
+        let parse = |words: &[&str]| crate::commands::Cli::try_parse_from([&["opshub", "state"], words].concat());
+        assert!(parse(&["account/1", "--as-of", "AQgHx"]).is_ok());
+        for words in [&["account/1", "--as-of", ""][..], &["account/1", "--min-position", ""], &[""]] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
     }
 }

@@ -28,6 +28,13 @@ pub(super) struct ServersArgs {
 }
 
 impl ServersArgs {
+    /// Whether the call itself names servers; those that the environment names are there for every call.
+    pub(super) fn are_told(&self) -> bool {
+        let around = |name: &str| std::env::var(name).unwrap_or_default();
+        self.kafka.as_ref().is_some_and(|kafka| *kafka != around("OPSHUB_KAFKA"))
+            || !self.redis.is_empty() && self.redis.join(",") != around("OPSHUB_REDIS")
+    }
+
     /// A store of this name on them.
     pub(super) fn named(&self, name: &str) -> Result<DistributedOptions, Failure> {
         let Some(brokers) = self.kafka.as_ref().filter(|_| !self.redis.is_empty()) else {

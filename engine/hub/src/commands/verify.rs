@@ -53,8 +53,8 @@ pub(super) fn run(args: &VerifyArgs) -> Result<(), Failure> {
 fn verify_store(args: &VerifyArgs) -> Result<(String, serde_json::Value), Failure> {
     let seen = stores::open(args.config.as_deref(), &args.store)?.store.verify()?;
     let told = format!(
-        "{} facts in {} blocks, {} blocks of payloads, {} rows, {} quarantined records",
-        seen.facts, seen.blocks, seen.raw_blocks, seen.rows, seen.quarantined
+        "{} facts in {} blocks, {} blocks of payloads, {} rows, {} quarantined records, {} stands",
+        seen.facts, seen.blocks, seen.raw_blocks, seen.rows, seen.quarantined, seen.stands
     );
     let json = serde_json::json!({
         "facts": seen.facts,
@@ -62,6 +62,7 @@ fn verify_store(args: &VerifyArgs) -> Result<(String, serde_json::Value), Failur
         "raw_blocks": seen.raw_blocks,
         "rows": seen.rows,
         "quarantined": seen.quarantined,
+        "stands": seen.stands,
     });
     Ok((told, json))
 }

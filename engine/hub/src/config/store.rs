@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use storage::DistributedOptions;
+use storage::{DistributedOptions, PARTITIONS_MAX};
 
 use super::file::Span;
 use super::{Error, SecretRef, kafka};
 use crate::outputs::{check_brokers, is_loopback};
+use crate::stands::{AS_OF_DAYS, AS_OF_DAYS_MAX};
 
 /// Where facts are kept.
 #[derive(Debug, Clone, Deserialize)]
@@ -17,13 +18,15 @@ use crate::outputs::{check_brokers, is_loopback};
 pub struct StoreSection {
     /// Folder of the store; default `.opshub/store`.
     pub dir: PathBuf,
+    /// Days that reads of the past reach back; a folder keeps its log for that long; default `90`.
+    pub as_of_days: Option<u32>,
     /// Servers in place of a folder.
     pub distributed: Option<DistributedSection>,
 }
 
 impl Default for StoreSection {
     fn default() -> Self {
-        StoreSection { dir: PathBuf::from(".opshub/store"), distributed: None }
+        StoreSection { dir: PathBuf::from(".opshub/store"), as_of_days: None, distributed: None }
     }
 }
 
@@ -41,6 +44,8 @@ pub struct DistributedSection {
     pub redis_password: Option<SecretRef>,
     /// Name of the deployment, which its topics and keys begin with; default `opshub`.
     pub name: Option<String>,
+    /// Partitions that rows of a new store lie in, up to `256`; default `16`, or what the store has.
+    pub partitions: Option<u32>,
     /// Replicas of topics that the hub makes; default `3`.
     pub replicas: Option<i32>,
     /// Name of this process among those that may own the store: one that comes back under its name takes
@@ -84,6 +89,20 @@ pub struct Advertise {
     pub authorities_pem: Option<Vec<u8>>,
 }
 
+/// Days that reads of the past reach back.
+pub(super) fn as_of_days(section: &StoreSection) -> Result<u32, Error> {
+    let key = |problem: String| Err(Error::key("store.as_of_days", problem));
+    match section.as_of_days {
+        None => Ok(AS_OF_DAYS),
+        Some(_) if section.distributed.is_some() => key(
+            "is set beside store.distributed: leave it out, Kafka's retention.ms of the topic of facts decides there"
+                .to_owned(),
+        ),
+        Some(days @ 1..=AS_OF_DAYS_MAX) => Ok(days),
+        Some(days) => key(format!("is {days}: write 1 to {AS_OF_DAYS_MAX} days")),
+    }
+}
+
 pub(super) fn resolve(section: StoreSection) -> Result<(StoreConfig, Advertise), Error> {
     let Some(servers) = section.distributed else {
         return Ok((StoreConfig::Embedded(section.dir), Advertise::default()));
@@ -96,6 +115,9 @@ pub(super) fn resolve(section: StoreSection) -> Result<(StoreConfig, Advertise),
     let replicas = servers.replicas.unwrap_or(REPLICAS);
     if replicas < 1 {
         return Err(key("replicas", "is below 1: a topic has at least one"));
+    }
+    if servers.partitions.is_some_and(|partitions| !(1..=PARTITIONS_MAX).contains(&partitions)) {
+        return Err(key("partitions", &format!("is not from 1 to {PARTITIONS_MAX}")));
     }
     let properties = kafka::properties("store.distributed", servers.properties, servers.secrets)?;
     check_brokers(&brokers, &properties).map_err(|problem| key("brokers", &problem))?;
@@ -111,7 +133,7 @@ pub(super) fn resolve(section: StoreSection) -> Result<(StoreConfig, Advertise),
     }
     let kafka = properties.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
     let mut options = DistributedOptions { kafka, replicas, ..DistributedOptions::new(brokers, redis, name) };
-    options.member = servers.member;
+    (options.member, options.partitions) = (servers.member, servers.partitions);
     if let Some(span) = servers.silence_max {
         options.silence_max = Duration::from_millis(u64::try_from(span.ms()).unwrap_or_default());
     }
@@ -184,6 +206,20 @@ mod tests {
     }
 
     #[test]
+    fn the_past_reaches_back_within_bounds_and_only_a_folder_is_told_how_far() {
+        let days = |text: &str| as_of_days(&toml::from_str(text).unwrap()).map_err(|error| error.to_string());
+        assert_eq!(days(""), Ok(90));
+        assert_eq!((days("as_of_days = 1"), days("as_of_days = 3660")), (Ok(1), Ok(3_660)));
+        for wrong in [0, 3_661] {
+            let error = days(&format!("as_of_days = {wrong}")).unwrap_err();
+            assert!(error.contains(&format!("store.as_of_days is {wrong}: write 1 to 3660 days")), "{error}");
+        }
+        assert_eq!(days(SERVERS), Ok(90));
+        let error = days(&format!("as_of_days = 30\n{SERVERS}")).unwrap_err();
+        assert!(error.contains("retention.ms"), "{error}");
+    }
+
+    #[test]
     fn what_is_missing_or_unsafe_is_told() {
         let check = |text: &str, expected: &str| {
             let error = resolved(text).unwrap_err();
@@ -193,6 +229,10 @@ mod tests {
         check("[distributed]\nbrokers = \"127.0.0.1:1\"\n", "store.distributed.redis is missing");
         check("[distributed]\nbrokers = \"far:1\"\n", "TLS and credentials");
         check(&format!("{SERVERS}replicas = 0\n"), "replicas is below 1");
+        for (partitions, is_refused) in [(0, true), (1, false), (256, false), (257, true)] {
+            let refused = resolved(&format!("{SERVERS}partitions = {partitions}\n"));
+            assert_eq!(refused.is_err_and(|text| text.contains("partitions is not from 1 to 256")), is_refused);
+        }
         for wrong in ["hub", "hub:", ":7400", "http://hub:7400", "hub:70000"] {
             check(&format!("{SERVERS}advertise = \"{wrong}\"\n"), "advertise is no address");
             check(&format!("{SERVERS}advertise_doors = \"{wrong}\"\n"), "advertise_doors is no address");

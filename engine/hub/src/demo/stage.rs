@@ -153,7 +153,7 @@ impl Stage {
         mut progress: impl FnMut(&Stage) -> ControlFlow<()>,
     ) -> anyhow::Result<()> {
         let mut ticks = tokio::time::interval(TICK);
-        self.app.figures.reset_latency(self.kept_back());
+        self.app.figures.reset_latency(Millis(T_MS), self.kept_back());
         self.clock.run(speed);
         while self.player.now_ms() < until.0 {
             ticks.tick().await;

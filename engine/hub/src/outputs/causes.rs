@@ -35,7 +35,7 @@ impl Causes {
             let position = published.position();
             let slot = published.customer_of(&cause.entity).and_then(|id| published.slot(&id));
             match slot {
-                Some(slot) if slot.changed_at >= cause.position => {
+                Some(slot) if slot.changed_at.position >= cause.position => {
                     self.of_customers.insert(slot.view.id().0.clone(), cause.trace);
                 }
                 Some(_) | None if position < cause.position => self.early.push(cause),

@@ -8,13 +8,13 @@ use compact_str::CompactString;
 use connectors::edge::retry::Backoff;
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use insight::alerts::Alert;
-use ontology::{CustomerId, LogPos, Trace};
+use ontology::{CustomerId, Trace};
 use pipeline::CustomerView;
 use rdkafka::error::KafkaError;
 use serve::convert::derived;
 use serve::drain::Drain;
 use serve::views::{Collection, Published, View as _};
-use serve::watch::{Event as Watched, Selection, Watch, WatchRequest};
+use serve::watch::{Event as Watched, Selection, Stamp, Watch, WatchRequest};
 use storage::Store;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -266,12 +266,13 @@ struct Customers(Arc<Published<CustomerView>>);
 impl Selection for Customers {
     type State = ();
     type Message = Told;
+    const RESOURCE: &'static str = "outputs";
 
     fn keys(&self) -> Vec<CompactString> {
         self.0.ids()
     }
 
-    fn load(&self, key: &str) -> Option<(LogPos, ())> {
+    fn load(&self, key: &str) -> Option<(Stamp, ())> {
         self.0.slot(&CustomerId(key.into())).map(|slot| (slot.changed_at, ()))
     }
 

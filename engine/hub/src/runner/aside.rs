@@ -13,11 +13,11 @@ const CUTS_MAX: usize = 8;
 
 /// Where a stored snapshot stands in the order of inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stand {
+pub(crate) struct Stand {
     /// The newest fact in it.
-    pub(super) position: LogPos,
+    pub(crate) position: LogPos,
     /// Engine time.
-    pub(super) now: Millis,
+    pub(crate) now: Millis,
 }
 
 impl Stand {
@@ -25,7 +25,7 @@ impl Stand {
     pub(super) const START: Stand = Stand { position: LogPos(0), now: Millis::MIN };
 
     /// Reads it from the head of a snapshot; an empty one is none.
-    pub(super) fn of(head: &[u8]) -> Result<Stand, Corrupt> {
+    pub(crate) fn of(head: &[u8]) -> Result<Stand, Corrupt> {
         if head.is_empty() {
             return Ok(Stand::START);
         }
@@ -52,6 +52,19 @@ impl Decided {
     fn is_before(&self, stand: Stand) -> bool {
         self.at < stand.now || (self.at == stand.now && self.by.is_some_and(|position| position <= stand.position))
     }
+}
+
+/// The rows lack what a process that takes over has forgotten, because they held it before.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "take the store over: its rows stand at position {} and this process counted on {}; started again, it \
+     builds them from the log", .stored.0, .counted_on.0
+)]
+pub struct RowsWentBack {
+    /// Where the rows stand.
+    pub stored: LogPos,
+    /// Where they stood before.
+    pub counted_on: LogPos,
 }
 
 /// What is kept aside.
@@ -109,14 +122,9 @@ impl Aside {
         mut self,
         stored: Stand,
         last: Snapshot,
-    ) -> anyhow::Result<(Snapshot, BTreeMap<String, String>)> {
+    ) -> Result<(Snapshot, BTreeMap<String, String>), RowsWentBack> {
         if !stored.holds(self.forgotten) {
-            anyhow::bail!(
-                "take the store over: its rows stand at position {} and this process counted on {}; \
-                 start it again, then it builds them from the log",
-                stored.position.0,
-                self.forgotten.position.0
-            );
+            return Err(RowsWentBack { stored: stored.position, counted_on: self.forgotten.position });
         }
         self.forget(stored);
         let snapshot = merged(self.cuts.into_iter().map(|(_, snapshot)| snapshot).chain([last]));
@@ -220,6 +228,9 @@ mod tests {
         let mut aside = Aside::default();
         aside.forget(stand(5, 50));
         let refused = aside.since(stand(4, 40), snapshot(9, &[])).err().unwrap();
-        assert!(refused.to_string().contains("start it again"), "{refused}");
+        assert!(
+            refused.to_string().contains("position 4") && refused.to_string().contains("counted on 5"),
+            "{refused}"
+        );
     }
 }

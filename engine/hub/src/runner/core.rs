@@ -153,6 +153,9 @@ impl Core {
 
     fn step(&mut self, input: pipeline::Input, ingested_at: Option<Millis>) {
         crate::crash::point("engine.before_step");
+        if let pipeline::Input::Facts { facts, .. } = &input {
+            crate::crash::facts(facts);
+        }
         let effects = self.engine.step(input);
         crate::crash::point("engine.after_step");
         self.keeping.remember(&effects, ingested_at);

@@ -1,7 +1,7 @@
 //! The log's thread in a process that does not own the store: it passes on what the owner writes, and
 //! takes over when the turn comes.
 
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use connectors::SharedClock;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::oneshot;
 
 use super::core::Input;
-use super::{Message, recovery};
+use super::{Message, poison, recovery};
 
 /// How long the follower waits for the log before it looks at messages again.
 const LOOK: Duration = Duration::from_millis(10);
@@ -32,6 +32,9 @@ pub(super) struct Follower {
     owner_changed: OwnerChanged,
     /// Everything up to here was passed on.
     passed: Position,
+    /// Whether nothing is passed on until an owner has come to the end of the log, because a process before
+    /// this one died of it.
+    waits: bool,
     /// How far time has come, and after which position; none once that was passed on.
     time: Option<(Millis, Position)>,
     /// The newest instant that the log has told.
@@ -55,7 +58,7 @@ impl Follower {
         inputs: SyncSender<Input>,
         clock: SharedClock,
         mut owner_changed: OwnerChanged,
-        (applied, now): (LogPos, Millis),
+        ((applied, now), waits): ((LogPos, Millis), bool),
     ) -> anyhow::Result<Self> {
         let passed = Position(applied.0);
         let tail = store.tail(passed.next())?;
@@ -68,6 +71,7 @@ impl Follower {
             clock,
             owner_changed,
             passed,
+            waits,
             time: None,
             newest: now,
             asked_at,
@@ -91,8 +95,15 @@ impl Follower {
 
     fn follow(&mut self) -> anyhow::Result<()> {
         match self.tail.next(LOOK)? {
+            // Read again once an owner tells time, which it does when it has applied everything.
+            Some(Told::Time { .. }) if self.waits => {
+                self.tail = self.store.tail(self.passed.next())?;
+                self.begins();
+            }
+            Some(Told::Block(_)) if self.waits => {}
             Some(Told::Block(block)) => {
-                let facts = recovery::facts_of(&block, self.passed.next(), None)?;
+                let passed_over = poison::passed_over(&self.store)?;
+                let facts = recovery::facts_of(&block, (self.passed.next(), None), &passed_over)?;
                 let ingested_at = block.ingested_at();
                 self.send(Input::Facts { facts, ingested_at })?;
                 self.passed = block.last();
@@ -133,20 +144,36 @@ impl Follower {
     /// after which everything is to be taken from here on.
     pub(super) fn take_over(mut self, told: &str, done: oneshot::Sender<()>) -> anyhow::Result<Millis> {
         self.store.claim(told)?;
-        recovery::replay(&self.store, self.passed.next(), None, |input| match input {
-            pipeline::Input::Facts { facts, ingested_at } => {
-                self.newest = ingested_at.max(self.newest);
-                // An engine that has ended is noticed below.
-                let _ = self.inputs.send(Input::Facts { facts, ingested_at });
-            }
-            pipeline::Input::Tick { now } => self.newest = now.max(self.newest),
+        let (store, from) = (self.store.clone(), self.passed.next());
+        poison::replay(&store, from, self.waits, |input| {
+            let pipeline::Input::Facts { facts, ingested_at } = input else { return Ok(()) };
+            self.newest = ingested_at.max(self.newest);
+            self.send(Input::Facts { facts, ingested_at })?;
+            self.until_applied()
         })?;
+        self.begins();
         let stored = recovery::stored(&self.store)?;
         self.send(Input::Own { stored, done })?;
         serve::metrics::REPLICA_LAG_POSITIONS.set(&[], 0.0);
         serve::metrics::REPLICA_LAG_SECONDS.set(&[], 0.0);
         let told = self.store.time().unwrap_or(Millis::MIN);
         Ok(self.newest.max(told).max(stored.now))
+    }
+
+    /// Nothing keeps it from passing on any more.
+    fn begins(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            self.store.end_start();
+        }
+    }
+
+    /// Waits until the engine has applied what it was sent.
+    fn until_applied(&self) -> anyhow::Result<()> {
+        let (tell, told) = sync_channel(1);
+        self.send(Input::Ask(Box::new(move |_| {
+            let _ = tell.send(());
+        })))?;
+        told.recv().map_err(|_| anyhow::anyhow!("apply the end of the log: the engine has ended"))
     }
 
     fn send(&self, input: Input) -> anyhow::Result<()> {

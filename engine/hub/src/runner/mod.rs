@@ -17,6 +17,7 @@
 mod aside;
 mod core;
 mod follower;
+pub(crate) mod poison;
 mod recovery;
 mod snapshots;
 mod writer;
@@ -36,12 +37,15 @@ use tokio::sync::{mpsc, oneshot};
 use aside::Aside;
 use core::{Core, Input, Keeping, Wake};
 use follower::{Ended, Follower};
+use recovery::Reading;
 use writer::Teller;
 
+pub use aside::RowsWentBack;
+pub(crate) use aside::Stand;
 pub use core::Ask;
 pub use follower::OwnerChanged;
 pub(crate) use recovery::{inputs, recover, replay};
-pub(crate) use snapshots::write as write_snapshot;
+pub(crate) use snapshots::{HEAD, write as write_snapshot};
 
 /// Jobs and questions that may wait for the log writer.
 const MESSAGES_WAITING_MAX: usize = 1_024;
@@ -132,7 +136,7 @@ impl Runner {
     pub fn start(store: Arc<dyn Store>, options: RunnerOptions, publish: Publish) -> anyhow::Result<Runner> {
         let keeping = Keeping::Written(snapshots::start(store.clone())?);
         let restored = recovery::read_snapshot(&*store)?;
-        let begun = begin(store.clone(), restored, &options, publish, keeping)?;
+        let begun = begin(store.clone(), (restored, Reading::Owns), &options, publish, keeping)?;
         let log_writer = begun.writer(store.clone(), &options);
         let (messages, mut waiting) = mpsc::channel(MESSAGES_WAITING_MAX);
         let log = named("opshub-log", move || log_writer.run(&mut waiting, None))?;
@@ -153,11 +157,17 @@ impl Runner {
     ) -> anyhow::Result<Runner> {
         let store: Arc<dyn Store> = Arc::new(shared.clone());
         let restored = recovery::read_while_written(&shared)?;
+        // Whoever died of the end of the log before leaves it to the owner, who notes what it dies of.
+        let waits = shared.begin_start() > 1 || poison::is_noted(&shared)?;
+        let restored = (restored, if waits { Reading::Waits } else { Reading::Follows });
         let begun = begin(store.clone(), restored, &options, publish, Keeping::Aside(Aside::default()))?;
+        if !waits {
+            shared.end_start();
+        }
         let log_writer = begun.writer(store.clone(), &options);
         let inputs = begun.inputs.clone();
         let mut follower =
-            Follower::new(shared.clone(), inputs, options.clock.clone(), owner_changed, begun.recovered)?;
+            Follower::new(shared.clone(), inputs, options.clock.clone(), owner_changed, (begun.recovered, waits))?;
         let (messages, mut waiting) = mpsc::channel(MESSAGES_WAITING_MAX);
         let follow_then_write = move || match follower.run(&mut waiting)? {
             Ended::Stop => log_writer.stop(),
@@ -229,14 +239,14 @@ impl Begun {
 
 fn begin(
     store: Arc<dyn Store>,
-    restored: Restored,
+    (restored, reading): (Restored, Reading),
     options: &RunnerOptions,
     mut publish: Publish,
     mut keeping: Keeping,
 ) -> anyhow::Result<Begun> {
     let mut engine = Engine::new(options.engine.clone(), options.model.clone());
     engine.set_unmonitored(&options.unmonitored);
-    recovery::take_up(&*store, &mut engine, restored, &mut |effects, ingested_at| {
+    recovery::take_up(&*store, &mut engine, restored, reading, &mut |effects, ingested_at| {
         // In no outbox yet: the process before ended first.
         keeping.remember(&effects, ingested_at);
         publish(effects);

@@ -1,7 +1,7 @@
 //! Recovery: rows of the newest snapshot, then the facts behind it, each at the time at which the
 //! log took it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use ontology::codec::Cursor;
@@ -13,6 +13,7 @@ use state::Entity;
 use storage::{Block, Distributed, Position, Rows as _, Store, Table, Told};
 
 use super::aside::Stand;
+use super::poison;
 use super::snapshots::HEAD;
 
 /// How long, and how often in turn without an answer, the log is asked for what comes next.
@@ -28,7 +29,18 @@ pub(crate) fn recover(
     engine: &mut Engine,
     take: &mut dyn FnMut(Effects, Option<Millis>),
 ) -> anyhow::Result<()> {
-    take_up(store, engine, read_snapshot(store)?, take)
+    take_up(store, engine, read_snapshot(store)?, Reading::Follows, take)
+}
+
+/// How the end of the log is applied at a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// By the owner of the store, who notes how far it comes.
+    Owns,
+    /// By one who writes nothing.
+    Follows,
+    /// Not yet.
+    Waits,
 }
 
 /// Puts the engine where what was restored stands, and brings it to the end of the log.
@@ -36,18 +48,31 @@ pub(super) fn take_up(
     store: &dyn Store,
     engine: &mut Engine,
     restored: Restored,
+    reading: Reading,
     take: &mut dyn FnMut(Effects, Option<Millis>),
 ) -> anyhow::Result<()> {
     let position = restored.position;
     take(engine.restore(restored)?, None);
     crate::crash::point("recovery.restored");
-    replay(store, Position(position.0 + 1), None, |input| {
+    let from = Position(position.0 + 1);
+    let mut apply = |input| {
         let ingested_at = match &input {
-            Input::Facts { ingested_at, .. } => Some(*ingested_at),
+            Input::Facts { facts, ingested_at } => {
+                crate::crash::facts(facts);
+                Some(*ingested_at)
+            }
             Input::Tick { .. } => None,
         };
         take(engine.step(input), ingested_at);
-    })?;
+    };
+    match reading {
+        Reading::Owns => poison::replay(store, from, false, |input| {
+            apply(input);
+            Ok(())
+        })?,
+        Reading::Follows => replay(store, from, None, apply)?,
+        Reading::Waits => {}
+    }
     crate::crash::point("recovery.replayed");
     Ok(())
 }
@@ -85,11 +110,11 @@ pub(super) fn read_while_written(store: &Distributed) -> anyhow::Result<Restored
     }
     let (memory, head) = read_memory(store)?;
     let position = Stand::of(&head)?.position;
-    let mut silent = 0;
+    let (mut silent, passed_over) = (0, poison::passed_over(store)?);
     while read.0 < position.0 {
         match tail.next(LOOK)? {
             Some(Told::Block(block)) => {
-                facts_of(&block, read.next(), Some(Position(position.0)))?
+                facts_of(&block, (read.next(), Some(Position(position.0))), &passed_over)?
                     .iter()
                     .for_each(|fact| apply(&mut entities, fact));
                 (read, silent) = (block.last(), 0);
@@ -163,22 +188,34 @@ pub(crate) fn inputs(
 ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Input>> + use<>> {
     let until = until.unwrap_or(Position(u64::MAX)).min(store.last());
     let blocks = (from <= until).then(|| store.read(from)).transpose()?;
+    let passed_over = poison::passed_over(store)?;
     let is_behind = move |block: &storage::Result<Block>| block.as_ref().is_ok_and(|block| block.first() > until);
     let blocks = blocks.into_iter().flatten().take_while(move |block| !is_behind(block));
     Ok(blocks.map(move |block| {
         let block = block?;
-        Ok(Input::Facts { facts: facts_of(&block, from, Some(until))?, ingested_at: block.ingested_at() })
+        Ok(Input::Facts {
+            facts: facts_of(&block, (from, Some(until)), &passed_over)?,
+            ingested_at: block.ingested_at(),
+        })
     }))
 }
 
-/// The facts of a block from `from` up to `until`.
-pub(super) fn facts_of(block: &Block, from: Position, until: Option<Position>) -> anyhow::Result<Vec<Fact>> {
+/// The facts of a block from `from` up to `until`; nothing in the place of those that nobody applies.
+pub(super) fn facts_of(
+    block: &Block,
+    (from, until): (Position, Option<Position>),
+    passed_over: &BTreeSet<Position>,
+) -> anyhow::Result<Vec<Fact>> {
     let mut facts = Vec::with_capacity(usize::try_from(block.count()).unwrap_or_default());
     for (position, bytes) in block.facts() {
         if position < from || until.is_some_and(|until| position > until) {
             continue;
         }
-        facts.push(Fact::decode(&mut Cursor(bytes), LogPos(position.0), block.ingested_at())?);
+        facts.push(if passed_over.contains(&position) {
+            poison::nothing(position, block.ingested_at())
+        } else {
+            Fact::decode(&mut Cursor(bytes), LogPos(position.0), block.ingested_at())?
+        });
     }
     Ok(facts)
 }

@@ -11,7 +11,7 @@ use pipeline::snapshot::Snapshot;
 use storage::{Changes, Durability, Position, Store, Table};
 
 /// Key of the head of the newest snapshot, in the table of meta rows.
-pub(super) const HEAD: &[u8] = b"head";
+pub(crate) const HEAD: &[u8] = b"head";
 
 /// How long rows wait before it is tried again whether the disk has room for them.
 const ROOM_PAUSE: Duration = Duration::from_secs(1);
@@ -97,8 +97,10 @@ fn write_when_there_is_room(
     ending: &AtomicBool,
 ) -> storage::Result<()> {
     loop {
+        // Asked first: a hub that ends while the disk is looked at has one more try.
+        let is_last = ending.load(Ordering::Acquire);
         match write(store, snapshot, actions) {
-            Err(error @ storage::Error::Full { .. }) if !ending.load(Ordering::Acquire) => {
+            Err(error @ storage::Error::Full { .. }) if !is_last => {
                 tracing::warn!(%error, "rows wait for room on the disk, will retry");
                 std::thread::park_timeout(ROOM_PAUSE);
             }

@@ -165,7 +165,7 @@ fn what_is_read_while_the_owner_writes_is_one_state() {
     for (_, restored) in reads {
         let position = restored.position;
         let mut engine = new_engine();
-        recovery::take_up(&owner, &mut engine, restored, &mut |_, _| {}).unwrap();
+        recovery::take_up(&owner, &mut engine, restored, recovery::Reading::Follows, &mut |_, _| {}).unwrap();
         equal(&format!("read at {position:?}"), &texts(engine.canonical(now)), &texts(written.canonical(now))).unwrap();
     }
 }

@@ -69,6 +69,51 @@ pub struct Expect {
     pub digest: Option<String>,
 }
 
+impl Expect {
+    /// Whether it would hold whatever the hub knows.
+    #[must_use]
+    pub fn says_nothing(&self) -> bool {
+        // Taken apart, so that a part that is added to the format is not forgotten here.
+        let Expect {
+            as_of: _,
+            links,
+            customers,
+            records,
+            discrepancies,
+            alerts,
+            correlations,
+            anomalies,
+            handoffs,
+            tasks,
+            actions,
+            findings,
+            quarantine,
+            sources,
+            latency,
+            kpis,
+            open,
+            digest,
+        } = self;
+        links.is_empty()
+            && customers.is_empty()
+            && records.is_empty()
+            && discrepancies.is_empty()
+            && alerts.is_empty()
+            && correlations.is_empty()
+            && anomalies.is_empty()
+            && handoffs.is_empty()
+            && tasks.is_empty()
+            && actions.is_empty()
+            && findings.is_empty()
+            && quarantine.is_empty()
+            && sources.is_empty()
+            && latency.is_empty()
+            && kpis.is_empty()
+            && open.is_empty()
+            && digest.is_none()
+    }
+}
+
 /// An earlier position. Exactly one of these.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

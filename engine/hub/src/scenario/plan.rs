@@ -146,8 +146,15 @@ impl Plan {
     }
 }
 
+fn expected(expect: &Expect) -> Result<Act, String> {
+    if expect.says_nothing() {
+        return Err("expect: nothing is compared; write what must be so, such as open: { alerts: 0 }".to_owned());
+    }
+    Ok(Act::Expect(Box::new(expect.clone())))
+}
+
 fn delivery(deliver: &Deliver, times: &Times) -> Result<Delivery, String> {
-    let (hold_at, until) = (times.instant(&deliver.hold_at)?, times.instant(&deliver.until)?);
+    let (hold_at, until) = (times.reached(&deliver.hold_at)?, times.reached(&deliver.until)?);
     if deliver.shuffles == 0 || deliver.repeats == 0 || until < hold_at {
         return Err("deliver: expected shuffles and repeats of at least 1, and until not before hold_at".to_owned());
     }
@@ -270,7 +277,7 @@ impl<'a> Planner<'a> {
         acts.extend(replay_quarantine.as_ref().map(|part| Ok(Act::ReplayQuarantine(part.clone()))));
         acts.extend(commands.map(|receiver| Ok(Act::Commands(receiver))));
         acts.extend(restart.map(|restart| Ok(Act::Restart(restart))));
-        acts.extend(expect.as_ref().map(|expect| Ok(Act::Expect(expect.clone()))));
+        acts.extend(expect.as_ref().map(|expect| expected(expect)));
         match (acts.pop(), acts.is_empty()) {
             (Some(act), true) => act,
             (Some(_), false) => Err("a step does one thing; make a second step of the other".to_owned()),
@@ -283,7 +290,7 @@ impl<'a> Planner<'a> {
     }
 
     fn until(&mut self, text: &str) -> Result<Act, String> {
-        let at = self.times.instant(text)?;
+        let at = self.times.reached(text)?;
         if at < self.clock {
             return Err(format!("the clock stands at {} and does not go back", self.times.told(self.clock)));
         }

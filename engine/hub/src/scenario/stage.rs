@@ -19,7 +19,7 @@ use super::native::Payload;
 use super::plan::{Lag, Plan};
 use super::step::Restart;
 use crate::as_of::{self, Moment};
-use crate::runner::{recover, write_snapshot};
+use crate::runner::{inputs, recover, write_snapshot};
 
 /// How often a source says how far it is.
 const HEARTBEAT_EVERY_MS: i64 = Millis::MINUTE_MS;
@@ -317,13 +317,13 @@ impl Stage {
     /// # Errors
     /// When the log cannot be read.
     pub fn before(&self, entity: &EntityKey) -> anyhow::Result<Option<Position>> {
-        let mut found = None;
-        crate::runner::replay(self.store(), self.store().start()?, None, |input| {
-            if let (None, Input::Facts { facts, .. }) = (&found, &input) {
-                found = facts.iter().find(|fact| fact.entity == *entity).map(|fact| Position(fact.log_pos.0 - 1));
+        for input in inputs(self.store(), self.store().start()?, None)? {
+            let Input::Facts { facts, .. } = input? else { continue };
+            if let Some(fact) = facts.iter().find(|fact| fact.entity == *entity) {
+                return Ok(Some(Position(fact.log_pos.0 - 1)));
             }
-        })?;
-        Ok(found)
+        }
+        Ok(None)
     }
 
     fn tick(&mut self, now: Millis) {

@@ -10,6 +10,11 @@ use ontology::Millis;
 const UNITS: [(&str, i64); 5] =
     [("ms", 1), ("s", Millis::SECOND_MS), ("m", Millis::MINUTE_MS), ("h", Millis::HOUR_MS), ("d", Millis::DAY_MS)];
 
+/// The longest duration, in days: instants stay within the calendar.
+const DAYS_MAX: i64 = 36_525;
+/// How far from T the clock of a story may go, in days. Sources speak once a minute of story time.
+const CLOCK_DAYS_MAX: i64 = 400;
+
 /// Reads instants relative to the start of a story.
 #[derive(Debug, Clone)]
 pub struct Times {
@@ -36,6 +41,18 @@ impl Times {
             Some(_) | None => {}
         }
         absolute(text, &self.zone)
+    }
+
+    /// Reads an instant to which the story's clock moves.
+    ///
+    /// # Errors
+    /// What was expected instead.
+    pub fn reached(&self, text: &str) -> Result<Millis, String> {
+        let at = self.instant(text)?;
+        if at.since(self.start) > CLOCK_DAYS_MAX * Millis::DAY_MS {
+            return Err(format!("the clock of a story goes as far as T+{CLOCK_DAYS_MAX}d, not to {}", self.told(at)));
+        }
+        Ok(at)
     }
 
     /// Tells an instant as stories write it.
@@ -84,6 +101,9 @@ pub fn duration(text: &str) -> Result<i64, String> {
         let part_ms = count.checked_mul(*length_ms).ok_or_else(wrong)?;
         total_ms = total_ms.checked_add(part_ms).ok_or_else(wrong)?;
         rest = &rest[unit.len()..];
+    }
+    if total_ms > DAYS_MAX * Millis::DAY_MS {
+        return Err(format!("expected a duration of at most {DAYS_MAX}d, found `{text}`"));
     }
     Ok(total_ms)
 }
@@ -140,6 +160,17 @@ mod tests {
         {
             assert!(times().instant(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_goes_too_far_is_refused() {
+        check("+36525d", 36_525 * Millis::DAY_MS);
+        check("-36525d", -36_525 * Millis::DAY_MS);
+        for text in ["+36525d1ms", "-36526d", "+1000000000d"] {
+            assert!(times().instant(text).unwrap_err().contains("at most 36525d"), "{text}");
+        }
+        assert!(times().reached("+400d").is_ok());
+        assert!(times().reached("+400d1ms").unwrap_err().contains("as far as T+400d"));
     }
 
     #[test]

@@ -77,6 +77,10 @@ impl Arena {
         self.servers = Some(servers);
     }
 
+    pub fn is_on_servers(&self) -> bool {
+        self.servers.is_some()
+    }
+
     /// The servers of its store.
     pub fn servers(&self) -> &Servers {
         self.servers.as_ref().expect("a store on servers")

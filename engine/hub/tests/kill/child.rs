@@ -52,14 +52,34 @@ impl Hub {
     /// Starts a hub with these arguments, which say where its store is; what it tells people goes to a
     /// file in `folder`.
     pub fn serve(folder: &Path, crash_point: Option<&str>, arguments: &[&str]) -> Hub {
-        let told = File::options().create(true).append(true).open(folder.join("stderr.txt")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_opshub"));
-        command.args(["serve", "--json"]);
-        command.args(["--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]).args(arguments);
-        command.env_remove("OPSHUB_CRASH_POINT");
         if let Some(point) = crash_point {
             command.env("OPSHUB_CRASH_POINT", point);
+        } else {
+            command.env_remove("OPSHUB_CRASH_POINT");
         }
+        Hub::launch(folder, command, arguments)
+    }
+
+    /// Starts a hub on a store in `folder` that is told when the system refuses to let a file grow, where
+    /// it would be killed otherwise; see [`Hub::let_files_grow_to`].
+    pub fn spawn_limited(folder: &Path) -> Hub {
+        let store = folder.join("store").display().to_string();
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_opshub")]);
+        Hub::launch(folder, command, &["--store", &store, "--doors", "127.0.0.1:0"])
+    }
+
+    /// From now on the system refuses to write behind so many bytes of any file.
+    pub fn let_files_grow_to(&self, bytes: u64) {
+        let (process, limit) = (self.child.id().to_string(), format!("--fsize={bytes}"));
+        assert!(Command::new("prlimit").args(["--pid", &process, &limit]).status().unwrap().success());
+    }
+
+    fn launch(folder: &Path, mut command: Command, arguments: &[&str]) -> Hub {
+        let told = File::options().create(true).append(true).open(folder.join("stderr.txt")).unwrap();
+        command.args(["serve", "--json"]);
+        command.args(["--api", "127.0.0.1:0", "--metrics", "127.0.0.1:0"]).args(arguments);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(told).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = sync_channel(LINES_MAX);

@@ -1,5 +1,6 @@
 //! Random histories in both forms: the same facts give the same customers in a folder, on servers, and
-//! by the oracle, in groups of any size, through restarts, and by several processes that take turns.
+//! by the oracle, in groups of any size, in any number of partitions, through restarts, and by several
+//! processes that take turns.
 //!
 //! `OPSHUB_SIM_SEED` plays one seed again, `OPSHUB_SIM_HISTORIES` sets how many are played.
 
@@ -27,6 +28,8 @@ const HISTORIES: u64 = 20;
 /// Of so many histories one is played by several processes, and by how many.
 const SHARED_EVERY: u64 = 5;
 const PROCESSES: usize = 3;
+/// Partitions that rows on servers lie in.
+const PARTITIONS: [u32; 2] = [4, 8];
 /// How long one that follows may take to read what the owner wrote.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Group commits of one fact each are transactions each, so of those there are fewer facts.
@@ -131,7 +134,7 @@ fn check(seed: u64) -> Result<(), String> {
     let path = folder.path().to_owned();
     let in_folder = move || -> Arc<dyn Store> { Arc::new(Embedded::open(&path, Options::default()).unwrap()) };
     equal("in a folder", &runtime.block_on(play(&delivery, restart, in_folder)), &expected)?;
-    let servers = Arc::new(Servers::new());
+    let servers = Arc::new(Servers::in_partitions(*chance.pick(&PARTITIONS)));
     let opened = servers.clone();
     let on_servers = move || -> Arc<dyn Store> { Arc::new(opened.store()) };
     if seed.is_multiple_of(SHARED_EVERY) {

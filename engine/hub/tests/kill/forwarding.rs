@@ -4,9 +4,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use fixtures::authority::{Authority, Certified};
 use proto::v1::PublishEventsRequest;
 use proto::v1::ingest_service_client::IngestServiceClient;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
@@ -21,22 +21,6 @@ use crate::{seed_of, wall};
 const TOKEN: &str = "door-token";
 /// How long a silent owner keeps its turn here: longer than the test looks at what happens without it.
 const LONG: &str = "silence_max = \"120s\"";
-
-/// An authority that certifies hubs.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Authority { pem, issuer: Issuer::new(params, key) }
-    }
-}
 
 /// Processes that share a store, with TLS and a door.
 struct Deployment {
@@ -54,11 +38,9 @@ impl Deployment {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let authority = Authority::new();
         let folder = tempfile::tempdir().unwrap();
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &authority.issuer).unwrap().pem();
-        std::fs::write(folder.path().join("certificate.pem"), certificate).unwrap();
-        secret(&folder.path().join("key.pem"), &key.serialize_pem());
+        let Certified { certificate_pem, key_pem } = authority.certify(name, None);
+        std::fs::write(folder.path().join("certificate.pem"), certificate_pem).unwrap();
+        secret(&folder.path().join("key.pem"), &key_pem);
         secret(&folder.path().join("token"), TOKEN);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Deployment { name, servers: Servers::new(), folder, authority, runtime }

@@ -21,6 +21,7 @@ mod ledger;
 mod load;
 mod migration;
 mod outputs;
+mod poison;
 mod redis;
 mod replay;
 mod replicas;
@@ -38,7 +39,8 @@ use hub::clock::WallClock;
 use ontology::Millis;
 use sim::Chance;
 use storage::{
-    Atomic as _, Durability, Embedded, Intake, Log as _, NewBlock, NewQuarantined, Quarantine as _, Store as _,
+    Atomic as _, Changes, Durability, Embedded, Intake, Log as _, NewBlock, NewQuarantined, Quarantine as _, Rows as _,
+    Stands as _, Store as _, Table,
 };
 
 /// Kills at random instants.
@@ -51,12 +53,21 @@ const LIFE_MS: i64 = 300;
 const POINT_PATIENCE: Duration = Duration::from_secs(20);
 /// Clean stops under load.
 const STOPS: usize = 4;
+/// How far the journal may be written where the system refuses more; what the hub tells people is less.
+const REFUSED_BYTES: u64 = 256 << 10;
 /// SIGABRT.
 const ABORTED: i32 = 6;
 
 /// Points that a hub passes only after days; a process with a store of its own dies there instead.
-const OF_OLD_STORES: [&str; 4] =
-    ["storage.sync.before", "storage.sync.after", "storage.expire.before", "storage.expire.after"];
+const OF_OLD_STORES: [&str; 7] = [
+    "storage.sync.before",
+    "storage.sync.after",
+    "storage.expire.before",
+    "storage.expire.after",
+    "storage.stand.part",
+    "storage.stand.kept",
+    "storage.forget.moved",
+];
 /// The point that is passed only where there is no store yet.
 const OF_NEW_STORES: &str = "storage.open.format_written";
 /// Tells the test binary to be that process, and where the store is.
@@ -156,6 +167,13 @@ fn die_as_victim(point: &str) {
     let store = Embedded::open(folder.path(), storage::Options::default()).unwrap();
     let verified = store.verify().unwrap();
     assert_eq!(verified.facts, 2, "facts after a death at {point}");
+    // What was broken off is done by the same call again.
+    let base = store.last();
+    store.write(Changes::new().put(Table::Entity, "case/1", "row").applied(base), Durability::Synced).unwrap();
+    store.keep_stand(b"head", &|| true).unwrap();
+    store.forget_before(base, &|| true).unwrap();
+    assert_eq!((store.verify().unwrap().facts, store.start().unwrap()), (1, base), "after a death at {point}");
+    assert_eq!(store.stand_rows(base).unwrap().count(), 1, "rows of the base after a death at {point}");
 }
 
 #[test]
@@ -177,6 +195,9 @@ fn a_victim_of_crash_points_lives_unless_it_is_told_to_die() {
     assert_eq!(store.expire_raws(later).unwrap(), 2);
     assert_eq!(store.expire_quarantined(later).unwrap(), 2);
     assert_eq!(store.verify().unwrap().facts, 2);
+    store.write(Changes::new().put(Table::Entity, "case/1", "row").applied(store.last()), Durability::Relaxed).unwrap();
+    let base = store.keep_stand(b"head", &|| true).unwrap().unwrap().position;
+    assert_eq!(store.forget_before(base, &|| true).unwrap(), 1);
 }
 
 #[test]
@@ -197,6 +218,21 @@ fn a_hub_that_is_asked_to_stop_under_load_ends_cleanly_and_loses_nothing() {
         let applied = storage::Rows::applied(&store).unwrap();
         assert_eq!(applied, store.last(), "a clean stop leaves nothing to replay");
     }
+    drop(arena.start());
+    arena.judge();
+}
+
+#[test]
+fn a_write_that_the_system_refuses_ends_the_hub_with_a_word_and_loses_nothing() {
+    let mut arena = Arena::new(seed_of("a refused write"));
+    let hub = Hub::spawn_limited(arena.folder());
+    let ready = arena.ready(&hub);
+    hub.let_files_grow_to(REFUSED_BYTES);
+    let mut status = None;
+    arena.load(hub, &ready, POINT_PATIENCE, |hub| status = Some(hub.end()));
+    let told = arena.told();
+    assert_eq!(status.and_then(|status| status.code()), Some(1), "{told}");
+    assert!(told.contains("write a commit") && told.contains("restart to continue from the disk"), "{told}");
     drop(arena.start());
     arena.judge();
 }

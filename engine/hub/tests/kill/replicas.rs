@@ -11,6 +11,9 @@ use proto::v1::{
     CustomerState, GetProcessRequest, QueryCustomerStatesRequest, Role, WatchCustomerStatesRequest,
     WatchCustomerStatesResponse,
 };
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tonic::Streaming;
 use tonic::transport::Channel;
 
@@ -45,7 +48,7 @@ fn customers(arena: &Arena, client: &mut Client) -> Seen {
 }
 
 /// Waits until two hubs have the same digest at the same position.
-fn agree(arena: &Arena, hubs: &[Hub], said: [&Ready; 2]) {
+pub fn agree(arena: &Arena, hubs: &[Hub], said: [&Ready; 2]) {
     let mut last = None;
     for _ in 0..LOOKS {
         let [one, other] = said.map(|ready| checkpoint(arena.runtime(), &ready.api));
@@ -177,6 +180,35 @@ fn replicas_answer_while_an_owner_is_replaced_and_a_watch_goes_on_at_another() {
     assert_eq!(states(&seen), states(&customers(&arena, &mut clients[1])), "a watcher has missed nothing");
     drop(hubs);
     arena.judge();
+}
+
+/// Takes all blocks of facts out of the log, as its retention does with old ones.
+fn forget(arena: &Arena) {
+    let options = arena.servers().options();
+    let mut client = ClientConfig::new();
+    let admin: AdminClient<DefaultClientContext> = client.set("bootstrap.servers", &options.brokers).create().unwrap();
+    let mut all = TopicPartitionList::new();
+    all.add_partition_offset(&format!("{}.facts", options.name), 0, Offset::End).unwrap();
+    arena.runtime().block_on(admin.delete_records(&all, &AdminOptions::new())).unwrap();
+}
+
+#[test]
+fn a_replica_that_the_log_left_behind_begins_again_from_the_rows() {
+    let mut arena = Arena::on_servers(seed_of("left behind"));
+    let (owner, ready) = arena.start();
+    let (hubs, said) = replicas(&arena, &["second"]);
+    hubs[0].signal("STOP");
+    arena.load(owner, &ready, LOADED, |owner| {
+        owner.terminate();
+        assert_eq!(owner.end().code(), Some(0));
+    });
+    forget(&arena);
+    let (_owner, ready) = arena.start();
+    hubs[0].signal("CONT");
+    let again = hubs[0].says().unwrap_or_else(|| panic!("the replica ended: {}", arena.told()));
+    assert_eq!((again.role.as_str(), &again.api), ("replica", &said[0].api), "it listens where it did");
+    assert!(again.log_pos() >= ready.log_pos() && again.log_pos() > said[0].log_pos());
+    agree(&arena, &hubs, [&ready, &again]);
 }
 
 #[test]

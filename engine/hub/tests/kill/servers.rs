@@ -18,6 +18,8 @@ const KILLS: i64 = 6;
 /// Facts that have to be acknowledged meanwhile, and how many times as many lives that may take.
 const FACTS_MIN: Position = Position(100);
 const LIVES_MAX: i64 = 10;
+/// Partitions that rows lie in unless a test draws others.
+const PARTITIONS: u32 = 4;
 /// How long a hub that is silent keeps its turn: the shortest that brokers grant unless configured.
 const SILENCE_MAX: &str = "6s";
 /// Twice of it, and a little.
@@ -29,6 +31,7 @@ pub struct Servers {
     redis: String,
     name: String,
     replicas: i32,
+    partitions: u32,
 }
 
 impl Servers {
@@ -36,21 +39,29 @@ impl Servers {
         Servers::at(&address("OPSHUB_KAFKA"), &address("OPSHUB_REDIS"), 1)
     }
 
+    /// On the running servers, with rows in so many partitions.
+    pub fn in_partitions(partitions: u32) -> Self {
+        let mut servers = Servers::new();
+        servers.partitions = partitions;
+        servers
+    }
+
     /// On these servers, with so many replicas of the log.
     pub fn at(brokers: &str, redis: &str, replicas: i32) -> Self {
         static MADE: AtomicU64 = AtomicU64::new(0);
         let made = MADE.fetch_add(1, Ordering::Relaxed);
         let name = format!("kill-{:x}-{}-{made}", wall().0, std::process::id());
-        Servers { brokers: brokers.to_owned(), redis: format!("redis://{redis}"), name, replicas }
+        let (brokers, redis) = (brokers.to_owned(), format!("redis://{redis}"));
+        Servers { brokers, redis, name, replicas, partitions: PARTITIONS }
     }
 
     /// Writes the configuration of one of the processes that may own the store.
     pub fn configure(&self, folder: &Path, member: &str) -> PathBuf {
         let file = folder.join(format!("{member}.toml"));
-        let Servers { brokers, redis, name, replicas } = self;
+        let Servers { brokers, redis, name, replicas, partitions } = self;
         let text = format!(
             "[store.distributed]\nbrokers = \"{brokers}\"\nredis = [\"{redis}\"]\nname = \"{name}\"\nreplicas = {replicas}\n\
-             member = \"{member}\"\nsilence_max = \"{SILENCE_MAX}\"\n"
+             partitions = {partitions}\nmember = \"{member}\"\nsilence_max = \"{SILENCE_MAX}\"\n"
         );
         std::fs::write(&file, text).unwrap();
         file
@@ -59,7 +70,7 @@ impl Servers {
     /// Where the store is.
     pub fn options(&self) -> DistributedOptions {
         let options = DistributedOptions::new(self.brokers.clone(), vec![self.redis.clone()], self.name.clone());
-        DistributedOptions { replicas: self.replicas, ..options }
+        DistributedOptions { replicas: self.replicas, partitions: Some(self.partitions), ..options }
     }
 
     /// Position up to which facts are in the rows, without owning them.

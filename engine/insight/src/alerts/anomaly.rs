@@ -1,6 +1,8 @@
 //! 11-4: what was billed for a service order is far from its estimate, on an invoice that has been
 //! issued.
 
+use ontology::{Field, Millis};
+
 use super::{Alert, AlertRule, AlertState};
 use crate::correlate::AnomalyKind;
 use crate::derived::{Anomaly, Derived};
@@ -12,9 +14,17 @@ pub(super) fn alerts(derived: &Derived) -> Vec<Alert> {
     deviations.map(alert).collect()
 }
 
+/// When the invoice was issued, or when it was told if it is dated ahead.
+fn since(anomaly: &Anomaly) -> Millis {
+    let invoice = anomaly.grounds.record(&anomaly.invoice);
+    let told = invoice.and_then(|invoice| invoice.provenance(Field::IssuedAt)).map(|told| told.event_time);
+    let issued_at = anomaly.at.unwrap_or_default();
+    told.map_or(issued_at, |told| told.min(issued_at))
+}
+
 fn alert(anomaly: &Anomaly) -> Alert {
     let subject = anomaly.subject();
-    let since = anomaly.at.unwrap_or_default();
+    let since = since(anomaly);
     Alert {
         id: RULE.id(&subject),
         rule: RULE,

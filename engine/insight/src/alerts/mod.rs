@@ -179,10 +179,22 @@ impl Alert {
 
     /// The same alert with what people decided on it since it began.
     #[must_use]
-    pub fn decided(mut self, context: &Context<'_>) -> Self {
+    pub fn decided(self, context: &Context<'_>) -> Self {
+        let since = self.since;
+        self.decided_since(since, context)
+    }
+
+    /// The same alert as one that stands open since `opened_at`, with what people decided on it from then
+    /// on. How far a source is behind may move all the while.
+    #[must_use]
+    pub fn opened(mut self, opened_at: Millis, context: &Context<'_>) -> Self {
+        self.fired_at = opened_at;
+        self.decided_since(opened_at, context)
+    }
+
+    fn decided_since(mut self, since: Millis, context: &Context<'_>) -> Self {
         let decision = context.reference.decisions.get(&self.id).map(|entity| Decided::read(entity.as_ref()));
-        let Some((decision, at)) = decision.and_then(|d| Some((d, d.decided_at.filter(|at| *at >= self.since)?)))
-        else {
+        let Some((decision, at)) = decision.and_then(|d| Some((d, d.decided_at.filter(|at| *at >= since)?))) else {
             return self;
         };
         let by = CompactString::new(decision.actor.unwrap_or_default());

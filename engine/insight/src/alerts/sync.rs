@@ -23,13 +23,15 @@ pub enum SyncFailure {
     },
     /// Nothing is known for certain about a part of a source any more.
     Lagging {
-        /// The connector's partition.
+        /// The connector's partition, or `all` for the source as a whole.
         partition: CompactString,
+        /// The partition that is furthest behind, where it is not the one named.
+        slowest: Option<CompactString>,
     },
 }
 
-/// The alert about `failure` of a source. `since` is when the change happened, or how far the
-/// source is known received.
+/// The alert about `failure` of a source, before people decided on it. `since` is when the change happened,
+/// or how far the source is known received.
 #[must_use]
 pub fn sync_failure(
     system: System,
@@ -40,8 +42,9 @@ pub fn sync_failure(
 ) -> Alert {
     let (subject, what) = match &failure {
         SyncFailure::Unapplied { entity, .. } => (entity.to_string(), format!("change of {entity} is not applied")),
-        SyncFailure::Lagging { partition } => {
-            (format!("{}/{partition}", system.name()), format!("{} {partition} lags", system.name()))
+        SyncFailure::Lagging { partition, slowest } => {
+            let behind = slowest.as_ref().map(|slowest| format!(" ({slowest} is furthest behind)")).unwrap_or_default();
+            (format!("{}/{partition}", system.name()), format!("{} {partition} lags{behind}", system.name()))
         }
     };
     let (subjects, evidence) = match failure {
@@ -70,5 +73,4 @@ pub fn sync_failure(
         },
         sentence: Some(format!("Sync failure: {what} for {age}.")),
     }
-    .decided(context)
 }

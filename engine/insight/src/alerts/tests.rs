@@ -74,12 +74,24 @@ fn a_sync_failure_names_what_is_behind_and_how_to_go_on() {
     );
     assert_eq!(alert.fired_at, alert.since + 300_001);
     assert_eq!(alert.sentence.unwrap(), "Sync failure: change of case/SF-1 is not applied for 6min.");
-    let lagging = SyncFailure::Lagging { partition: "cdc".into() };
-    let alert = sync_failure(System::Oracle, lagging, at(T) - 400_000, 300_000, &world.context());
-    assert_eq!(
-        (alert.subject.as_str(), alert.sentence.as_deref().unwrap()),
-        ("oracle/cdc", "Sync failure: oracle cdc lags for 7min.")
-    );
+    for (partition, slowest, subject, sentence) in [
+        ("cdc", None, "oracle/cdc", "Sync failure: oracle cdc lags for 7min."),
+        ("all", Some("cdc"), "oracle/all", "Sync failure: oracle all lags (cdc is furthest behind) for 7min."),
+    ] {
+        let lagging = SyncFailure::Lagging { partition: partition.into(), slowest: slowest.map(Into::into) };
+        let alert = sync_failure(System::Oracle, lagging, at(T) - 400_000, 300_000, &world.context());
+        assert_eq!((alert.subject.as_str(), alert.sentence.as_deref().unwrap()), (subject, sentence));
+    }
+}
+
+#[test]
+fn a_decision_on_an_invoice_that_is_dated_ahead_counts() {
+    let mut world = overbilled();
+    world.invoice("INV-1", &[(Field::IssuedAt, time("2026-03-11T12:00:00Z"))]);
+    let alert = only(&world);
+    assert!(alert.since <= world.now, "it stands since it is known, not since a day that is to come");
+    decide(&mut world, &alert.id, Decision::Acknowledged, T);
+    assert_eq!(only(&world).state, AlertState::Acknowledged { by: "ann".into() });
 }
 
 #[test]

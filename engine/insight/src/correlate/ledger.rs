@@ -101,11 +101,11 @@ impl<'a> Bill<'a> {
         for line in &mut self.lines {
             let share = div_half_even(i128::from(note.minor) * i128::from(line.amount.minor), sum);
             let share = i64::try_from(share).unwrap_or(0);
-            line.credited_minor += share;
-            rest -= share;
+            line.credited_minor = line.credited_minor.saturating_add(share);
+            rest = rest.saturating_sub(share);
         }
         if let Some(largest) = self.lines.iter_mut().rev().max_by_key(|line| line.amount.minor) {
-            largest.credited_minor += rest;
+            largest.credited_minor = largest.credited_minor.saturating_add(rest);
         }
     }
 }
@@ -277,9 +277,9 @@ impl<'a> Ledger<'a> {
             let Some(place) = self.bill_places.of(invoice).next() else { continue };
             let bill = &self.bills[place];
             let currency = bill.currency.and_then(Currency::parse);
-            let amount = words::money(note.amount, note.currency.or(bill.currency));
-            let converted = amount.zip(currency).and_then(|(amount, to)| self.convert(amount, to, bill));
-            match converted {
+            // A note without a readable amount takes nothing back; that it has none is a finding of its own.
+            let Some(amount) = words::money(note.amount, note.currency.or(bill.currency)) else { continue };
+            match currency.and_then(|to| self.convert(amount, to, bill)) {
                 Some(amount) => self.bills[place].credit(amount),
                 None => self.bills[place].has_unread_credit = true,
             }
@@ -314,7 +314,7 @@ impl<'a> Ledger<'a> {
         self.asked_for_rate.set(true);
         let day = words::date(bill.issued_at?, &self.context.settings.business_tz);
         let key = (amount.currency.code().to_owned(), to.code().to_owned(), day);
-        amount.convert(to, *self.context.reference.rates.get(&key)?)
+        amount.convert(to, self.context.reference.rates.get(&key)?)
     }
 }
 

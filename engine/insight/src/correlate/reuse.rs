@@ -55,8 +55,8 @@ fn is_same_day(before: &Before<'_>, context: &Context<'_>) -> bool {
 pub(super) struct Earlier<'a> {
     before: &'a Before<'a>,
     composite: &'a Composite,
-    /// Invoices of which other things are out of the ordinary than were.
-    changed: SmallVec<[&'a EntityKey; 4]>,
+    /// What is out of the ordinary and was not, or was and is not.
+    changed: SmallVec<[&'a Anomaly; 4]>,
     /// Subjects come in one order: those before this place were asked for.
     place: usize,
 }
@@ -77,7 +77,7 @@ impl<'a> Earlier<'a> {
             && is_same_day(before, ledger.context)
             && pairs.into_iter().all(|(was, is)| explains_alike(was, is));
         is_alike.then(|| {
-            let changed = changed_invoices(&before.derived.anomalies, anomalies);
+            let changed = changed_anomalies(&before.derived.anomalies, anomalies);
             Earlier { before, composite: ledger.composite, changed, place: 0 }
         })
     }
@@ -93,8 +93,11 @@ impl<'a> Earlier<'a> {
         let place = known.iter().position(|known| known.anomaly == anomaly && known.subject == subject.key)?;
         self.place += place + 1;
         let known = &known[place];
-        let is_changed = bill.is_some_and(|bill| self.changed.contains(&&bill.entity.key));
-        let stands = !is_changed && known.grounds.rests_on(subject, bill.map(|bill| bill.entity));
+        let concerns = |changed: &&Anomaly| {
+            bill.is_some_and(|bill| bill.entity.key == changed.invoice) || decides_by_order(changed, known)
+        };
+        let stands =
+            !self.changed.iter().any(concerns) && known.grounds.rests_on(subject, bill.map(|bill| bill.entity));
         (stands && self.hangs_as_before(&subject.key)).then(|| known.clone())
     }
 
@@ -105,9 +108,14 @@ impl<'a> Earlier<'a> {
     }
 }
 
-/// The invoices of which different things are out of the ordinary; both lists are in the order of kind,
-/// invoice and order.
-fn changed_invoices<'a>(was: &'a [Anomaly], is: &'a [Anomaly]) -> SmallVec<[&'a EntityKey; 4]> {
+/// Whether an order that may explain the subject is judged by this, whichever invoice it hangs at.
+fn decides_by_order(anomaly: &Anomaly, known: &Correlation) -> bool {
+    anomaly.kind == AnomalyKind::EstimateDeviation
+        && known.candidates.iter().any(|candidate| Some(&candidate.order) == anomaly.order.as_ref())
+}
+
+/// What differs in what is out of the ordinary; both lists are in the order of kind, invoice and order.
+fn changed_anomalies<'a>(was: &'a [Anomaly], is: &'a [Anomaly]) -> SmallVec<[&'a Anomaly; 4]> {
     let place = |anomaly: &&'a Anomaly| (anomaly.kind, &anomaly.invoice, &anomaly.order);
     let (mut was, mut is) = (was.iter().peekable(), is.iter().peekable());
     let mut changed = SmallVec::new();
@@ -121,7 +129,7 @@ fn changed_invoices<'a>(was: &'a [Anomaly], is: &'a [Anomaly]) -> SmallVec<[&'a 
         let old = was.next_if(|_| order.is_le());
         let new = is.next_if(|_| order.is_ge());
         if old != new {
-            changed.extend(old.or(new).map(|anomaly| &anomaly.invoice));
+            changed.extend(old.or(new));
         }
     }
 }
@@ -235,5 +243,36 @@ mod tests {
         let all = "INV-0 INV-4 INV-5 DSP-1";
         let with_dispute = "INV-0 INV-4 INV-5 DSP-1 DSP-2";
         assert_eq!(names, ["INV-4 DSP-1", "INV-4 DSP-1", all, "", "INV-0", "", with_dispute]);
+    }
+
+    #[test]
+    fn another_invoice_of_an_order_may_change_what_is_said_of_the_first() {
+        let mut world = World::empty();
+        let estimate = [(Field::Estimate, cents(10_000)), (Field::Currency, text("USD"))];
+        world.order("SO-1", &[&estimate[..], &[(Field::CompletedAt, time("2026-03-01T00:00:00Z"))]].concat());
+        let bill = |world: &mut World, id: &str, day: &str| {
+            let mut line = ontology::FieldsBuilder::default();
+            line.set(Field::ServiceOrderRef, text("SO-1")).set(Field::Amount, cents(10_000));
+            let mut lines = ontology::ListBuilder::default();
+            lines.push(&line.build());
+            let issued = (Field::IssuedAt, time(&format!("{day}T00:00:00Z")));
+            world.invoice(id, &[(Field::Lines, lines.value()), (Field::Amount, cents(10_000)), issued]);
+        };
+        bill(&mut world, "INV-1", "2026-03-02");
+        bill(&mut world, "INV-2", "2026-03-03");
+        let before = world.composite();
+        world.dispute("DSP-1", "INV-1", &[]);
+        let (mut composite, now) = (grown(&before, &world), world.now);
+        let mut derived = Arc::new(evaluate(&composite, &world.context()));
+        // What is billed goes back to the estimate and above it again.
+        for status in [ontology::status::InvoiceStatus::Draft, ontology::status::InvoiceStatus::Open] {
+            world.put(EntityKind::Invoice, "INV-2", &[(Field::Status, crate::handoff::testkit::word(status))]);
+            let next = grown(&composite, &world);
+            let earlier = Before { composite: &composite, derived: &derived, now };
+            let after = evaluate_after(Some(earlier), &next, &world.context());
+            assert_eq!(*after, evaluate(&next, &world.context()));
+            assert_ne!(after.correlations, derived.correlations, "the verdict on the dispute turns");
+            (composite, derived) = (next, after);
+        }
     }
 }

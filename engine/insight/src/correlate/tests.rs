@@ -237,11 +237,12 @@ fn other_currencies_are_converted_at_the_rate_of_the_invoice_day() {
     let rates_missing = without.findings.iter().filter(|finding| finding.kind.name() == "fx_rate_missing").count();
     assert_eq!(rates_missing, 1);
     let key = ("USD".to_owned(), "EUR".to_owned(), "2026-03-10".to_owned());
-    world.reference.rates.insert(key.clone(), 900_000);
+    let rate = EntityKey::new(EntityKind::ExchangeRate, "R1");
+    world.reference.rates.set(&rate, Some((key.clone(), 900_000)));
     let with = derived(&world);
     assert!(with.anomalies.is_empty());
     assert!(with.findings.iter().all(|finding| finding.kind.name() != "fx_rate_missing"));
-    world.reference.rates.insert(key, 1_100_000);
+    world.reference.rates.set(&rate, Some((key, 1_100_000)));
     assert_eq!(anomaly(&world).unwrap().actual.unwrap().display(), "EUR 616");
 }
 
@@ -441,4 +442,56 @@ fn records_with_missing_fields_do_no_harm() {
         world.put(kind, id, &parents);
     }
     assert_eq!(correlation_of(&world, EntityKind::Invoice, "INV-4").candidates[0].score, 741_840);
+}
+
+#[test]
+fn an_order_far_from_its_estimate_needs_review_on_each_of_its_invoices() {
+    let mut world = World::empty();
+    let completed = (Field::CompletedAt, time("2026-03-01T00:00:00Z"));
+    world.order("SO-1", &[(Field::Estimate, cents(10_000)), (Field::Currency, text("USD")), completed]);
+    for (id, day) in [("INV-1", "2026-03-02T00:00:00Z"), ("INV-2", "2026-03-08T00:00:00Z")] {
+        billed_invoice(&mut world, id, "SO-1", 10_000, &[(Field::IssuedAt, time(day))]);
+    }
+    world.dispute("DSP-1", "INV-1", &[]);
+    assert_eq!(kinds(&world), [(AnomalyKind::EstimateDeviation, "INV-2".to_owned())]);
+    assert_eq!(correlation_of(&world, EntityKind::Dispute, "DSP-1").verdict, Verdict::NeedsReview);
+    world.put(EntityKind::ServiceOrder, "SO-1", &[(Field::Estimate, cents(20_000))]);
+    assert_eq!(correlation_of(&world, EntityKind::Dispute, "DSP-1").verdict, Verdict::LikelyCorrectCharge);
+}
+
+#[test]
+fn a_note_without_an_amount_takes_nothing_back() {
+    let mut world = estimated(10_000, 13_000);
+    let fields = [
+        (Field::InvoiceRef, text("INV-1")),
+        (Field::Currency, text("USD")),
+        (Field::Status, word(CreditNoteStatus::Applied)),
+    ];
+    world.put(EntityKind::CreditNote, "CN-1", &fields);
+    assert_eq!(kinds(&world).len(), 1);
+    assert!(derived(&world).findings.iter().all(|finding| finding.kind.name() != "fx_rate_missing"));
+    // One in a currency that no rate is known for cannot be read.
+    world.put(EntityKind::CreditNote, "CN-1", &[(Field::Amount, cents(100)), (Field::Currency, text("EUR"))]);
+    assert_eq!(kinds(&world), []);
+    assert!(derived(&world).findings.iter().any(|finding| finding.kind.name() == "fx_rate_missing"));
+}
+
+#[test]
+fn credits_on_amounts_as_large_as_they_get_do_not_panic() {
+    let mut world = estimated(10_000, 10_000);
+    let mut lines = ListBuilder::default();
+    for minor in [9_000_000_000_000_000_000, -8_999_999_999_999_999_999] {
+        let mut fields = FieldsBuilder::default();
+        lines.push(&fields.set(Field::ServiceOrderRef, text("SO-1")).set(Field::Amount, cents(minor)).build());
+    }
+    world.put(EntityKind::Invoice, "INV-1", &[(Field::Lines, lines.value())]);
+    for id in ["CN-1", "CN-2"] {
+        let note = [
+            (Field::InvoiceRef, text("INV-1")),
+            (Field::Amount, cents(1)),
+            (Field::Status, word(CreditNoteStatus::Applied)),
+        ];
+        world.put(EntityKind::CreditNote, id, &note);
+    }
+    assert!(derived(&world).findings.iter().all(|finding| finding.kind.name() != "fx_rate_missing"));
 }

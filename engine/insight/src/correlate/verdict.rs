@@ -41,15 +41,16 @@ fn verdict_of(candidate: &Candidate, subject: &Subject<'_>, ledger: &Ledger<'_>,
     let Some(order) = ledger.order(&candidate.order.id) else { return Verdict::Uncorrelated };
     let (key, fields) = (&order.entity.key, &order.fields);
     let invoice = subject.bill.map(|bill| &bill.entity.key);
-    let has = |kind: AnomalyKind| {
-        let mut anomalies = derived.anomalies.iter().filter(|anomaly| anomaly.kind == kind);
-        anomalies.any(|anomaly| anomaly.order.as_ref() == Some(key) && Some(&anomaly.invoice) == invoice)
+    let of_order = |kind: AnomalyKind| {
+        derived.anomalies.iter().filter(move |anomaly| anomaly.kind == kind && anomaly.order.as_ref() == Some(key))
     };
+    let is_duplicate = of_order(AnomalyKind::DuplicateCharge).any(|anomaly| Some(&anomaly.invoice) == invoice);
     let is_billed_visit_unfixed = subject.names(&key.id) && is_visit_unfixed(order.entity, ledger);
-    let is_contrary = is_undone(fields) || has(AnomalyKind::DuplicateCharge) || is_billed_visit_unfixed;
+    let is_contrary = is_undone(fields) || is_duplicate || is_billed_visit_unfixed;
     let is_explained = candidate.factors.iter().any(|(signal, _)| *signal == Signal::TypeExplains);
     let is_completed = fields.status.known() == Some(ServiceOrderStatus::Completed);
-    if has(AnomalyKind::EstimateDeviation) {
+    // All invoices of the order make up what deviates; the anomaly hangs at the newest.
+    if of_order(AnomalyKind::EstimateDeviation).next().is_some() {
         return Verdict::NeedsReview;
     }
     match (is_completed && is_explained, is_contrary) {

@@ -12,13 +12,11 @@ use ontology::{Millis, Vocabulary};
 use state::Entity;
 
 use super::assessment::Assessment;
-use super::memory::{GapAlert, HandoffState, TransferMemory};
+use super::memory::{FOLLOWED_AFTER_ACCEPTANCE_MS, GapAlert, HandoffState, TransferMemory};
 use super::package::{IdentityChange, Package};
 use super::section::SectionName;
 use crate::context::Context;
 
-/// How long after acceptance a change of identity still reaches the receiver.
-const FOLLOWED_AFTER_ACCEPTANCE_MS: i64 = 15 * Millis::MINUTE_MS;
 /// How many versions a package has at most; only a change of identity makes a further one.
 const VERSIONS_MAX: usize = 64;
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ontology::codec::Cursor;
-use ontology::{EntityKind, Field, FieldsBuilder, Op, System, ValueRef};
+use ontology::{EntityKind, Field, FieldsBuilder, Millis, Op, System, ValueRef};
 
 use super::testkit::{T, World, at, text};
 use super::{GapAlert, HandoffAction, HandoffState, IdentityChange, SectionName, SectionStatus, TransferMemory};
@@ -84,6 +84,24 @@ fn a_hold_that_times_out_escalates_and_releases_with_named_gaps() {
     world.join(EntityKind::ArCustomer, "AR-1");
     let memory = step(&world, Some(memory), &["push"], HandoffState::ReleasedIncomplete);
     assert_eq!((memory.newest().unwrap().version, memory.was_complete), (2, Some(false)), "judged at release");
+}
+
+#[test]
+fn context_that_is_missing_after_the_release_is_looked_for_until_it_is_there_or_no_longer_asked_for() {
+    let mut world = in_review();
+    let held = step(&world, None, &["raise", "hold"], HandoffState::Held);
+    assert!(held.is_unreleased() && !held.lacks_context(world.now));
+    world.pass(60_000);
+    let released = world.advance(Some(held)).0;
+    assert!(!released.is_unreleased() && released.lacks_context(world.now));
+    let accepted_at = world.now;
+    let accepted = TransferMemory { accepted_at: Some(accepted_at), ..released.clone() };
+    let until = accepted_at + 15 * Millis::MINUTE_MS;
+    assert!(accepted.lacks_context(until) && !accepted.lacks_context(until + 1));
+    let closed = TransferMemory { state: HandoffState::Abandoned, ..released.clone() };
+    assert!(!closed.lacks_context(world.now) && !closed.is_unreleased());
+    world.join(EntityKind::ArCustomer, "AR-1");
+    assert!(!world.advance(Some(released)).0.lacks_context(world.now), "all is there");
 }
 
 #[test]

@@ -5,6 +5,9 @@ use ontology::{EntityKey, Millis, Vocabulary};
 
 use super::package::Package;
 
+/// How long after acceptance a change of identity, or context that was missing, still reaches the receiver.
+pub(super) const FOLLOWED_AFTER_ACCEPTANCE_MS: i64 = 15 * Millis::MINUTE_MS;
+
 /// Where a transfer stands (spec 6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -133,6 +136,22 @@ impl TransferMemory {
     #[must_use]
     pub fn is_readable(&self, version: u32) -> bool {
         version >= self.readable_from
+    }
+
+    /// Whether it is not released yet.
+    #[must_use]
+    pub fn is_unreleased(&self) -> bool {
+        self.was_complete.is_none() && !self.state.is_closed()
+    }
+
+    /// Whether it went out with gaps that the receiver is still told the content of at `now`.
+    #[must_use]
+    pub fn lacks_context(&self, now: Millis) -> bool {
+        let is_followed = |accepted_at| now.since(accepted_at) <= FOLLOWED_AFTER_ACCEPTANCE_MS;
+        self.was_complete.is_some()
+            && !self.state.is_closed()
+            && self.accepted_at.is_none_or(is_followed)
+            && self.newest().is_some_and(|newest| newest.content.gaps().next().is_some())
     }
 
     /// Milliseconds from initiation to acceptance.

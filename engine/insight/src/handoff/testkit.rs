@@ -237,14 +237,15 @@ impl World {
                 trees.entry(root).or_default().put(Arc::new(entity.clone()));
             }
         }
-        let member = |key: &EntityKey| Member {
+        let member = |(place, key): (usize, &EntityKey)| Member {
             key: key.clone(),
             confidence: 990_000,
+            joined: (place > 0).then_some((0, 990_000)),
             tree: Arc::new(trees.get(key).cloned().unwrap_or_default()),
         };
         Composite {
             id: CustomerId::of_member(&self.members[0]),
-            members: self.members.iter().map(member).collect(),
+            members: self.members.iter().enumerate().map(member).collect(),
             possible: self.possible.clone(),
             freshness: self.freshness,
             log_pos: LogPos(self.facts),

@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 use state::history::Stretch;
 use state::{Composite, Entity};
 
-use super::related::{Related, amount_of, compared_fields};
-use super::spans::{Runs, Span, noticed_at};
+use super::related::{Related, amount_of, compared_fields, is_tied_by_reference};
+use super::spans::{Runs, Span, changed_at, noticed_at};
 use super::{DiscrepancyState, Resolution, Rule};
 use crate::context::Context;
 use crate::derived::{Basis, Cited, Derived, Discrepancy, Grounds};
@@ -27,13 +27,18 @@ pub(super) fn judge(
 ) {
     let Some((basis, cases)) = related.cases_of(counterpart) else { return };
     let contradicts = |status: ValueRef<'_>| (rule.contradicts)(counterpart.key.kind, status);
-    let theirs = Runs::of(counterpart, contradicts);
+    let theirs = Runs::of(counterpart, Field::Status, contradicts);
     if theirs.spans.is_empty() {
         return;
     }
     for case in cases {
-        let pair = Pair { rule, case, counterpart, basis, ours: Runs::of(case, is_resolved), theirs: &theirs };
-        let stretches = pair.stretches();
+        let ours = Runs::of(case, Field::Status, is_resolved);
+        let mut pair = Pair { rule, case, counterpart, basis, ours, theirs: &theirs, naming: None };
+        let mut stretches = pair.stretches();
+        if !stretches.is_empty() && is_tied_by_reference(case, counterpart) {
+            pair.naming = Some(Runs::of(counterpart, Field::CaseRef, |named| pair.is_case(named)));
+            stretches = pair.stretches();
+        }
         let history = Course::of(&stretches, &pair, context);
         if let Some(at) = history.wake_at {
             derived.wake(at);
@@ -59,6 +64,8 @@ struct Pair<'a> {
     basis: Basis,
     ours: Runs,
     theirs: &'a Runs,
+    /// When the counterpart named the case, if nothing else ties them.
+    naming: Option<Runs>,
 }
 
 /// How a contradiction went over time.
@@ -94,10 +101,20 @@ impl Course {
 }
 
 impl Pair<'_> {
-    /// The stretches of event time over which both sides held.
+    fn is_case(&self, named: ValueRef<'_>) -> bool {
+        named.text() == Some(self.case.key.id.as_str())
+    }
+
+    /// The stretches of event time over which both sides held and belonged together. Rows that were stored
+    /// before references had a history say nothing of when.
     fn stretches(&self) -> SmallVec<[Span; 2]> {
-        let both = self.ours.spans.iter().flat_map(|ours| self.theirs.spans.iter().map(|theirs| ours.overlap(*theirs)));
-        let mut spans: SmallVec<[Span; 2]> = both.flatten().collect();
+        let overlaps = |all: &[Span], with: &[Span]| -> SmallVec<[Span; 2]> {
+            all.iter().flat_map(|one| with.iter().filter_map(move |other| one.overlap(*other))).collect()
+        };
+        let mut spans = overlaps(&self.ours.spans, &self.theirs.spans);
+        if let Some(naming) = self.naming.as_ref().filter(|naming| !naming.spans.is_empty()) {
+            spans = overlaps(&spans, &naming.spans);
+        }
         spans.sort_by_key(|span| span.from);
         spans
     }
@@ -105,9 +122,12 @@ impl Pair<'_> {
     fn noticed_at(&self, stretch: Span) -> Millis {
         let around = |runs: &Runs| runs.spans.iter().copied().find(|span| span.overlap(stretch).is_some());
         let contradicts = |status: ValueRef<'_>| (self.rule.contradicts)(self.counterpart.key.kind, status);
-        let ours = around(&self.ours).map(|span| noticed_at(self.case, span, is_resolved));
-        let theirs = around(self.theirs).map(|span| noticed_at(self.counterpart, span, contradicts));
-        ours.max(theirs).unwrap_or(stretch.from)
+        let ours = around(&self.ours).map(|span| noticed_at(self.case, Field::Status, span, is_resolved));
+        let theirs = around(self.theirs).map(|span| noticed_at(self.counterpart, Field::Status, span, contradicts));
+        let is_case = |named: ValueRef<'_>| self.is_case(named);
+        let naming = self.naming.as_ref().and_then(around);
+        let naming = naming.map(|span| noticed_at(self.counterpart, Field::CaseRef, span, is_case));
+        ours.max(theirs).max(naming).unwrap_or(stretch.from)
     }
 
     fn discrepancy(&self, course: &Course, composite: &Composite, context: &Context<'_>) -> Option<Discrepancy> {
@@ -175,8 +195,7 @@ impl Pair<'_> {
             Some(Decision::Resolved) => DiscrepancyState::Resolved(Resolution::Manual { by: by(), at: decided_at }),
             Some(Decision::Waived) => {
                 let until = decision.and_then(|d| d.until);
-                let is_changed = self.ours.value_since().max(self.theirs.value_since()) > decided_at;
-                if is_changed || until.is_some_and(|until| context.now >= until) {
+                if self.compared_since() > decided_at || until.is_some_and(|until| context.now >= until) {
                     DiscrepancyState::Open
                 } else {
                     let reason = CompactString::new(decision.and_then(|d| d.reason).unwrap_or_default());
@@ -184,6 +203,12 @@ impl Pair<'_> {
                 }
             }
         }
+    }
+
+    /// When the newest of the values that are compared took its place.
+    fn compared_since(&self) -> Millis {
+        let told = [Field::Amount, Field::CaseRef].into_iter().filter_map(|field| changed_at(self.counterpart, field));
+        told.fold(self.ours.value_since().max(self.theirs.value_since()), Millis::max)
     }
 
     /// What ended a stretch, in one word: `case_reopened`, `credit_note_approved`.
@@ -195,6 +220,9 @@ impl Pair<'_> {
             };
         }
         let kind = self.counterpart.key.kind;
+        if self.naming.as_ref().is_some_and(|naming| naming.spans.iter().any(|span| span.until == Some(until))) {
+            return format_compact!("{}_moved", kind.name());
+        }
         let status = match self.theirs.starting_at(until).and_then(Stretch::value) {
             Some(ValueRef::Code(code)) => word_of(kind, code),
             Some(_) => CompactString::const_new("changed"),

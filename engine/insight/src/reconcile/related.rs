@@ -82,6 +82,11 @@ pub(crate) fn names(case: &Entity, key: &EntityKey) -> bool {
         .any(|item| item.find(Field::Ref).text().and_then(EntityKey::parse).as_ref() == Some(key))
 }
 
+/// Whether a record belongs to a case because it names it, and for no other reason.
+pub(super) fn is_tied_by_reference(case: &Entity, record: &Entity) -> bool {
+    record.text(Field::CaseRef) == Some(case.key.id.as_str()) && !names(case, &record.key)
+}
+
 /// The records that `record` refers to, and the disputes that refer to a credit note.
 fn neighbours(record: &Entity, composite: &Composite) -> SmallVec<[EntityKey; 3]> {
     let key = |kind, id: Option<&str>| id.map(|id| EntityKey::new(kind, id));

@@ -1,4 +1,4 @@
-//! Stretches of event time over which something held, read from the histories of statuses.
+//! Stretches of event time over which something held, read from the histories of fields.
 
 use ontology::canonical::Json;
 use ontology::{Field, Millis, ValueRef};
@@ -43,7 +43,7 @@ impl Span {
     }
 }
 
-/// The stretches over which an entity's status satisfied something, with the whole history, from
+/// The stretches over which a field of an entity satisfied something, with the whole history, from
 /// which the words about their ends come.
 pub(super) struct Runs {
     history: Vec<Stretch>,
@@ -51,9 +51,9 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    /// The maximal stretches over which `holds` was true of the status. A deleted record has none.
-    pub(super) fn of(entity: &Entity, holds: impl Fn(ValueRef<'_>) -> bool) -> Self {
-        let history = entity.history(Field::Status).0;
+    /// The maximal stretches over which `holds` was true of the field. The status of a deleted record has none.
+    pub(super) fn of(entity: &Entity, field: Field, holds: impl Fn(ValueRef<'_>) -> bool) -> Self {
+        let history = entity.history(field).0;
         let mut spans: SmallVec<[Span; 2]> = SmallVec::new();
         for stretch in history.iter().filter(|stretch| stretch.value().is_some_and(&holds)) {
             match spans.last_mut().filter(|last| last.until == Some(stretch.from)) {
@@ -64,24 +64,30 @@ impl Runs {
         Runs { history, spans }
     }
 
-    /// The status that begins at `at`, none of it if the record was deleted then.
+    /// The value that begins at `at`, none of it if the record was deleted then.
     pub(super) fn starting_at(&self, at: Millis) -> Option<&Stretch> {
         self.history.iter().rev().find(|stretch| stretch.from == at)
     }
 
-    /// When the present status began.
+    /// When the present value began.
     pub(super) fn value_since(&self) -> Millis {
         self.history.last().map_or(Millis::MIN, |stretch| stretch.from)
     }
 }
 
-/// When the hub could first know that the status held over `span`: the earliest ingest of a change
+/// When the present value of a field took the place of another; none if no other is known.
+pub(super) fn changed_at(entity: &Entity, field: Field) -> Option<Millis> {
+    let history = entity.history(field).0;
+    history.last().filter(|_| history.len() > 1).map(|last| last.from)
+}
+
+/// When the hub could first know that the field held over `span`: the earliest ingest of a change
 /// within it. Later deliveries that only say the same again do not count.
-pub(super) fn noticed_at(entity: &Entity, span: Span, holds: impl Fn(ValueRef<'_>) -> bool) -> Millis {
+pub(super) fn noticed_at(entity: &Entity, field: Field, span: Span, holds: impl Fn(ValueRef<'_>) -> bool) -> Millis {
     let is_within = |at: Millis| at >= span.from && span.until.is_none_or(|until| at < until);
     let changes = entity.rows().iter().flat_map(state::SourceRow::history);
     let earliest = changes
-        .filter(|change| change.field == Field::Status && change.value().is_some_and(&holds))
+        .filter(|change| change.field == field && change.value().is_some_and(&holds))
         .filter(|change| is_within(change.provenance.event_time))
         .map(|change| change.provenance.ingested_at)
         .min();

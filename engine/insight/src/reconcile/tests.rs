@@ -417,6 +417,47 @@ fn a_waiver_ends_at_its_date_or_when_a_compared_value_changes() {
 }
 
 #[test]
+fn a_waiver_ends_when_the_amount_changes_and_not_when_it_is_said_again() {
+    let said = |minor| {
+        [
+            (Field::CaseRef, text(CASE)),
+            (Field::Amount, cents(minor)),
+            (Field::Status, word(CreditNoteStatus::PendingApproval)),
+        ]
+    };
+    let mut world = a03();
+    let id = only(&mut world, 60).id;
+    decide(&mut world, &id, 70, Decision::Waived, None);
+    tell(&mut world, &told(EntityKind::CreditNote, NOTE, 100, &said(20_000)));
+    assert!(matches!(only(&mut world, 200).state, DiscrepancyState::Waived { .. }));
+    tell(&mut world, &told(EntityKind::CreditNote, NOTE, 300, &said(20_001)));
+    assert_eq!(only(&mut world, 300).state, DiscrepancyState::Open);
+}
+
+#[test]
+fn the_grace_counts_from_the_reference_that_ties_the_records() {
+    let mut world = customer();
+    let note = [(Field::InvoiceRef, text("INV-1")), (Field::Status, word(CreditNoteStatus::PendingApproval))];
+    tell(&mut world, &told(EntityKind::CreditNote, NOTE, -600, &note));
+    status(&mut world, EntityKind::Case, CASE, 0, CaseStatus::Resolved);
+    let named = [(Field::CaseRef, text(CASE))];
+    tell(&mut world, &Told { ingested_s: 605, ..told(EntityKind::CreditNote, NOTE, 600, &named) });
+    assert_eq!(derived_at(&mut world, 664_999).discrepancies, []);
+    let open = only(&mut world, 665);
+    assert_eq!((open.since, open.noticed_at, open.opened_at), (second(600), second(605), second(665)));
+    // Said again, it is as old as it was.
+    tell(&mut world, &told(EntityKind::CreditNote, NOTE, 700, &named));
+    assert_eq!(only(&mut world, 700).opened_at, second(665));
+    // A case that lists the note belongs to it without the note's word.
+    let mut item = FieldsBuilder::default();
+    item.text(Field::Ref, Some(&format!("credit_note/{NOTE}")));
+    let mut list = ListBuilder::default();
+    list.push(&item.build());
+    tell(&mut world, &told(EntityKind::Case, CASE, 800, &[(Field::RelatedRefs, list.value())]));
+    assert_eq!(only(&mut world, 860).since, second(0));
+}
+
+#[test]
 fn the_order_and_number_of_deliveries_changes_nothing() {
     let told_all = |world: &mut World, order: &[usize]| {
         let note = [(Field::CaseRef, text(CASE)), (Field::Status, word(CreditNoteStatus::PendingApproval))];

@@ -27,8 +27,12 @@ fn share_generic(left: &Subject, right: &Subject) -> bool {
 }
 
 /// Whether the records cannot be one customer by their keys. Two records of one system have ids of
-/// their own by nature, so their own scheme is no ground for a conflict.
+/// their own by nature, so their own scheme is no ground for a conflict. A party that is only
+/// described names a number under every scheme, as nobody said of which it is: so it is none either.
 pub(crate) fn conflicts(left: &Subject, right: &Subject) -> bool {
+    if left.standard.is_described || right.standard.is_described {
+        return false;
+    }
     let same_system = left.standard.own_scheme == right.standard.own_scheme;
     left.telling_keys().any(|(scheme, _)| {
         let is_own = same_system && scheme == left.standard.own_scheme;

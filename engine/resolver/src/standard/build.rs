@@ -39,6 +39,9 @@ impl Standard {
         address.add_city(&record.city);
         address.add_postal_code(&record.postal_code);
         address.add_region(&record.region);
+        if !record.address.is_empty() {
+            address.add_line(&record.address);
+        }
         add_address(&mut parts, address);
         let is_person = name_of_record(record, &mut parts);
         let mut blocked = FeatureSet::default();
@@ -57,6 +60,7 @@ impl Standard {
         let shell = Shell {
             blocked,
             is_caller: record.key.kind == EntityKind::CallerProfile,
+            is_described: record.is_described,
             vetoes: true,
             source: source.and_then(|at| u8::try_from(at).ok()).unwrap_or(u8::MAX),
             party_type,
@@ -125,6 +129,7 @@ impl Standard {
         let shell = Shell {
             blocked: FeatureSet::default(),
             is_caller: false,
+            is_described: false,
             vetoes: false,
             source: row.source,
             party_type,
@@ -138,6 +143,7 @@ impl Standard {
 struct Shell {
     blocked: FeatureSet,
     is_caller: bool,
+    is_described: bool,
     vetoes: bool,
     source: u8,
     party_type: Option<PartyType>,
@@ -146,10 +152,10 @@ struct Shell {
 
 impl Shell {
     fn fill(self, parts: Parts, model: &Model) -> Standard {
-        let Shell { blocked, is_caller, vetoes, source, party_type, own_scheme } = self;
-        let rarities = [0; TERM_FEATURES.len()];
+        let Shell { blocked, is_caller, is_described, vetoes, source, party_type, own_scheme } = self;
+        let (packed, rarities) = (parts.pack(), [0; TERM_FEATURES.len()]);
         let mut standard =
-            Standard { packed: parts.pack(), rarities, blocked, is_caller, vetoes, source, party_type, own_scheme };
+            Standard { packed, rarities, blocked, is_caller, is_described, vetoes, source, party_type, own_scheme };
         for (at, feature) in TERM_FEATURES.iter().enumerate() {
             if let Some(term) = standard.term(*feature) {
                 standard.rarities[at] = model.rarity_of(*feature, term);

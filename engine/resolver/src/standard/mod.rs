@@ -37,6 +37,8 @@ pub(crate) struct Standard {
     pub(crate) blocked: FeatureSet,
     /// Whether it is a Webex caller profile, to which rules of its own apply.
     pub(crate) is_caller: bool,
+    /// Whether the party is only asked about, and its keys are named under every scheme.
+    pub(crate) is_described: bool,
     /// Whether different tax ids and keys forbid a link: in tables they may be typing errors.
     pub(crate) vetoes: bool,
     /// Which table the record comes from; the place of its system for the hub's records.
@@ -193,6 +195,7 @@ mod tests {
             rarities: [0; TERM_FEATURES.len()],
             blocked: FeatureSet::default(),
             is_caller: false,
+            is_described: false,
             vetoes: true,
             source: 0,
             party_type: None,

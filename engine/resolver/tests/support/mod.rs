@@ -61,10 +61,17 @@ pub fn record(key: &EntityKey, fields: &[(&str, &str)]) -> PartyRecord {
     record
 }
 
-/// A judgement by a steward at second `at`.
+/// A judgement by a steward at second `at`, of which a record says no other.
 #[allow(dead_code)]
 pub fn judgement(verdict: Verdict, at: i64) -> Judgement {
-    Judgement { verdict, actor: "steward".into(), reason: "checked".into(), decided_at: Millis(at * 1000) }
+    said_by(&format!("J-{at}"), verdict, at)
+}
+
+/// The same, by a record of this name.
+#[allow(dead_code)]
+pub fn said_by(record: &str, verdict: Verdict, at: i64) -> Judgement {
+    let (actor, reason) = ("steward".into(), "checked".into());
+    Judgement { record: record.into(), verdict, actor, reason, decided_at: Millis(at * 1000) }
 }
 
 /// A resolver over `records`, drained.

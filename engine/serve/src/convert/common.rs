@@ -1,6 +1,7 @@
 //! Times, money, references, evidence, freshness.
 
 use ontology::{EntityKey, EntityKind, Evidence, Millis, Money, System, Vocabulary};
+use pipeline::sources::LastEvents;
 use proto::v1;
 use state::{Freshness, SystemFreshness};
 
@@ -176,11 +177,21 @@ pub fn freshness_of(freshness: &Freshness, of: System, now: Millis) -> v1::Fresh
     v1::Freshness {
         system: system(of),
         state: wire.into(),
-        last_event_time: source.watermark.and_then(time),
+        last_event_time: None,
         watermark_time: source.watermark.and_then(time),
         lag: source.watermark.map(|watermark| duration(now.since(watermark).max(0))),
         stale: !state.is_fresh(),
         stale_since,
+    }
+}
+
+/// Adds when the newest event of each system happened, which its watermark does not tell: a source that is
+/// quiet says that there is nothing new.
+pub fn tell_last_events(freshness: &mut [v1::Freshness], last_events: &LastEvents) {
+    for (of, at) in last_events.of_sources() {
+        for known in freshness.iter_mut().filter(|known| known.system == system(of)) {
+            known.last_event_time = at.and_then(time);
+        }
     }
 }
 

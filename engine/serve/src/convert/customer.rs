@@ -251,7 +251,7 @@ fn lasting(slot: &Slot<CustomerView>, now: Millis) -> Lasting {
     correlations.retain(|it| it.state() == v1::CorrelationState::Accepted);
     let state = v1::CustomerState {
         version: slot.version,
-        position: position_token(slot.changed_at),
+        position: position_token(slot.changed_at.position),
         publish_time: time(view.evaluated_at),
         open_discrepancies,
         open_alerts,

@@ -3,6 +3,7 @@ use ontology::{CustomerId, EntityKey, Fact, Field, FieldsBuilder, LogPos, Op, Sy
 use state::{Freshness, Member, PartyTree};
 
 use super::*;
+use crate::watch::Stamp;
 
 const T: Millis = Millis(1_773_154_800_000);
 
@@ -40,7 +41,7 @@ fn slot(payments: &[Millis]) -> Slot<CustomerView> {
     }
     let composite = Composite {
         id: CustomerId::of_member(&key),
-        members: vec![Member { key, confidence: 1_000_000, tree: Arc::new(tree) }],
+        members: vec![Member { key, confidence: 1_000_000, joined: None, tree: Arc::new(tree) }],
         possible: Vec::new(),
         freshness: Freshness::default(),
         log_pos: LogPos(1),
@@ -52,7 +53,7 @@ fn slot(payments: &[Millis]) -> Slot<CustomerView> {
         handoff_alerts: Vec::new(),
         evaluated_at: T,
     };
-    Slot::new(Arc::new(view), 1, LogPos(1))
+    Slot::new(Arc::new(view), 1, Stamp { position: LogPos(1), ..Stamp::default() })
 }
 
 fn payments_of(state: &v1::CustomerState) -> usize {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use compact_str::CompactString;
 use ontology::entity::{FieldSpec, ValueKind, field_of};
 use ontology::{
-    EntityKey, EntityKind, Fact, Field, Fields, FieldsBuilder, ListBuilder, LogPos, Millis, System, ValueRef, Version,
-    Vocabulary,
+    EntityKey, EntityKind, Fact, Field, Fields, FieldsBuilder, ListBuilder, LogPos, Millis, Op, System, ValueRef,
+    Version, Vocabulary,
 };
+use prost::Message as _;
 use proto::v1::{self, field_value::Kind};
 
 use super::common::{millis, system_of};
@@ -16,6 +17,11 @@ use crate::reason::{Reason, Refusal};
 
 /// Longest id of an event, a row or an entity, in bytes.
 const ID_BYTES_MAX: usize = 1_024;
+
+/// Longest event, in bytes; a longer one is set aside (spec 3).
+const EVENT_BYTES_MAX: usize = 1 << 20;
+/// Bytes that are kept of one that is too long.
+const OVERSIZED_KEPT_BYTES: usize = 64 << 10;
 
 /// Why an event cannot become a fact: its quarantine code and what to tell the sender.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,12 +35,17 @@ pub struct Unfit {
 /// Reads an event that came in at `observed_at`.
 ///
 /// # Errors
-/// If it names no row or version, breaks the contract in a required field, or speaks for the hub.
+/// If it names no row or version, breaks the contract in a required field, or speaks for the hub or
+/// the people who use it.
 pub fn fact(event: &v1::Event, observed_at: Millis) -> Result<Fact, Unfit> {
     let unfit = |code: &'static str, problem: String| Unfit {
         code,
         refusal: Refusal::new(Reason::BadPayload).with("event_id", &event.event_id).with("problem", problem),
     };
+    let length = event.encoded_len();
+    if length > EVENT_BYTES_MAX {
+        return Err(unfit("oversized", format!("has {length} bytes, at most {EVENT_BYTES_MAX} are taken")));
+    }
     let no_identity = |problem: &str| unfit("no_identity", problem.to_owned());
     let breach = |refusal: Refusal| unfit("contract_breach", refusal.message());
 
@@ -50,6 +61,12 @@ pub fn fact(event: &v1::Event, observed_at: Millis) -> Result<Fact, Unfit> {
     let kind_name = if event.entity_type.is_empty() { &event.object } else { &event.entity_type };
     let kind = EntityKind::parse(kind_name).ok_or_else(|| no_identity("entity_type names no kind of record"))?;
     let op = vocabulary(event.operation).ok_or_else(|| unfit("contract_breach", "operation is required".to_owned()))?;
+    if !is_of_sources(kind, op) {
+        return Err(unfit(
+            "contract_breach",
+            format!("{kind_name} is no record of a source; people have calls of their own to decide"),
+        ));
+    }
     let changed_at =
         event.change_time.as_ref().ok_or_else(|| unfit("contract_breach", "change_time is required".to_owned()))?;
     let read_at = event.read_time.as_ref().map(|time| millis("read_time", time)).transpose().map_err(breach)?;
@@ -72,6 +89,37 @@ pub fn fact(event: &v1::Event, observed_at: Millis) -> Result<Fact, Unfit> {
         key_slot: 0,
         fields: fields(kind, &event.fields).map_err(|problem| unfit("contract_breach", problem))?,
     })
+}
+
+/// Whether sources tell of such records. What a person decided is believed over every source and
+/// every model, so nobody may say it in another's name.
+fn is_of_sources(kind: EntityKind, op: Op) -> bool {
+    match kind {
+        EntityKind::Judgement
+        | EntityKind::DiscrepancyDecision
+        | EntityKind::AlertDecision
+        | EntityKind::CommandOutcome
+        | EntityKind::Configuration => false,
+        EntityKind::Watermark => op == Op::Heartbeat,
+        EntityKind::Account
+        | EntityKind::ArCustomer
+        | EntityKind::BusinessPartner
+        | EntityKind::CallerProfile
+        | EntityKind::Case
+        | EntityKind::Invoice
+        | EntityKind::InvoiceLine
+        | EntityKind::Payment
+        | EntityKind::Dispute
+        | EntityKind::CreditNote
+        | EntityKind::ExchangeRate
+        | EntityKind::Interaction
+        | EntityKind::ServiceOrder
+        | EntityKind::FieldDispatch
+        | EntityKind::DirectoryEntry
+        | EntityKind::KnowledgeArticle
+        | EntityKind::DesktopTelemetry
+        | EntityKind::Transfer => true,
+    }
 }
 
 /// Reads the fields of a record. A value that does not fit is a breach in a required field, and bad
@@ -134,6 +182,16 @@ fn set(builder: &mut FieldsBuilder, spec: &FieldSpec, value: Option<&Kind>) -> R
 fn set_to(builder: &mut FieldsBuilder, field: Field, value: ValueRef<'_>) -> bool {
     builder.set(field, value);
     true
+}
+
+/// An event that could not become a fact, as it is kept: of one that is too long, the beginning.
+#[must_use]
+pub fn kept(event: &v1::Event) -> Vec<u8> {
+    let mut raw = event.encode_to_vec();
+    if raw.len() > EVENT_BYTES_MAX {
+        raw.truncate(OVERSIZED_KEPT_BYTES);
+    }
+    raw
 }
 
 /// Items carry fields of several kinds of record, so their values speak for their own type.

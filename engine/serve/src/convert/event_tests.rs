@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use ontology::FieldReader;
 use ontology::status::InvoiceStatus;
-use ontology::{FieldReader, Op};
 
 fn value(kind: Kind) -> v1::FieldValue {
     v1::FieldValue { kind: Some(kind) }
@@ -64,6 +64,29 @@ fn what_has_no_identity_or_breaks_the_contract_is_unfit() {
 }
 
 #[test]
+fn only_what_sources_tell_of_is_taken_from_them() {
+    for kind in ["judgement", "discrepancy_decision", "alert_decision", "command_outcome", "configuration", "watermark"]
+    {
+        check_unfit("contract_breach", |event| {
+            event.fields.clear();
+            event.entity_type = kind.to_owned();
+        });
+        check_unfit("contract_breach", |event| {
+            event.fields.clear();
+            (event.entity_type, event.object) = (String::new(), kind.to_owned());
+        });
+    }
+    for kind in ["transfer", "directory_entry", "desktop_telemetry"] {
+        let event = v1::Event { entity_type: kind.to_owned(), fields: BTreeMap::new(), ..event() };
+        assert!(fact(&event, Millis(0)).is_ok(), "{kind}");
+    }
+    let beat = v1::Event { operation: v1::Operation::Heartbeat.into(), fields: BTreeMap::new(), ..event() };
+    assert!(fact(&v1::Event { entity_type: "watermark".to_owned(), ..beat.clone() }, Millis(0)).is_ok());
+    let forged = v1::Event { entity_type: "judgement".to_owned(), ..beat };
+    assert_eq!(fact(&forged, Millis(0)).map_err(|unfit| unfit.code), Err("contract_breach"));
+}
+
+#[test]
 fn an_optional_field_of_a_wrong_type_is_kept_as_bad_and_an_unknown_word_as_unknown() {
     let mut event = event();
     event.fields.insert("due_date".to_owned(), value(Kind::Flag(true)));
@@ -100,4 +123,18 @@ fn amounts_have_one_sign_and_less_than_a_unit_of_nanos() {
     check(1, -1, None);
     check(0, 1_000_000_000, None);
     check(i64::MAX, 1, None);
+}
+
+#[test]
+fn an_event_over_the_limit_is_set_aside_with_its_beginning() {
+    let of_length = |length: usize| {
+        let mut event = event();
+        event.traceparent = "x".repeat(length - event.encoded_len() - 4);
+        event
+    };
+    let (fits, over) = (of_length(EVENT_BYTES_MAX), of_length(EVENT_BYTES_MAX + 1));
+    assert_eq!((fits.encoded_len(), over.encoded_len()), (EVENT_BYTES_MAX, EVENT_BYTES_MAX + 1));
+    assert!(fact(&fits, Millis(0)).is_ok());
+    assert_eq!(fact(&over, Millis(0)).unwrap_err().code, "oversized");
+    assert_eq!((kept(&fits).len(), kept(&over).len()), (EVENT_BYTES_MAX, OVERSIZED_KEPT_BYTES));
 }

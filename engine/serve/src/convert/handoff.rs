@@ -29,19 +29,38 @@ pub enum Version {
 /// Handoffs of a customer, with their newest package.
 #[must_use]
 pub fn handoffs(view: &CustomerView) -> Vec<v1::Handoff> {
-    view.transfers.iter().filter_map(|transfer| handoff(view, transfer, Version::Newest)).collect()
+    view.transfers.iter().map(|transfer| with_version(view, transfer, transfer.memory.newest())).collect()
 }
 
-/// A handoff with one version of its package; none if there is no such version for this reader.
-#[must_use]
-pub fn handoff(view: &CustomerView, transfer: &TransferView, version: Version) -> Option<v1::Handoff> {
+/// A version of a package that the reader was not given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionUnknown {
+    /// The version that was asked for.
+    pub number: u32,
+    /// The versions that this reader may read, oldest first.
+    pub readable: Vec<u32>,
+}
+
+/// A handoff with one version of its package.
+///
+/// # Errors
+/// If there is no such version for this reader.
+pub fn handoff(view: &CustomerView, transfer: &TransferView, version: Version) -> Result<v1::Handoff, VersionUnknown> {
     let memory = &transfer.memory;
     let package = match version {
         Version::Newest => memory.newest(),
         Version::Number { number, is_auditor } => {
-            Some(memory.version(number).filter(|package| is_auditor || memory.is_readable(package.version))?)
+            let readable = memory.versions.iter().filter(|one| is_auditor || memory.is_readable(one.version));
+            let found = readable.clone().find(|package| package.version == number);
+            let unknown = || VersionUnknown { number, readable: readable.map(|package| package.version).collect() };
+            Some(found.ok_or_else(unknown)?)
         }
     };
+    Ok(with_version(view, transfer, package))
+}
+
+fn with_version(view: &CustomerView, transfer: &TransferView, package: Option<&Package>) -> v1::Handoff {
+    let memory = &transfer.memory;
     let entity = view.composite.entities().find(|entity| entity.key == transfer.key);
     let request = entity.map(|entity| Transfer::read(&**entity));
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
@@ -62,10 +81,10 @@ pub fn handoff(view: &CustomerView, transfer: &TransferView, version: Version) -
         etag: etag_of(&(memory.state, memory.versions.len(), memory.released_version)),
         ..v1::Handoff::default()
     };
-    Some(match package {
+    match package {
         Some(package) => with_package(wire, package),
         None => wire,
-    })
+    }
 }
 
 fn with_package(wire: v1::Handoff, package: &Package) -> v1::Handoff {

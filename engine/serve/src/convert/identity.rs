@@ -52,6 +52,17 @@ fn judgement(judged: &resolver::Judgement) -> v1::Judgement {
     }
 }
 
+/// A pair that must not be in one customer.
+#[must_use]
+pub fn held_apart(explained: &Explanation) -> v1::HeldApart {
+    v1::HeldApart {
+        left: Some(source_ref(&explained.left)),
+        right: Some(source_ref(&explained.right)),
+        vetoes: explained.vetoes.iter().map(|veto| why(*veto).to_owned()).collect(),
+        judgement: explained.judgements.last().map(judgement),
+    }
+}
+
 /// What an explanation comes to.
 #[must_use]
 pub fn decision(explained: &Explanation) -> v1::MatchDecision {

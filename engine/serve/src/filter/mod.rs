@@ -5,7 +5,7 @@
 //! and        = term { "AND" term }
 //! term       = "NOT" term | "(" filter ")" | field op value
 //! op         = "=" | "!=" | "<" | "<=" | ">" | ">=" | ":"
-//! value      = "quoted text" | word
+//! value      = "quoted text" | 'quoted text' | word
 //! order_by   = field [ "asc" | "desc" ] { "," ... }
 //! ```
 //!

@@ -142,7 +142,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, Fault> {
             }
             '(' => (What::Open, 1),
             ')' => (What::Close, 1),
-            '"' => quoted(rest).ok_or_else(|| Fault::new(at, "the quotation has no end"))?,
+            '"' | '\'' => quoted(rest).ok_or_else(|| Fault::new(at, "the quotation has no end"))?,
             '=' | '!' | '<' | '>' | ':' => operator(rest).ok_or_else(|| Fault::new(at, "expected != after !"))?,
             _ => word(rest),
         };
@@ -157,7 +157,7 @@ fn quoted(rest: &[char]) -> Option<(What, usize)> {
     let mut at = 1;
     loop {
         match rest.get(at)? {
-            '"' => return Some((What::Quoted(text), at + 1)),
+            end if *end == rest[0] => return Some((What::Quoted(text), at + 1)),
             '\\' => {
                 text.push(*rest.get(at + 1)?);
                 at += 2;
@@ -185,7 +185,11 @@ fn operator(rest: &[char]) -> Option<(What, usize)> {
 }
 
 fn word(rest: &[char]) -> (What, usize) {
-    let ends = |c: &char| c.is_whitespace() || matches!(c, '(' | ')' | '"' | '=' | '!' | '<' | '>' | ':');
+    // No field begins with a digit, so that a colon behind one is that of a time.
+    let is_value = rest[0].is_ascii_digit();
+    let ends = |c: &char| {
+        c.is_whitespace() || matches!(c, '(' | ')' | '"' | '=' | '!' | '<' | '>') || (*c == ':' && !is_value)
+    };
     let length = rest.iter().position(ends).unwrap_or(rest.len());
     (What::Word(rest[..length].iter().collect()), length)
 }

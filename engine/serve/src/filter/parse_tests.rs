@@ -58,6 +58,9 @@ fn comparisons_hold_by_kind() {
     check("state:pe", true);
 
     check("open_time = \"1970-01-01T00:00:01Z\"", true);
+    check("open_time=1970-01-01T00:00:01Z AND state='OPEN'", true);
+    check("open_time > 1970-01-01T01:00:01+01:00", false);
+    check("state = 'it\\'s' OR tags:'c'", false);
     check("amount:*", true);
 }
 
@@ -90,7 +93,8 @@ fn faults_name_the_character() {
     assert_eq!(fault("state = \"OPEN").0, 9);
     assert_eq!(fault("state = OPEN state = X").0, 14);
     assert_eq!(fault("amount = 1e999").0, 10);
-    assert_eq!(fault("open_time = 1970-01-01T00:00:01Z").0, 13);
+    assert_eq!(fault("open_time = 1970-01-01T00:00:61Z").0, 13);
+    assert_eq!(fault("state = 'OPEN\"").0, 9);
     assert_eq!(fault("state ! OPEN").0, 7);
     assert_eq!(fault("ä = 1 AND (").0, 1);
     assert_eq!(fault("AND").0, 1);

@@ -14,6 +14,7 @@ use crate::convert::common::id_of;
 use crate::convert::derived;
 use crate::decide::{self, Decider};
 use crate::filter::{Column, Kind, Operand};
+use crate::gate::Deadline;
 use crate::reason::{Reason, Refusal};
 use crate::request_id::Call;
 use crate::token::position_token;
@@ -66,7 +67,7 @@ impl AlertService for Alerts {
         &self,
         request: Request<v1::AcknowledgeAlertRequest>,
     ) -> Result<Response<v1::AcknowledgeAlertResponse>, Status> {
-        let (principal, _) = caller(&request)?;
+        let (principal, deadline) = caller(&request)?;
         let request = request.into_inner();
         let call = Call {
             caller: &principal.name,
@@ -74,7 +75,7 @@ impl AlertService for Alerts {
             request_id: &request.request_id,
             request: &request,
         };
-        let write = async { Ok(self.0.acknowledge_alert(&request, &principal.name).await?) };
+        let write = async { Ok(self.0.acknowledge_alert(&request, &principal.name, deadline).await?) };
         Ok(Response::new(self.0.answers.once(call, self.0.now(), write).await?))
     }
 }
@@ -101,8 +102,10 @@ impl Api {
         &self,
         request: &v1::AcknowledgeAlertRequest,
         actor: &str,
+        deadline: Deadline,
     ) -> Result<v1::AcknowledgeAlertResponse, Refusal> {
         let id = id_of("name", "alerts", &request.name)?;
+        let turn = self.turn(&request.name, deadline).await?;
         let mut alert = self.alert(&request.name)?;
         if alert.state() == AlertState::Resolved {
             return Err(Refusal::new(Reason::AlreadyResolved).with("name", &request.name));
@@ -110,9 +113,15 @@ impl Api {
         check_etag(&request.name, &request.etag, &alert.etag)?;
         let decider = Decider { actor, reason: &request.comment, at: self.now(), request_id: &request.request_id };
         let fact = decide::decision(decider, EntityKind::AlertDecision, id, Decision::Acknowledged);
-        let position = self.submit_decision(vec![fact]).await?;
-        alert.set_state(AlertState::Acknowledged);
-        actor.clone_into(&mut alert.acknowledged_by);
+        let position = self.submit_in_turn(turn, vec![fact]).await?;
+        let read_again = self.wait_for(position, deadline).await.and_then(|()| self.alert(&request.name));
+        if let Ok(applied) = read_again {
+            alert = applied;
+        } else {
+            alert.set_state(AlertState::Acknowledged);
+            actor.clone_into(&mut alert.acknowledged_by);
+            alert.etag.clear();
+        }
         Ok(v1::AcknowledgeAlertResponse { alert: Some(alert), position: position_token(position) })
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use compact_str::CompactString;
 use futures::Stream;
-use ontology::{CustomerId, LogPos};
+use ontology::CustomerId;
+use pipeline::sources::LastEvents;
 use proto::v1::customer_state_service_server::CustomerStateService;
 use proto::v1::get_customer_state_request::{At, Customer};
 use proto::v1::{self, batch_get_customer_states_item as item, watch_customer_states_response as watched};
@@ -17,8 +18,8 @@ use tonic::{Request, Response, Status};
 
 use self::columns::COLUMNS;
 use super::{Api, check_batch, deadline};
-use crate::backend::{AsOf, Lookup};
-use crate::convert::common::{check_staleness, entity_key, id_of, millis, source_ref};
+use crate::backend::{AsOf, Lookup, Then};
+use crate::convert::common::{check_staleness, entity_key, id_of, millis, source_ref, tell_last_events};
 use crate::convert::customer;
 use crate::filter::{Filter, Order};
 use crate::gate::Deadline;
@@ -28,7 +29,7 @@ use crate::reason::{Reason, Refusal};
 use crate::token::{position_token, read_position};
 use crate::view::CustomerView;
 use crate::views::{Found, Slot};
-use crate::watch::{Event, Selection, Watch, WatchRequest};
+use crate::watch::{Event, Selection, Stamp, Watch, WatchRequest};
 
 const MESSAGE: &str = "opshub.v1.CustomerState";
 
@@ -98,18 +99,16 @@ impl Api {
         };
         let max_staleness = request.max_staleness.as_ref();
         if let Some(at) = past {
-            let view = self.backend.customers_as_of(vec![lookup.clone()], at).await?.pop().flatten();
-            let view = view.ok_or_else(|| unknown(&lookup))?;
-            check_staleness(&view.composite.freshness, view.evaluated_at, max_staleness)?;
-            let customer_state = Some(mask.apply(past_state(view)));
-            return Ok(v1::GetCustomerStateResponse { customer_state, redirected_from: String::new() });
+            let then = self.backend.customers_as_of(vec![lookup.clone()], at).await?.pop().flatten();
+            let then = then.ok_or_else(|| unknown(&lookup))?;
+            check_staleness(&then.view.composite.freshness, then.view.evaluated_at, max_staleness)?;
+            let redirected_from = redirected_from(&lookup, then.view.id());
+            let customer_state = Some(mask.apply(past_state(then)));
+            return Ok(v1::GetCustomerStateResponse { customer_state, redirected_from });
         }
         check_staleness(&self.backend.published().freshness(), self.now(), max_staleness)?;
         let found = self.find(&lookup).ok_or_else(|| unknown(&lookup))?;
-        let redirected_from = match (&lookup, found.is_redirected) {
-            (Lookup::Customer(asked), true) => format!("customers/{asked}"),
-            (Lookup::Customer(_), false) | (Lookup::Record(_), _) => String::new(),
-        };
+        let redirected_from = redirected_from(&lookup, found.slot.view.id());
         Ok(v1::GetCustomerStateResponse { customer_state: Some(mask.apply(self.state_of(&found))), redirected_from })
     }
 
@@ -123,14 +122,16 @@ impl Api {
 
     /// The state of a customer that was found: the same few customers are asked for again and again.
     fn state_of(&self, found: &Found<CustomerView>) -> v1::CustomerState {
-        let mut state = customer::kept_state(&found.slot, &self.backend.published().freshness(), self.now());
-        state.split_into = found.split_into.iter().map(|id| format!("customers/{id}")).collect();
-        state
+        let published = self.backend.published();
+        let state = customer::kept_state(&found.slot, &published.freshness(), self.now());
+        completed(state, &found.split_into, &published.last_events())
     }
 
     /// The state of a customer on a walk over many.
     fn state(&self, slot: &Slot<CustomerView>) -> v1::CustomerState {
-        customer::state(slot, &self.backend.published().freshness(), self.now())
+        let published = self.backend.published();
+        let state = customer::state(slot, &published.freshness(), self.now());
+        completed(state, &published.split_into(slot.view.id()), &published.last_events())
     }
 
     async fn batch(
@@ -197,8 +198,10 @@ impl Api {
             filter: Filter::parse(&request.filter, COLUMNS)?,
             mask: ReadMask::read(&self.pool, MESSAGE, request.read_mask.as_ref())?,
         };
+        // Whoever watches by a former name follows the customer that it leads to.
+        let current: Vec<CompactString> = ids.iter().filter_map(|id| watched.leads_to(id)).collect();
         let watch_request = WatchRequest {
-            names: (!ids.is_empty()).then(|| ids.into_iter().collect()),
+            names: (!ids.is_empty()).then(|| ids.into_iter().chain(current).collect()),
             selection: Some(selection),
             resume_token: request.resume_token.clone(),
             skip_snapshot: request.skip_snapshot,
@@ -219,14 +222,20 @@ struct CustomerSelection {
 impl Selection for CustomerSelection {
     type State = v1::CustomerState;
     type Message = v1::WatchCustomerStatesResponse;
+    const RESOURCE: &'static str = "customers";
 
     fn keys(&self) -> Vec<CompactString> {
         self.api.backend.published().ids()
     }
 
-    fn load(&self, key: &str) -> Option<(LogPos, v1::CustomerState)> {
+    fn load(&self, key: &str) -> Option<(Stamp, v1::CustomerState)> {
         let slot = self.api.backend.published().slot(&CustomerId(key.into()))?;
         self.filter.matches(&slot).then(|| (slot.changed_at, self.mask.apply(self.api.state(&slot))))
+    }
+
+    fn leads_to(&self, key: &str) -> Option<CompactString> {
+        let found = self.api.backend.published().find(&CustomerId(key.into()))?;
+        found.is_redirected.then(|| found.slot.view.id().0.clone())
     }
 
     fn is_filtered(&self) -> bool {
@@ -273,10 +282,28 @@ fn unknown(lookup: &Lookup) -> Refusal {
 }
 
 /// The state of a customer of the past, as it was told then; its position stands for its version.
-fn past_state(view: Arc<CustomerView>) -> v1::CustomerState {
-    let (changed_at, evaluated_at) = (view.composite.log_pos, view.evaluated_at);
+fn past_state(then: Then) -> v1::CustomerState {
+    let Then { view, split_into, last_events } = then;
+    let (position, evaluated_at) = (view.composite.log_pos, view.evaluated_at);
     let freshness = view.composite.freshness;
-    customer::state(&Slot::new(view, changed_at.0, changed_at), &freshness, evaluated_at)
+    let changed_at = Stamp { position, now: evaluated_at, nth: 0 };
+    let state = customer::state(&Slot::new(view, position.0, changed_at), &freshness, evaluated_at);
+    completed(state, &split_into, &last_events)
+}
+
+/// A state with what its view does not tell.
+fn completed(mut state: v1::CustomerState, split_into: &[CustomerId], last_events: &LastEvents) -> v1::CustomerState {
+    state.split_into = split_into.iter().map(|id| format!("customers/{id}")).collect();
+    tell_last_events(&mut state.freshness, last_events);
+    state
+}
+
+/// The name that was asked for, if the customer has another now.
+fn redirected_from(lookup: &Lookup, found: &CustomerId) -> String {
+    match lookup {
+        Lookup::Customer(asked) if asked != found => format!("customers/{asked}"),
+        Lookup::Customer(_) | Lookup::Record(_) => String::new(),
+    }
 }
 
 /// A bookmark interval from a request.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use futures::Stream;
+use ontology::EntityKind;
 use ontology::status::Decision;
-use ontology::{EntityKind, LogPos};
 use proto::v1::discrepancy_service_server::DiscrepancyService;
 use proto::v1::{self, Discrepancy, DiscrepancyState, watch_discrepancies_response as watched};
 use tonic::{Request, Response, Status};
@@ -19,12 +19,13 @@ use crate::convert::common::id_of;
 use crate::convert::derived;
 use crate::decide::{self, Decider};
 use crate::filter::{Column, Filter, Kind, Operand};
+use crate::gate::Deadline;
 use crate::page::Arguments;
 use crate::reason::{Reason, Refusal};
 use crate::request_id::Call;
 use crate::token::position_token;
 use crate::views::Collection;
-use crate::watch::{Event, Selection, Watch, WatchRequest};
+use crate::watch::{Event, Selection, Stamp, Watch, WatchRequest};
 
 /// States in the order of the wire.
 const STATES: &[&str] = &["OPEN", "ACKNOWLEDGED", "RESOLVED", "WAIVED"];
@@ -108,7 +109,7 @@ impl DiscrepancyService for Discrepancies {
         &self,
         request: Request<v1::AcknowledgeDiscrepancyRequest>,
     ) -> Result<Response<v1::AcknowledgeDiscrepancyResponse>, Status> {
-        let (principal, _) = caller(&request)?;
+        let (principal, deadline) = caller(&request)?;
         let request = request.into_inner();
         let call = Call {
             caller: &principal.name,
@@ -116,7 +117,7 @@ impl DiscrepancyService for Discrepancies {
             request_id: &request.request_id,
             request: &request,
         };
-        let write = async { Ok(self.0.acknowledge_discrepancy(&request, &principal.name).await?) };
+        let write = async { Ok(self.0.acknowledge_discrepancy(&request, &principal.name, deadline).await?) };
         Ok(Response::new(self.0.answers.once(call, self.0.now(), write).await?))
     }
 }
@@ -128,7 +129,7 @@ impl Api {
         found.ok_or_else(|| Refusal::new(Reason::DiscrepancyNotFound).with("name", name))
     }
 
-    fn find_discrepancy(&self, id: &str) -> Option<(LogPos, Discrepancy)> {
+    fn find_discrepancy(&self, id: &str) -> Option<(Stamp, Discrepancy)> {
         let slot = self.backend.published().customer_of_object(Collection::Discrepancies, id)?;
         let name = format!("discrepancies/{id}");
         let found = derived::discrepancies(&slot.view).into_iter().find(|discrepancy| discrepancy.name == name)?;
@@ -139,7 +140,9 @@ impl Api {
         &self,
         request: &v1::AcknowledgeDiscrepancyRequest,
         actor: &str,
+        deadline: Deadline,
     ) -> Result<v1::AcknowledgeDiscrepancyResponse, Refusal> {
+        let turn = self.turn(&request.name, deadline).await?;
         let mut discrepancy = self.discrepancy(&request.name)?;
         match discrepancy.state() {
             DiscrepancyState::Open | DiscrepancyState::Acknowledged | DiscrepancyState::Unspecified => {}
@@ -151,9 +154,15 @@ impl Api {
         let decider = Decider { actor, reason: &request.comment, at: self.now(), request_id: &request.request_id };
         let id = id_of("name", "discrepancies", &request.name)?;
         let fact = decide::decision(decider, EntityKind::DiscrepancyDecision, id, Decision::Acknowledged);
-        let position = self.submit_decision(vec![fact]).await?;
-        discrepancy.set_state(DiscrepancyState::Acknowledged);
-        actor.clone_into(&mut discrepancy.acknowledged_by);
+        let position = self.submit_in_turn(turn, vec![fact]).await?;
+        let read_again = self.wait_for(position, deadline).await.and_then(|()| self.discrepancy(&request.name));
+        if let Ok(applied) = read_again {
+            discrepancy = applied;
+        } else {
+            discrepancy.set_state(DiscrepancyState::Acknowledged);
+            actor.clone_into(&mut discrepancy.acknowledged_by);
+            discrepancy.etag.clear();
+        }
         Ok(v1::AcknowledgeDiscrepancyResponse { discrepancy: Some(discrepancy), position: position_token(position) })
     }
 
@@ -188,12 +197,13 @@ struct DiscrepancySelection {
 impl Selection for DiscrepancySelection {
     type State = Discrepancy;
     type Message = v1::WatchDiscrepanciesResponse;
+    const RESOURCE: &'static str = "discrepancies";
 
     fn keys(&self) -> Vec<CompactString> {
         self.api.backend.published().object_ids(Collection::Discrepancies)
     }
 
-    fn load(&self, key: &str) -> Option<(LogPos, Discrepancy)> {
+    fn load(&self, key: &str) -> Option<(Stamp, Discrepancy)> {
         self.api.find_discrepancy(key).filter(|(_, discrepancy)| self.filter.matches(discrepancy))
     }
 

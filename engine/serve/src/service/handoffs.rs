@@ -111,7 +111,7 @@ impl HandoffService for Handoffs {
         &self,
         request: Request<v1::AcceptHandoffRequest>,
     ) -> Result<Response<v1::AcceptHandoffResponse>, Status> {
-        let (principal, _) = caller(&request)?;
+        let (principal, deadline) = caller(&request)?;
         let request = request.into_inner();
         let call = Call {
             caller: &principal.name,
@@ -119,7 +119,7 @@ impl HandoffService for Handoffs {
             request_id: &request.request_id,
             request: &request,
         };
-        let write = async { Ok(self.0.accept(&request, &principal.name).await?) };
+        let write = async { Ok(self.0.accept(&request, &principal.name, deadline).await?) };
         Ok(Response::new(self.0.answers.once(call, self.0.now(), write).await?))
     }
 }
@@ -128,12 +128,15 @@ impl Api {
     /// A handoff with one version of its package.
     fn handoff(&self, name: &str, version: Version) -> Result<Handoff, Refusal> {
         let id = id_of("name", "handoffs", name)?;
-        let slot = self.backend.published().customer_of_object(Collection::Handoffs, id);
-        let found = slot.and_then(|slot| {
-            let transfer = slot.view.transfers.iter().find(|transfer| transfer.key.id == id)?;
-            handoff::handoff(&slot.view, transfer, version)
-        });
-        found.ok_or_else(|| Refusal::new(Reason::HandoffNotFound).with("name", name))
+        let unknown = || Refusal::new(Reason::HandoffNotFound).with("name", name);
+        let slot = self.backend.published().customer_of_object(Collection::Handoffs, id).ok_or_else(unknown)?;
+        let transfer = slot.view.transfers.iter().find(|transfer| transfer.key.id == id).ok_or_else(unknown)?;
+        handoff::handoff(&slot.view, transfer, version).map_err(|unread| {
+            let versions: Vec<String> = unread.readable.iter().map(u32::to_string).collect();
+            let versions = if versions.is_empty() { "none".to_owned() } else { versions.join(", ") };
+            let refusal = Refusal::new(Reason::PackageVersionNotFound).with("name", name);
+            refusal.with("version", unread.number).with("versions", versions)
+        })
     }
 
     async fn prepare(
@@ -147,6 +150,7 @@ impl Api {
         }
         let unknown = || Refusal::new(Reason::CaseUnknown).with("case", &request.case_id);
         let case = EntityKey::new(EntityKind::Case, &request.case_id);
+        let turn = self.turn(&case.to_string(), deadline).await?;
         let published = self.backend.published();
         let customer = published.customer_of(&case).ok_or_else(unknown)?;
         let now = self.now();
@@ -155,7 +159,7 @@ impl Api {
         {
             return Ok(v1::PrepareHandoffResponse {
                 handoff: Some(running),
-                position: position_token(slot.changed_at),
+                position: position_token(slot.changed_at.position),
             });
         }
         let decider = Decider { actor, reason: &request.reason, at: now, request_id: &request.request_id };
@@ -167,7 +171,7 @@ impl Api {
         };
         let fact = decide::transfer(decider, asked);
         let name = format!("handoffs/{}", fact.entity.id);
-        let position = self.submit_decision(vec![fact]).await?;
+        let position = self.submit_in_turn(turn, vec![fact]).await?;
         self.wait_for(position, deadline).await?;
         let handoff = Some(self.handoff(&name, Version::Newest)?);
         Ok(v1::PrepareHandoffResponse { handoff, position: position_token(position) })
@@ -177,10 +181,12 @@ impl Api {
         &self,
         request: &v1::AcceptHandoffRequest,
         actor: &str,
+        deadline: Deadline,
     ) -> Result<v1::AcceptHandoffResponse, Refusal> {
         if request.agent_id.is_empty() {
             return Err(Refusal::field("agent_id", "is required"));
         }
+        let turn = self.turn(&request.name, deadline).await?;
         let mut handoff = self.handoff(&request.name, Version::Newest)?;
         if !may_be_accepted(handoff.state()) {
             let state = handoff.state().as_str_name().trim_start_matches("HANDOFF_STATE_").to_ascii_lowercase();
@@ -190,10 +196,18 @@ impl Api {
         let now = self.now();
         let decider = Decider { actor, reason: "", at: now, request_id: &request.request_id };
         let transfer = EntityKey::new(EntityKind::Transfer, id_of("name", "handoffs", &request.name)?);
-        let position = self.submit_decision(vec![decide::acceptance(decider, &transfer, &request.agent_id)]).await?;
-        handoff.set_state(HandoffState::Accepted);
-        handoff.agent_id.clone_from(&request.agent_id);
-        handoff.accept_time = crate::convert::common::time(now);
+        let position =
+            self.submit_in_turn(turn, vec![decide::acceptance(decider, &transfer, &request.agent_id)]).await?;
+        let read_again =
+            self.wait_for(position, deadline).await.and_then(|()| self.handoff(&request.name, Version::Newest));
+        if let Ok(applied) = read_again {
+            handoff = applied;
+        } else {
+            handoff.set_state(HandoffState::Accepted);
+            handoff.agent_id.clone_from(&request.agent_id);
+            handoff.accept_time = crate::convert::common::time(now);
+            handoff.etag.clear();
+        }
         Ok(v1::AcceptHandoffResponse { handoff: Some(handoff), position: position_token(position) })
     }
 }

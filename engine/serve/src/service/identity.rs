@@ -1,11 +1,13 @@
 //! Identity: resolve, explain, review, merge, split.
 
+mod apart;
 mod columns;
+mod profile;
 
 use std::sync::Arc;
 
 use ontology::status::Verdict;
-use ontology::{CustomerId, EntityKey, EntityKind, FieldsBuilder, PartyRecord};
+use ontology::{CustomerId, EntityKey};
 use proto::v1::identity_service_server::IdentityService;
 use proto::v1::{self, resolve_identity_request::Subject};
 use resolver::Explanation;
@@ -67,7 +69,7 @@ impl IdentityService for Identities {
         &self,
         request: Request<v1::DecideReviewItemRequest>,
     ) -> Result<Response<v1::DecideReviewItemResponse>, Status> {
-        let (principal, _) = caller(&request)?;
+        let (principal, deadline) = caller(&request)?;
         let request = request.into_inner();
         let call = Call {
             caller: &principal.name,
@@ -75,7 +77,7 @@ impl IdentityService for Identities {
             request_id: &request.request_id,
             request: &request,
         };
-        let write = async { Ok(self.0.decide(&request, &principal.name).await?) };
+        let write = async { Ok(self.0.decide(&request, &principal.name, deadline).await?) };
         Ok(Response::new(self.0.answers.once(call, self.0.now(), write).await?))
     }
 
@@ -152,9 +154,11 @@ impl Api {
                 self.resolve_record(&key, request.include_explanation).await?
             }
             Some(Subject::Profile(profile)) => {
-                let party = described(profile)?;
-                let found = self.backend.resolve(party, limit).await?;
-                self.resolve_candidates(&found, request.include_explanation)
+                let mut found = Vec::new();
+                for party in profile::described(profile)? {
+                    found.extend(self.backend.resolve(party, limit).await?);
+                }
+                self.resolve_candidates(&profile::best_of_each(found), request.include_explanation)
             }
             None => return Err(Refusal::field("subject", "source_ref or profile is required")),
         };
@@ -245,6 +249,7 @@ impl Api {
         &self,
         request: &v1::DecideReviewItemRequest,
         actor: &str,
+        deadline: Deadline,
     ) -> Result<v1::DecideReviewItemResponse, Refusal> {
         let (left, right) = identity::reviewed_pair(&request.name)?;
         let verdict = match v1::ReviewState::try_from(request.decision) {
@@ -254,6 +259,7 @@ impl Api {
                 return Err(Refusal::field("decision", "is neither APPROVED nor REJECTED"));
             }
         };
+        let turn = self.turn(&format!("{left} {right}"), deadline).await?;
         let waiting = self.backend.review_items().await?;
         let Some(item) = waiting.iter().find(|item| item.left == left && item.right == right) else {
             let explained = self.backend.explain(left, right).await?;
@@ -265,7 +271,7 @@ impl Api {
         check_etag(&request.name, &request.etag, &answered.etag)?;
         let decider = Decider { actor, reason: &request.comment, at: self.now(), request_id: &request.request_id };
         let fact = decide::judgement(decider, &left, &right, verdict);
-        let position = self.submit_decision(vec![fact]).await?;
+        let position = self.submit_in_turn(turn, vec![fact]).await?;
         answered.state = request.decision;
         Ok(v1::DecideReviewItemResponse { review_item: Some(answered), position: position_token(position) })
     }
@@ -288,6 +294,7 @@ impl Api {
             let problem = format!("{gone} is deleted in its source, or has not come from there, and links nothing");
             return Err(Refusal::new(Reason::MergeForbidden).with("problem", problem));
         }
+        let held_apart = self.held_apart(&target, &sources).await?;
         let position = if request.validate_only {
             String::new()
         } else {
@@ -300,6 +307,7 @@ impl Api {
             customer: customer.map(|id| format!("customers/{id}")).unwrap_or_default(),
             moved: sources.iter().map(source_ref).collect(),
             position,
+            held_apart,
         })
     }
 
@@ -333,27 +341,4 @@ impl Api {
         };
         Ok(v1::SplitIdentityResponse { moved: leaving.iter().map(source_ref).collect(), position })
     }
-}
-
-/// A described party as a record that is nowhere stored.
-fn described(profile: &v1::PartyProfile) -> Result<PartyRecord, Refusal> {
-    let key = EntityKey::new(EntityKind::CallerProfile, "");
-    let mut party = PartyRecord::read(&key, &FieldsBuilder::default().build());
-    party.xrefs.clear();
-    let first = |values: &[String]| values.first().map(|value| value.trim()).unwrap_or_default().into();
-    party.name = first(&profile.names);
-    party.phone = first(&profile.phones);
-    party.email = first(&profile.emails);
-    party.tax_id = first(&profile.tax_ids);
-    party.street = first(&profile.addresses);
-    for key in profile.cross_references.iter().map(|key| key.trim()).filter(|key| !key.is_empty()) {
-        for scheme in ["account", "ar_customer", "partner", "customer"] {
-            party.xrefs.push((scheme, key.into()));
-        }
-    }
-    let texts = [&party.name, &party.phone, &party.email, &party.tax_id, &party.street];
-    if texts.iter().all(|text| text.is_empty()) && party.xrefs.is_empty() {
-        return Err(Refusal::new(Reason::ProfileEmpty));
-    }
-    Ok(party)
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ontology::{Trace, Traced};
-use prost::Message as _;
 use proto::v1::ingest_service_server::IngestService;
 use proto::v1::{self, EventOutcome};
 use tonic::metadata::MetadataMap;
@@ -36,7 +35,7 @@ impl IngestService for Ingest {
             request: &request,
         };
         let write = async { Ok(self.0.publish(&request, trace, deadline).await?) };
-        Ok(Response::new(self.0.answers.once(call, self.0.now(), write).await?))
+        Ok(Response::new(self.0.answers.once_here(call, self.0.now(), write).await?))
     }
 }
 
@@ -63,7 +62,7 @@ impl Api {
                 }
                 Err(unfit) => {
                     let system = vocabulary(event.system);
-                    submission.rejected.push(Rejected { reason: unfit.code, system, raw: event.encode_to_vec() });
+                    submission.rejected.push(Rejected { reason: unfit.code, system, raw: event::kept(event) });
                     Some(unfit.refusal.into_item_error())
                 }
             };

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use compact_str::CompactString;
-use ontology::LogPos;
+use ontology::{LogPos, Millis};
 use tokio::sync::Notify;
 
 use super::pending::Pending;
@@ -21,6 +21,9 @@ pub struct Change {
 }
 
 impl Change {
+    /// Causes that one change names at most.
+    pub const CAUSES_MAX: usize = 16;
+
     /// A change of which nothing but the key is known.
     #[must_use]
     pub fn of(key: impl Into<CompactString>) -> Self {
@@ -28,23 +31,64 @@ impl Change {
     }
 }
 
-/// Where a watcher stands: everything before `(position, key)` has been sent.
+/// When something was published: by the facts up to a position and, because time alone changes states too,
+/// by engine time. Processes that publish the same log agree on both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Stamp {
+    /// Everything up to here was applied.
+    pub position: LogPos,
+    /// Engine time: what was due before had fired.
+    pub now: Millis,
+    /// How many publications with changes came before it at the same position and engine time.
+    pub nth: u32,
+}
+
+impl Stamp {
+    /// Counts from here on where a process began with what it found: it does not know what of that an
+    /// earlier process had told, so nothing that one told at the same position and time is as late.
+    const FOUND: u32 = 1 << 31;
+
+    /// The stamp of what a process finds when it starts.
+    #[must_use]
+    pub fn found(position: LogPos, now: Millis) -> Self {
+        Stamp { position, now, nth: Self::FOUND }
+    }
+
+    /// The stamp of the next publication, at `position` and engine time `now`. It is later than this one,
+    /// or the same if nothing happened and there is no change to tell.
+    #[must_use]
+    pub fn next(self, position: LogPos, now: Millis, has_changes: bool) -> Self {
+        if (position, now) > (self.position, self.now) {
+            Stamp { position: position.max(self.position), now, nth: 0 }
+        } else {
+            Stamp { nth: self.nth.saturating_add(u32::from(has_changes)), ..self }
+        }
+    }
+}
+
+/// Where a watcher stands: everything before `(stamp, key)` has been sent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Place {
-    /// Position of the next change to send.
-    pub position: LogPos,
-    /// Key of the next change to send within that position.
+    /// Stamp of the next change to send.
+    pub stamp: Stamp,
+    /// Key of the next change to send among those of that stamp.
     pub key: CompactString,
 }
 
 impl Place {
-    /// The place behind everything that was published up to `position`.
-    pub fn behind(position: LogPos) -> Self {
-        Place { position: LogPos(position.0.saturating_add(1)), key: CompactString::const_new("") }
+    /// The place behind everything that was published up to `stamp`.
+    pub fn behind(stamp: Stamp) -> Self {
+        let stamp = Stamp { nth: stamp.nth.saturating_add(1), ..stamp };
+        Place { stamp, key: CompactString::const_new("") }
+    }
+
+    /// Whether the change of `key` at `stamp` has been sent.
+    pub fn is_behind(&self, stamp: Stamp, key: &str) -> bool {
+        (stamp, key) < (self.stamp, self.key.as_str())
     }
 }
 
-/// Changed keys in the order of positions. There is one publisher, and positions never fall.
+/// Changed keys in the order of stamps. There is one publisher, and stamps never fall.
 #[derive(Debug)]
 pub struct Feed {
     state: Mutex<State>,
@@ -54,19 +98,19 @@ pub struct Feed {
 
 #[derive(Debug)]
 struct State {
-    /// Recent changes, oldest first, by key within one position.
-    ring: VecDeque<(LogPos, Change)>,
-    /// Changes at or before this position may be missing from the ring.
-    forgotten: LogPos,
-    /// The last position that was published.
-    published: LogPos,
+    /// Recent changes, oldest first, by key within one stamp.
+    ring: VecDeque<(Stamp, Change)>,
+    /// Changes at or before this stamp may be missing from the ring.
+    forgotten: Stamp,
+    /// The last stamp that was published.
+    published: Stamp,
     watchers: Vec<Weak<Watcher>>,
 }
 
 /// One listener: what it is interested in, and what it has not been sent.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    names: Option<HashSet<CompactString>>,
+    names: Option<Mutex<HashSet<CompactString>>>,
     pub pending: Mutex<Pending>,
     pub wake: Notify,
 }
@@ -77,22 +121,29 @@ impl Feed {
     /// Keys that one watcher may fall behind by unless told otherwise; then it gets a reset.
     pub const PENDING_MAX: usize = 16_384;
 
-    /// A feed that begins behind `position`.
+    /// A feed that begins behind `stamp`.
     #[must_use]
-    pub fn new(position: LogPos, ring_max: usize, pending_max: usize) -> Self {
-        let state = State { ring: VecDeque::new(), forgotten: position, published: position, watchers: Vec::new() };
+    pub fn new(stamp: Stamp, ring_max: usize, pending_max: usize) -> Self {
+        let state = State { ring: VecDeque::new(), forgotten: stamp, published: stamp, watchers: Vec::new() };
         Feed { state: Mutex::new(state), ring_max, pending_max }
     }
 
-    /// Tells all watchers what changed up to `position`. The states must be readable before.
-    pub fn publish(&self, position: LogPos, mut changes: Vec<Change>) {
+    /// Forgets what changed before `stamp`: a watch that was told no more than that begins again.
+    pub fn begin(&self, stamp: Stamp) {
+        let mut state = lock(&self.state);
+        state.ring.clear();
+        (state.forgotten, state.published) = (stamp, stamp);
+    }
+
+    /// Tells all watchers what changed up to `stamp`. The states must be readable before.
+    pub fn publish(&self, stamp: Stamp, mut changes: Vec<Change>) {
         changes.sort_by(|a, b| a.key.cmp(&b.key));
         let mut state = lock(&self.state);
-        debug_assert!(position >= state.published, "positions never fall");
-        state.published = state.published.max(position);
+        debug_assert!(stamp >= state.published, "stamps never fall");
+        state.published = state.published.max(stamp);
         state.watchers.retain(|watcher| watcher.strong_count() > 0);
         for watcher in state.watchers.iter().filter_map(Weak::upgrade) {
-            watcher.take(position, &changes);
+            watcher.take(stamp, &changes);
         }
         for change in changes {
             if state.ring.len() >= self.ring_max
@@ -100,13 +151,13 @@ impl Feed {
             {
                 state.forgotten = state.forgotten.max(oldest);
             }
-            state.ring.push_back((position, change));
+            state.ring.push_back((stamp, change));
         }
     }
 
-    /// The last position that was published.
+    /// The last stamp that was published.
     #[must_use]
-    pub fn published(&self) -> LogPos {
+    pub fn published(&self) -> Stamp {
         lock(&self.state).published
     }
 
@@ -120,38 +171,44 @@ impl Feed {
     /// reaches back that far, and then the watcher listens from now on.
     pub(super) fn listen(&self, names: Option<HashSet<CompactString>>, from: Option<&Place>) -> (Arc<Watcher>, bool) {
         let mut state = lock(&self.state);
-        let is_reachable = from.is_none_or(|place| place.position > state.forgotten);
+        let is_reachable = from.is_none_or(|place| place.stamp > state.forgotten);
         let mut pending = Pending::new(self.pending_max, state.published);
-        let watcher = if let (Some(place), true) = (from, is_reachable) {
-            let start = state.ring.partition_point(|(position, change)| {
-                (*position, change.key.as_str()) < (place.position, place.key.as_str())
-            });
-            for (position, change) in state.ring.range(start..) {
+        if let (Some(place), true) = (from, is_reachable) {
+            let start = state.ring.partition_point(|(stamp, change)| place.is_behind(*stamp, &change.key));
+            for (stamp, change) in state.ring.range(start..) {
                 if names.as_ref().is_none_or(|names| names.contains(&change.key)) {
-                    pending.push(*position, change);
+                    pending.push(*stamp, change);
                 }
             }
             pending.skip_before(place.clone());
-            Arc::new(Watcher { names, pending: Mutex::new(pending), wake: Notify::new() })
-        } else {
-            Arc::new(Watcher { names, pending: Mutex::new(pending), wake: Notify::new() })
-        };
+        }
+        let (names, pending) = (names.map(Mutex::new), Mutex::new(pending));
+        let watcher = Arc::new(Watcher { names, pending, wake: Notify::new() });
         state.watchers.push(Arc::downgrade(&watcher));
         (watcher, is_reachable)
     }
 }
 
 impl Watcher {
-    fn take(&self, position: LogPos, changes: &[Change]) {
+    fn take(&self, stamp: Stamp, changes: &[Change]) {
+        let names = self.names.as_ref().map(lock);
         let mut pending = lock(&self.pending);
         for change in changes {
-            if self.names.as_ref().is_none_or(|names| names.contains(&change.key)) {
-                pending.push(position, change);
+            if names.as_ref().is_none_or(|names| names.contains(&change.key)) {
+                pending.push(stamp, change);
             }
         }
-        pending.reach(position);
+        pending.reach(stamp);
         drop(pending);
         self.wake.notify_one();
+    }
+
+    /// Listens for another key, too, which changed at `stamp` and was not listened for.
+    pub fn follow(&self, key: &CompactString, stamp: Stamp) {
+        let is_new = self.names.as_ref().is_some_and(|names| lock(names).insert(key.clone()));
+        if is_new {
+            lock(&self.pending).push_first(stamp, key);
+        }
     }
 }
 

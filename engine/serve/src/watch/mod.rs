@@ -2,7 +2,7 @@
 //! per watcher.
 //!
 //! ```text
-//! publisher --publish(position, changes)--> Feed --+--> ring of recent changes (resumes)
+//! publisher --publish(stamp, changes)-----> Feed --+--> ring of recent changes (resumes)
 //!                                                  +--> Pending of each watcher (folded by key)
 //! watcher   <--newest published state of a key-- Watch (a stream, pulled by the client)
 //! ```
@@ -15,5 +15,5 @@ mod pending;
 mod resume;
 mod stream;
 
-pub use feed::{Change, Feed};
+pub use feed::{Change, Feed, Stamp};
 pub use stream::{Event, Selection, Upsert, Watch, WatchRequest};

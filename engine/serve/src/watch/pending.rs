@@ -3,18 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 
 use compact_str::CompactString;
-use ontology::LogPos;
 
-use super::feed::{Change, Place};
-
-/// Causes that one folded change names at most.
-const CAUSES_MAX: usize = 16;
+use super::feed::{Change, Place, Stamp};
 
 /// A folded change, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Folded {
-    /// Position of the newest change that is folded in.
-    pub position: LogPos,
+    /// Stamp of the newest change that is folded in.
+    pub stamp: Stamp,
     /// The change; paths are united, causes appended.
     pub change: Change,
     /// How many changes are folded in.
@@ -24,18 +20,18 @@ pub(super) struct Folded {
 /// A bounded queue of changed keys.
 #[derive(Debug)]
 pub(super) struct Pending {
-    queue: VecDeque<(LogPos, CompactString)>,
+    queue: VecDeque<(Stamp, CompactString)>,
     folded: HashMap<CompactString, Folded>,
     keys_max: usize,
     /// Everything published up to here has been offered.
-    reached: LogPos,
+    reached: Stamp,
     /// Everything before this was sent on an earlier stream.
     skip_before: Place,
     has_overflowed: bool,
 }
 
 impl Pending {
-    pub fn new(keys_max: usize, reached: LogPos) -> Self {
+    pub fn new(keys_max: usize, reached: Stamp) -> Self {
         Pending {
             queue: VecDeque::new(),
             folded: HashMap::new(),
@@ -52,30 +48,35 @@ impl Pending {
     }
 
     /// Adds a change, folding it into one of the same key.
-    pub fn push(&mut self, position: LogPos, change: &Change) {
-        let is_sent = (position, change.key.as_str()) < (self.skip_before.position, self.skip_before.key.as_str());
-        if self.has_overflowed || is_sent {
+    pub fn push(&mut self, stamp: Stamp, change: &Change) {
+        if self.has_overflowed || self.skip_before.is_behind(stamp, &change.key) {
             return;
         }
         if let Some(folded) = self.folded.get_mut(&change.key) {
-            folded.position = position;
+            folded.stamp = stamp;
             folded.count += 1;
             folded.change.paths |= change.paths;
-            let room = CAUSES_MAX.saturating_sub(folded.change.causes.len());
+            let room = Change::CAUSES_MAX.saturating_sub(folded.change.causes.len());
             folded.change.causes.extend(change.causes.iter().take(room).cloned());
         } else if self.queue.len() >= self.keys_max {
             self.has_overflowed = true;
             self.queue = VecDeque::new();
             self.folded = HashMap::new();
         } else {
-            self.queue.push_back((position, change.key.clone()));
-            self.folded.insert(change.key.clone(), Folded { position, change: change.clone(), count: 1 });
+            self.queue.push_back((stamp, change.key.clone()));
+            self.folded.insert(change.key.clone(), Folded { stamp, change: change.clone(), count: 1 });
         }
     }
 
-    /// Notes that everything up to `position` has been offered.
-    pub fn reach(&mut self, position: LogPos) {
-        self.reached = self.reached.max(position);
+    /// Adds a change before all others.
+    pub fn push_first(&mut self, stamp: Stamp, key: &CompactString) {
+        self.queue.push_front((stamp, key.clone()));
+        self.folded.insert(key.clone(), Folded { stamp, change: Change::of(key.clone()), count: 1 });
+    }
+
+    /// Notes that everything up to `stamp` has been offered.
+    pub fn reach(&mut self, stamp: Stamp) {
+        self.reached = self.reached.max(stamp);
     }
 
     /// Takes the key that has waited longest.
@@ -87,7 +88,7 @@ impl Pending {
     /// Where a new stream would have to begin to miss nothing that is still pending.
     pub fn place(&self) -> Place {
         let next = match self.queue.front() {
-            Some((position, key)) => Place { position: *position, key: key.clone() },
+            Some((stamp, key)) => Place { stamp: *stamp, key: key.clone() },
             None => Place::behind(self.reached),
         };
         next.max(self.skip_before.clone())
@@ -102,39 +103,42 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use ontology::LogPos;
+
     use super::*;
 
+    fn at(position: u64) -> Stamp {
+        Stamp { position: LogPos(position), ..Stamp::default() }
+    }
+
     fn place(position: u64, key: &str) -> Place {
-        Place { position: LogPos(position), key: key.into() }
+        Place { stamp: at(position), key: key.into() }
     }
 
     #[test]
     fn changes_of_one_key_fold_and_keep_their_turn() {
-        let mut pending = Pending::new(10, LogPos(0));
+        let mut pending = Pending::new(10, at(0));
         for (position, key) in [(1, "a"), (2, "b"), (3, "a")] {
-            pending.push(LogPos(position), &Change { paths: 1 << position, ..Change::of(key) });
-            pending.reach(LogPos(position));
+            pending.push(at(position), &Change { paths: 1 << position, ..Change::of(key) });
+            pending.reach(at(position));
         }
         assert_eq!(pending.place(), place(1, "a"));
         let first = pending.pop().unwrap();
-        assert_eq!(
-            (first.change.key.as_str(), first.position, first.count, first.change.paths),
-            ("a", LogPos(3), 2, 0b1010)
-        );
+        assert_eq!((first.change.key.as_str(), first.stamp, first.count, first.change.paths), ("a", at(3), 2, 0b1010));
         assert_eq!(pending.place(), place(2, "b"));
         assert_eq!(pending.pop().unwrap().change.key, "b");
         assert_eq!(pending.pop(), None);
-        assert_eq!(pending.place(), Place::behind(LogPos(3)));
+        assert_eq!(pending.place(), Place::behind(at(3)));
     }
 
     #[test]
     fn one_key_more_than_the_bound_overflows_and_folding_does_not() {
-        let mut pending = Pending::new(2, LogPos(0));
+        let mut pending = Pending::new(2, at(0));
         for key in ["a", "b", "a", "b"] {
-            pending.push(LogPos(1), &Change::of(key));
+            pending.push(at(1), &Change::of(key));
         }
         assert!(!pending.take_overflow());
-        pending.push(LogPos(1), &Change::of("c"));
+        pending.push(at(1), &Change::of("c"));
         assert_eq!(pending.pop(), None);
         assert!(pending.take_overflow());
         assert!(!pending.take_overflow());
@@ -142,22 +146,22 @@ mod tests {
 
     #[test]
     fn causes_are_bounded() {
-        let mut pending = Pending::new(2, LogPos(0));
+        let mut pending = Pending::new(2, at(0));
         for i in 0..40 {
-            pending.push(LogPos(i), &Change { causes: vec![format!("e{i}").into()], ..Change::of("a") });
+            pending.push(at(i), &Change { causes: vec![format!("e{i}").into()], ..Change::of("a") });
         }
-        assert_eq!(pending.pop().unwrap().change.causes.len(), CAUSES_MAX);
+        assert_eq!(pending.pop().unwrap().change.causes.len(), Change::CAUSES_MAX);
     }
 
     #[test]
     fn what_an_earlier_stream_sent_is_skipped() {
-        let mut pending = Pending::new(10, LogPos(0));
+        let mut pending = Pending::new(10, at(0));
         pending.skip_before(place(2, "b"));
         for (position, key) in [(1, "z"), (2, "a"), (2, "b"), (3, "a")] {
-            pending.push(LogPos(position), &Change::of(key));
+            pending.push(at(position), &Change::of(key));
         }
         assert_eq!(pending.pop().unwrap().change.key, "b");
-        assert_eq!(pending.pop().unwrap().position, LogPos(3));
+        assert_eq!(pending.pop().unwrap().stamp, at(3));
         assert_eq!(pending.pop(), None);
     }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use compact_str::CompactString;
 use futures::Stream;
-use ontology::LogPos;
 use tonic::Status;
 
-use super::feed::{Change, Feed, Place, Watcher, lock};
+use super::feed::{Change, Feed, Place, Stamp, Watcher, lock};
 use super::pending::Folded;
 use super::resume::ResumePoint;
 use crate::drain::Drain;
+use crate::metrics;
 use crate::page::Arguments;
 use crate::reason::{Reason, Refusal};
 
@@ -29,12 +29,18 @@ pub trait Selection: Send + 'static {
     type State: Send;
     /// Message of the stream.
     type Message: Send + 'static;
+    /// What is watched, as metrics call it.
+    const RESOURCE: &'static str;
 
     /// All keys in ascending order.
     fn keys(&self) -> Vec<CompactString>;
-    /// The newest state of a key with the position of its last change; none if there is no such
+    /// The newest state of a key with the stamp of its last change; none if there is no such
     /// key or it is not selected.
-    fn load(&self, key: &str) -> Option<(LogPos, Self::State)>;
+    fn load(&self, key: &str) -> Option<(Stamp, Self::State)>;
+    /// The key that one which is gone leads to.
+    fn leads_to(&self, _key: &str) -> Option<CompactString> {
+        None
+    }
     /// Whether a key may leave the selection while it exists, as with a filter.
     fn is_filtered(&self) -> bool;
     /// Words a message.
@@ -96,7 +102,7 @@ pub struct Watch<S: Selection> {
     /// Last key sent of the snapshot.
     snapshot_after: CompactString,
     /// States that were sent ahead of their change: the change itself then says nothing new.
-    ahead: HashMap<CompactString, LogPos>,
+    ahead: HashMap<CompactString, Stamp>,
     /// Keys the client holds; none if not known because the stream was resumed.
     held: Option<HashSet<CompactString>>,
     reset: Option<&'static str>,
@@ -131,6 +137,7 @@ impl<S: Selection> Watch<S> {
             reset: None,
             resets: 0,
         };
+        metrics::WATCHES.shift(&[S::RESOURCE], 1.0);
         match point {
             None if is_new && request.skip_snapshot => {}
             None if is_new => watch.begin_snapshot(None),
@@ -194,9 +201,8 @@ impl<S: Selection> Watch<S> {
     fn next_of_snapshot(&mut self) -> Option<S::Message> {
         while let Some(key) = self.snapshot.as_mut()?.pop_front() {
             self.snapshot_after = key.clone();
-            if let Some((position, state)) = self.selection.load(&key) {
-                let before = LogPos(self.snapshot_place.position.0.saturating_sub(1));
-                self.note_sent(&key, position, before);
+            if let Some((loaded, state)) = self.selection.load(&key) {
+                self.note_sent(&key, loaded, loaded >= self.snapshot_place.stamp);
                 let upsert = Upsert { state, change: Change::of(key), coalesced_count: 1 };
                 return Some(self.message(Event::Upsert(upsert)));
             }
@@ -211,20 +217,24 @@ impl<S: Selection> Watch<S> {
         loop {
             // Bound to a name, so that the lock is gone before the state is read.
             let next = lock(&self.watcher.pending).pop();
-            let Folded { position, change, count } = next?;
-            if self.ahead.get(&change.key).is_some_and(|sent| *sent >= position) {
-                if self.ahead.get(&change.key) == Some(&position) {
+            let Folded { stamp, change, count } = next?;
+            if count > 1 {
+                metrics::FOLDED.add(&[S::RESOURCE], count - 1);
+            }
+            if self.ahead.get(&change.key).is_some_and(|sent| *sent >= stamp) {
+                if self.ahead.get(&change.key) == Some(&stamp) {
                     self.ahead.remove(&change.key);
                 }
                 continue;
             }
             match self.selection.load(&change.key) {
                 Some((loaded, state)) => {
-                    self.note_sent(&change.key, loaded, position);
+                    self.note_sent(&change.key, loaded, loaded > stamp);
                     return Some(Event::Upsert(Upsert { state, change, coalesced_count: count }));
                 }
                 None => {
                     self.ahead.remove(&change.key);
+                    self.follow_on(&change.key, stamp);
                     let was_held = self.held.as_mut().is_none_or(|held| held.remove(&change.key));
                     if was_held {
                         return Some(Event::Removed(change.key));
@@ -234,8 +244,18 @@ impl<S: Selection> Watch<S> {
         }
     }
 
-    fn note_sent(&mut self, key: &CompactString, loaded: LogPos, expected: LogPos) {
-        if loaded > expected {
+    /// Follows what a followed name leads to from `stamp` on, when its own key was gone.
+    fn follow_on(&mut self, gone: &CompactString, stamp: Stamp) {
+        if let Some(names) = &mut self.names
+            && let Some(next) = self.selection.leads_to(gone)
+        {
+            self.watcher.follow(&next, stamp);
+            names.insert(next);
+        }
+    }
+
+    fn note_sent(&mut self, key: &CompactString, loaded: Stamp, is_ahead: bool) {
+        if is_ahead {
             self.ahead.insert(key.clone(), loaded);
         } else {
             self.ahead.remove(key);
@@ -257,6 +277,7 @@ impl<S: Selection> Watch<S> {
 
     /// Forgets what was sent and begins with a snapshot.
     fn begin_again(&mut self, reason: &'static str) {
+        metrics::RESETS.add(&[S::RESOURCE, reason], 1);
         self.reset = Some(reason);
         self.ahead.clear();
         self.held = self.selection.is_filtered().then(HashSet::new);
@@ -284,3 +305,13 @@ impl<S: Selection> Watch<S> {
         self.watcher = watcher;
     }
 }
+
+impl<S: Selection> Drop for Watch<S> {
+    fn drop(&mut self) {
+        metrics::WATCHES.shift(&[S::RESOURCE], -1.0);
+    }
+}
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

@@ -10,15 +10,16 @@ use ontology::{
     CustomerId, EntityKey, EntityKind, Fact, Field, FieldsBuilder, LogPos, Millis, Op, PartyRecord, System, ValueRef,
     Version, Vocabulary,
 };
+use pipeline::sources::LastEvents;
 use resolver::{Explanation, Model, Resolver, ReviewItem};
 use serve::auth::Authentication;
-use serve::backend::{AsOf, Backend, Lookup, Parts, Process, Replayed, Reply, SourceReport, Submission};
+use serve::backend::{AsOf, Backend, Lookup, Parts, Process, Replayed, Reply, SourceReport, Submission, Then};
 use serve::reason::{Reason, Refusal};
 use serve::server::{Options, Server};
 use serve::view::CustomerView;
 use serve::views::{Publication, Published};
 use state::{Composite, Entity, Freshness, Member, PartyTree};
-use storage::{QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined};
+use storage::{QuarantineFilter, QuarantineId, QuarantinePage, QuarantineState, Quarantined, Store};
 use tokio::sync::oneshot;
 use tonic::Status;
 use tonic::transport::{Channel, ClientTlsConfig};
@@ -33,6 +34,7 @@ pub struct SmallHub {
     pub submitted: Mutex<Vec<Submission>>,
     pub review: Mutex<Vec<ReviewItem>>,
     pub quarantine: Mutex<Vec<Quarantined>>,
+    store: Arc<dyn Store>,
     resolver: Mutex<Resolver>,
     position: AtomicU64,
 }
@@ -44,6 +46,7 @@ impl SmallHub {
             submitted: Mutex::default(),
             review: Mutex::default(),
             quarantine: Mutex::default(),
+            store: Arc::new(storage::Memory::default()),
             resolver: Mutex::new(Resolver::new(Model::shipped())),
             position: AtomicU64::new(0),
         })
@@ -52,29 +55,62 @@ impl SmallHub {
     /// Publishes these customers at the next position.
     pub fn publish(&self, accounts: &[(&str, u32)]) -> LogPos {
         let position = LogPos(self.position.fetch_add(1, Ordering::Relaxed) + 1);
-        let views: Vec<Arc<CustomerView>> = accounts.iter().map(|(id, cases)| customer(id, *cases, position)).collect();
-        let memberships = accounts.iter().map(|(id, _)| {
-            let key = EntityKey::new(EntityKind::Account, id);
-            (key.clone(), CustomerId::of_member(&key))
-        });
-        let mut freshness = Freshness::default();
-        freshness.source_mut(System::Salesforce).watermark = Some(T - 10_000);
-        self.published.publish(Publication {
-            position,
-            now: T,
-            memberships: memberships.collect(),
-            views,
-            retired: Vec::new(),
-            roots: Vec::new(),
-            splits: Vec::new(),
-            source_alerts: None,
-            freshness,
-        });
+        self.publish_at(position, T, accounts);
         position
+    }
+
+    /// Publishes what a hub finds that starts behind `position`.
+    pub fn found(&self, position: LogPos, accounts: &[(&str, u32)]) {
+        self.position.store(position.0, Ordering::Relaxed);
+        self.publish_at(position, T, accounts);
+    }
+
+    /// Publishes what time alone made of these customers.
+    pub fn tick(&self, now: Millis, accounts: &[(&str, u32)]) {
+        self.publish_at(LogPos(self.position.load(Ordering::Relaxed)), now, accounts);
+    }
+
+    /// Publishes at the next position that the customer of one account is that of another.
+    pub fn merge(&self, into: &str, gone: &str) {
+        let position = LogPos(self.position.fetch_add(1, Ordering::Relaxed) + 1);
+        let key = |id| EntityKey::new(EntityKind::Account, id);
+        let member = |id| CustomerId::of_member(&key(id));
+        let publication = publication(position, T, &[(into, 1)]);
+        let memberships = vec![(key(gone), member(into))];
+        self.published.publish(Publication { retired: vec![member(gone)], memberships, ..publication });
+    }
+
+    fn publish_at(&self, position: LogPos, now: Millis, accounts: &[(&str, u32)]) {
+        self.published.publish(publication(position, now, accounts));
     }
 
     pub fn facts(&self) -> Vec<Fact> {
         self.submitted.lock().unwrap().iter().flat_map(|submission| submission.facts.clone()).collect()
+    }
+}
+
+fn publication(position: LogPos, now: Millis, accounts: &[(&str, u32)]) -> Publication<CustomerView> {
+    let views: Vec<Arc<CustomerView>> = accounts.iter().map(|(id, cases)| customer(id, *cases, position)).collect();
+    let memberships = accounts.iter().map(|(id, _)| {
+        let key = EntityKey::new(EntityKind::Account, id);
+        (key.clone(), CustomerId::of_member(&key))
+    });
+    let causes =
+        accounts.iter().map(|(id, cases)| (EntityKey::new(EntityKind::Account, id), format!("e-{cases}").into()));
+    let mut freshness = Freshness::default();
+    freshness.source_mut(System::Salesforce).watermark = Some(T - 10_000);
+    Publication {
+        position,
+        now,
+        memberships: memberships.collect(),
+        views,
+        retired: Vec::new(),
+        roots: Vec::new(),
+        splits: Vec::new(),
+        causes: causes.collect(),
+        last_events: LastEvents::default(),
+        source_alerts: None,
+        freshness,
     }
 }
 
@@ -96,7 +132,7 @@ pub fn customer(account: &str, cases: u32, position: LogPos) -> Arc<CustomerView
     }
     let composite = Composite {
         id: CustomerId::of_member(&key),
-        members: vec![Member { key, confidence: 1_000_000, tree: Arc::new(tree) }],
+        members: vec![Member { key, confidence: 1_000_000, joined: None, tree: Arc::new(tree) }],
         possible: Vec::new(),
         freshness: Freshness::default(),
         log_pos: position,
@@ -141,6 +177,10 @@ fn ready<'a, T: Send + 'a>(answer: Result<T, Refusal>) -> Reply<'a, T> {
 }
 
 impl Backend for SmallHub {
+    fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
     fn published(&self) -> &Arc<Published<CustomerView>> {
         &self.published
     }
@@ -149,7 +189,7 @@ impl Backend for SmallHub {
         T
     }
 
-    fn customers_as_of(&self, customers: Vec<Lookup>, at: AsOf) -> Reply<'_, Vec<Option<Arc<CustomerView>>>> {
+    fn customers_as_of(&self, customers: Vec<Lookup>, at: AsOf) -> Reply<'_, Vec<Option<Then>>> {
         let AsOf::Position(position) = at else {
             return ready(Err(Refusal::new(Reason::PositionTooOld).with("oldest_position", "x")));
         };
@@ -157,7 +197,11 @@ impl Backend for SmallHub {
             return ready(Err(Refusal::new(Reason::PositionInFuture).with("field", at.field())));
         }
         let find = |customer: &Lookup| match customer {
-            Lookup::Customer(id) => self.published.find(id).map(|found| found.slot.view),
+            Lookup::Customer(id) => self.published.find(id).map(|found| Then {
+                view: found.slot.view,
+                split_into: found.split_into,
+                last_events: self.published.last_events(),
+            }),
             Lookup::Record(_) => None,
         };
         ready(Ok(customers.iter().map(find).collect()))

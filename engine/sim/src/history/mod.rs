@@ -160,7 +160,7 @@ impl Draft {
         }
     }
 
-    /// A decision on a pair of party records; each is made once and never changed.
+    /// A decision on a pair of party records. A record may say something else later, or be deleted.
     fn judgement(&mut self) {
         let [left, right] = [0, 1].map(|_| self.party().to_string());
         let at = NOON + self.chance.between(0, 20) * Millis::MINUTE_MS;
@@ -169,8 +169,15 @@ impl Draft {
         let mut fields = FieldsBuilder::default();
         fields.text(Field::LeftRef, Some(&left)).text(Field::RightRef, Some(&right)).word(Field::Verdict, verdict);
         fields.text(Field::Actor, Some(actor)).set(Field::DecidedAt, ValueRef::Time(at));
-        let key = EntityKey::new(EntityKind::Judgement, format!("J-{}", self.facts.len()));
-        self.push(&key, Op::Image, fields.build());
+        if self.chance.is(80) {
+            let key = EntityKey::new(EntityKind::Judgement, format!("J-{}", self.facts.len()));
+            return self.push(&key, Op::Image, fields.build());
+        }
+        let key = value::named(EntityKind::Judgement, self.chance.below(2));
+        match self.op() {
+            op @ (Op::Delete | Op::Gap) => self.push(&key, op, Fields::default()),
+            op @ (Op::Image | Op::Patch | Op::Undelete | Op::Heartbeat) => self.push(&key, op, fields.build()),
+        }
     }
 
     /// A decision on a discrepancy between a case and a credit note, which may exist or not.
@@ -187,14 +194,19 @@ impl Draft {
         self.push(&key, Op::Image, fields.build());
     }
 
-    /// A rate, which may be corrected later.
+    /// A rate, which may be corrected, moved to another day or deleted later. Two records may state one for
+    /// the same day.
     fn rate(&mut self, number: usize) {
-        let day = format!("2026-03-{:02}", 6 + number % 5);
+        let key = EntityKey::new(EntityKind::ExchangeRate, format!("R-{number}"));
         let mantissa = self.chance.between(80, 120);
+        if mantissa % 10 == 0 {
+            return self.push(&key, Op::Delete, Fields::default());
+        }
+        let day = format!("2026-03-{:02}", 9 + mantissa % 3);
         let mut fields = FieldsBuilder::default();
         fields.text(Field::Currency, Some("EUR")).text(Field::QuoteCurrency, Some("USD"));
         fields.text(Field::ValidOn, Some(&day)).set(Field::Rate, ValueRef::Decimal { mantissa, scale: 2 });
-        self.push(&EntityKey::new(EntityKind::ExchangeRate, format!("EUR-USD-{day}")), Op::Image, fields.build());
+        self.push(&key, Op::Image, fields.build());
     }
 
     fn heartbeat(&mut self) {
@@ -217,13 +229,14 @@ impl Draft {
             if self.chance.is(5) { 5_000 + self.chance.between(0, 2) } else { -self.chance.between(0, 3_000) };
         let read_at = (op == Op::Image && self.chance.is(5)).then_some(changed_at + Millis::MINUTE_MS);
         let (system, object) = value::origin(key.kind);
-        // An invoice may be the join of a header and a schedule.
+        // An invoice may be the join of a header and of a schedule, which may have several rows.
         let is_second_row = key.kind == EntityKind::Invoice && self.chance.is(25);
+        let instalment = if is_second_row { self.chance.below(3) } else { 0 };
         self.facts.push(Fact {
             event_id: format!("e{}", self.facts.len()).into(),
             system,
             object: if is_second_row { "schedule" } else { object }.into(),
-            record_id: key.id.clone(),
+            record_id: if instalment > 0 { format!("{}/{instalment}", key.id).into() } else { key.id.clone() },
             entity: key.clone(),
             op,
             version: Version::new(version, 0, 0),

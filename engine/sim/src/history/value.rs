@@ -97,7 +97,8 @@ impl Draft {
             fields.text(field, Some(&named(kind, number).id));
         } else {
             let telling = telling_status(key.kind).filter(|_| field == Field::Status && self.chance.is(50));
-            if let Some(code) = telling {
+            let is_done = key.kind == EntityKind::ServiceOrder && self.chance.is(40);
+            if let Some(code) = telling.map(|code| if is_done { ServiceOrderStatus::Completed.code() } else { code }) {
                 fields.set(field, ValueRef::Code(code));
             } else {
                 self.plain_value(spec, fields);

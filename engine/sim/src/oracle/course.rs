@@ -23,9 +23,8 @@ pub struct Stretch<'a> {
 pub fn tracked(kind: EntityKind) -> &'static [Field] {
     match kind {
         EntityKind::Case => &[Field::Status, Field::Priority, Field::OwnerTeam],
-        EntityKind::CreditNote | EntityKind::Dispute | EntityKind::ServiceOrder | EntityKind::FieldDispatch => {
-            &[Field::Status]
-        }
+        EntityKind::CreditNote | EntityKind::Dispute => &[Field::Status, Field::Amount, Field::CaseRef],
+        EntityKind::ServiceOrder | EntityKind::FieldDispatch => &[Field::Status, Field::CaseRef],
         EntityKind::Account => &[Field::Plan],
         EntityKind::ArCustomer
         | EntityKind::BusinessPartner

@@ -18,6 +18,8 @@ pub struct Membership {
     pub id: CustomerId,
     /// Members in key order, each with the confidence of its strongest link.
     pub members: Vec<(EntityKey, u32)>,
+    /// Which earlier member each was joined to, one link after the other, the strongest first.
+    pub joined: Vec<Option<(usize, u32)>>,
     /// Records in review against a member, in key order.
     pub possible: Vec<Possible>,
 }
@@ -163,5 +165,27 @@ fn membership(
         }
     }
     possible.sort_by(|a, b| (&a.key, &a.member).cmp(&(&b.key, &b.member)));
-    Membership { id, members, possible }
+    let mut inside: Vec<(&Pair, u32)> = pairs
+        .iter()
+        .filter(|(pair, scored)| inner(pair) && scored.is_accepted(model))
+        .map(|(pair, scored)| (pair, scored.link_confidence()))
+        .collect();
+    inside.sort_by_key(|(_, confidence)| Reverse(*confidence));
+    Membership { id, joined: joined(&members, &inside), members, possible }
+}
+
+/// Joins members by links, the strongest first: all that are joined already stand below the first of them.
+fn joined(members: &[(EntityKey, u32)], links: &[(&Pair, u32)]) -> Vec<Option<(usize, u32)>> {
+    let place = |key: &EntityKey| members.iter().position(|(member, _)| member == key).expect("a link of members");
+    let mut groups: Vec<usize> = (0..members.len()).collect();
+    let mut joined = vec![None; members.len()];
+    for ((left, right), confidence) in links {
+        let (x, y) = (groups[place(left)], groups[place(right)]);
+        let (first, second) = (x.min(y), x.max(y));
+        if first != second {
+            joined[second] = Some((first, *confidence));
+            groups.iter_mut().filter(|group| **group == second).for_each(|group| *group = first);
+        }
+    }
+    joined
 }

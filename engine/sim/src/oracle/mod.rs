@@ -102,23 +102,24 @@ impl Oracle {
         let members: BTreeSet<EntityKey> = parties.into_iter().map(|party| party.key).collect();
         for party in named.filter(|party| !members.contains(*party)) {
             let (id, members) = (CustomerId::of_member(party), vec![(party.clone(), 1_000_000)]);
-            memberships.push(Membership { id, members, possible: Vec::new() });
+            memberships.push(Membership { id, members, joined: vec![None], possible: Vec::new() });
         }
         memberships
     }
 
     fn composite(&self, picture: &Picture<'_>, membership: &Membership) -> Composite {
-        let member = |(key, confidence): &(EntityKey, u32)| {
+        let member = |(place, (key, confidence)): (usize, &(EntityKey, u32))| {
             let mut tree = PartyTree::default();
             for below in picture.roots.get(key).into_iter().flatten() {
                 let record = &picture.records[below];
                 tree.put(Arc::new(entity_of(&record.key, &record.rows)));
             }
-            Member { key: key.clone(), confidence: *confidence, tree: Arc::new(tree) }
+            let joined = membership.joined[place];
+            Member { key: key.clone(), confidence: *confidence, joined, tree: Arc::new(tree) }
         };
         Composite {
             id: membership.id.clone(),
-            members: membership.members.iter().map(member).collect(),
+            members: membership.members.iter().enumerate().map(member).collect(),
             possible: membership.possible.clone(),
             freshness: picture.freshness,
             log_pos: self.facts.iter().map(|fact| fact.log_pos).max().unwrap_or(LogPos(0)),

@@ -162,7 +162,8 @@ fn has_generic(parties: &[PartyRecord], model: &Model) -> bool {
 #[must_use]
 pub fn verdicts(records: &BTreeMap<EntityKey, Record<'_>>) -> BTreeMap<Pair, Verdict> {
     let mut latest: BTreeMap<Pair, (Millis, CompactString, bool, Verdict)> = BTreeMap::new();
-    for record in records.values().filter(|record| record.key.kind == EntityKind::Judgement) {
+    let standing = records.values().filter(|record| record.key.kind == EntityKind::Judgement && record.is_alive());
+    for record in standing {
         let Some((pair, decided)) = decided(record) else { continue };
         let known = latest.entry(pair).or_insert_with(|| decided.clone());
         if (decided.0, &decided.1, decided.2) > (known.0, &known.1, known.2) {

@@ -33,11 +33,11 @@ pub fn records(facts: &[Fact]) -> BTreeMap<EntityKey, Record<'_>> {
 }
 
 impl<'a> Record<'a> {
-    /// Whether the entity exists: the row that carries its status does, or the first if none does.
+    /// Whether the entity exists: a row that carries its status does, or the first if none carries one.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        let carrier = self.rows.iter().find(|row| row.cell(Field::Status).is_some()).or(self.rows.first());
-        carrier.is_some_and(Row::is_alive)
+        let carriers: Vec<&Row<'a>> = self.rows.iter().filter(|row| row.cell(Field::Status).is_some()).collect();
+        if carriers.is_empty() { self.rows[0].is_alive() } else { carriers.into_iter().any(Row::is_alive) }
     }
 
     /// The change that is known and not applied: of several rows' the one that happened first.
@@ -46,16 +46,37 @@ impl<'a> Record<'a> {
         self.rows.iter().filter_map(Row::open_gap).min_by_key(|gap| gap.event_time())
     }
 
-    /// The cell that a field is read from: of the first living row with a value, else of the first
-    /// row that ever named the field.
+    /// The cell that a field is read from: the newest of living rows with a value, of the system of the
+    /// first, else that of the first row that ever named the field.
     #[must_use]
     pub fn cell(&self, field: Field) -> Option<Cell<'a>> {
         let has_value = |row: &&Row<'a>| row.cell(field).is_some_and(|cell| !cell.value.is_empty());
-        let telling = match self.rows.as_slice() {
-            [only] => Some(only),
-            rows => rows.iter().find(|row| row.is_alive() && has_value(row)),
+        if let [only] = self.rows.as_slice() {
+            return only.cell(field);
+        }
+        let telling = || self.rows.iter().filter(|row| row.is_alive() && has_value(row));
+        let Some(first) = telling().next() else {
+            return self.rows.iter().find_map(|row| row.cell(field));
         };
-        telling.or_else(|| self.rows.iter().find(|row| row.cell(field).is_some()))?.cell(field)
+        let of_one_system = telling().filter(|row| row.key.system == first.key.system);
+        let cells: Vec<Cell<'a>> = of_one_system.filter_map(|row| row.cell(field)).collect();
+        let newest = cells.iter().map(|cell| cell.from.stamp()).max();
+        cells.into_iter().find(|cell| Some(cell.from.stamp()) == newest)
+    }
+
+    /// What is outstanding if several living rows say: those of the first one's table together.
+    fn instalments(&self) -> Option<ValueRef<'a>> {
+        let amount = |row: &Row<'a>| row.cell(Field::Outstanding)?.value.decimal();
+        let telling: Vec<&Row<'a>> = self.rows.iter().filter(|row| row.is_alive() && amount(row).is_some()).collect();
+        let table = |row: &Row<'a>| (row.key.system, row.key.object.clone());
+        if telling.len() < 2 {
+            return None;
+        }
+        let of_one_table = || telling.iter().filter(|row| table(row) == table(telling[0]));
+        let amounts = || of_one_table().filter_map(|row| amount(row));
+        let scale = amounts().map(|(_, scale)| scale).max()?;
+        let mantissa = amounts().map(|(mantissa, of)| mantissa * 10_i64.pow(u32::from(scale - of))).sum();
+        Some(ValueRef::Decimal { mantissa, scale })
     }
 
     /// Whether two contents stood at the version that gave the field, in any row.
@@ -70,7 +91,7 @@ impl<'a> Record<'a> {
         let named = self.rows.iter().flat_map(Row::cells).map(|cell| cell.field);
         let fields = named.filter_map(|field| self.cell(field)).map(|cell| {
             let json = Json::object([
-                ("value", Json::value(cell.value)),
+                ("value", Json::value(self.get(cell.field))),
                 ("version", Json::text(cell.from.version.to_string())),
                 ("conflict", Json::Bool(self.has_conflict(cell.field))),
             ]);
@@ -94,7 +115,8 @@ impl<'a> Record<'a> {
 
 impl FieldReader for Record<'_> {
     fn get(&self, field: Field) -> ValueRef<'_> {
-        self.cell(field).map_or(ValueRef::Null, |cell| cell.value)
+        let sum = if field == Field::Outstanding { self.instalments() } else { None };
+        sum.unwrap_or_else(|| self.cell(field).map_or(ValueRef::Null, |cell| cell.value))
     }
 }
 

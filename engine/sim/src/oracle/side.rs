@@ -1,10 +1,10 @@
-//! What belongs to no customer: rates, teams, decisions, and how far the sources are.
+//! What belongs to no customer: rates, articles, decisions, and how far the sources are.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use insight::Reference;
-use ontology::entity::{Decided, DirectoryEntry, ExchangeRate};
+use ontology::entity::{Decided, ExchangeRate};
 use ontology::id::ObjectId;
 use ontology::money::div_half_even;
 use ontology::{EntityKey, EntityKind, Fact, Field, FieldReader, Millis, Op, System};
@@ -20,11 +20,6 @@ pub fn reference(records: &BTreeMap<EntityKey, Record<'_>>) -> Reference {
     for record in records.values() {
         match record.key.kind {
             EntityKind::ExchangeRate => rate(record, &mut reference),
-            EntityKind::DirectoryEntry => {
-                if let Some(team) = DirectoryEntry::read(record).team {
-                    reference.teams.insert(record.key.id.to_string(), team.to_owned());
-                }
-            }
             EntityKind::KnowledgeArticle => {
                 let article = Arc::new(entity_of(&record.key, &record.rows));
                 reference.articles.insert(record.key.id.to_string(), article);
@@ -44,6 +39,7 @@ pub fn reference(records: &BTreeMap<EntityKey, Record<'_>>) -> Reference {
             | EntityKind::ServiceOrder
             | EntityKind::FieldDispatch
             | EntityKind::DesktopTelemetry
+            | EntityKind::DirectoryEntry
             | EntityKind::Transfer
             | EntityKind::Judgement
             | EntityKind::Watermark
@@ -54,13 +50,20 @@ pub fn reference(records: &BTreeMap<EntityKey, Record<'_>>) -> Reference {
     reference
 }
 
+/// Records come in the order of keys: the first that states a rate for a day counts.
 fn rate(record: &Record<'_>, reference: &mut Reference) {
+    if !record.is_alive() {
+        return;
+    }
     let rate = ExchangeRate::read(record);
     let (Some(from), Some(to), Some(day)) = (rate.currency, rate.quote_currency, rate.valid_on) else { return };
     let Some((mantissa, scale)) = rate.rate else { return };
     let micros = div_half_even(i128::from(mantissa) * 1_000_000, 10_i128.pow(u32::from(scale)));
-    if let Ok(micros) = i64::try_from(micros) {
-        reference.rates.insert((from.to_owned(), to.to_owned(), day.to_owned()), micros);
+    let key = (from.to_owned(), to.to_owned(), day.to_owned());
+    if let Ok(micros) = i64::try_from(micros)
+        && reference.rates.get(&key).is_none()
+    {
+        reference.rates.set(&record.key, Some((key, micros)));
     }
 }
 
@@ -97,10 +100,11 @@ pub fn freshness(facts: &[Fact], records: &BTreeMap<EntityKey, Record<'_>>) -> F
             *watermark = beat.event_time().max(*watermark);
         }
         let newest = of_system().filter(|fact| fact.op != Op::Heartbeat).map(Fact::event_time).max();
-        let gaps = records.values().filter_map(Record::open_gap).filter(|gap| is_of(gap.system));
+        let gaps = || records.values().filter_map(Record::open_gap).filter(|gap| is_of(gap.system));
         let state = freshness.source_mut(system);
         state.watermark = partitions.into_values().min().or(newest);
-        state.oldest_gap = gaps.map(Fact::event_time).min();
+        state.oldest_gap = gaps().map(Fact::event_time).min();
+        state.gap_count = gaps().count() as u64;
     }
     freshness
 }

@@ -131,6 +131,17 @@ impl SourceRow {
         SourceKey { system, object: text(marks.object), record_id: text(marks.record_id) }
     }
 
+    /// Which system the row is of, by its code.
+    pub(crate) fn system(&self) -> u8 {
+        self.marks().system
+    }
+
+    /// Whether both are rows of one table of one system.
+    pub(crate) fn is_of_one_table(&self, other: &SourceRow) -> bool {
+        let (one, other) = (self.marks(), other.marks());
+        (one.system, one.object) == (other.system, other.object)
+    }
+
     /// The value of a field; null if the row never had it.
     #[must_use]
     pub fn get(&self, field: Field) -> ValueRef<'_> {

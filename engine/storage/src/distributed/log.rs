@@ -143,6 +143,11 @@ impl KafkaLog {
         records
     }
 
+    /// Whether every fact that was ever taken is still there.
+    pub(super) fn keeps_all(&self) -> Result<bool> {
+        Ok(self.facts.first_key()?.is_none_or(|first| first == Position::FIRST.0))
+    }
+
     /// How many commits have payloads that are kept.
     pub(super) fn count_payloads(&self) -> Result<u64> {
         let from = self.marks().head.raws_from;

@@ -14,6 +14,8 @@ const HEAD: &[u8] = b"head";
 const SOURCE: &[u8] = b"source/";
 const TIME: &[u8] = b"time";
 const OWNER: &[u8] = b"owner";
+/// Key of the number of partitions that rows lie in; there is none where it is one.
+const PARTITIONS: &[u8] = b"partitions";
 /// Key of the mark that stands while a store is copied from a folder.
 pub(super) const MIGRATION: &[u8] = b"migration";
 
@@ -76,6 +78,11 @@ pub(super) fn owner_record(told: &str) -> (Vec<u8>, Option<Vec<u8>>) {
     (OWNER.to_vec(), Some(told.as_bytes().to_vec()))
 }
 
+/// Key and value of the number of partitions that rows lie in.
+pub(super) fn partitions_record(partitions: u32) -> (Vec<u8>, Option<Vec<u8>>) {
+    (PARTITIONS.to_vec(), (partitions != 1).then(|| partitions.to_le_bytes().to_vec()))
+}
+
 /// Key and value of a quarantined record.
 pub(super) fn quarantine_record(record: &Quarantined) -> (Vec<u8>, Option<Vec<u8>>) {
     (record.id.0.to_be_bytes().to_vec(), Some(record.encode()))
@@ -91,6 +98,8 @@ pub(super) struct Marks {
     pub(super) time: Option<(Millis, Position)>,
     /// What the owner tells those that follow it; empty before the first one did.
     pub(super) owner: String,
+    /// Number of partitions that rows lie in; none is one, or a store that nobody owned yet.
+    pub(super) partitions: Option<u32>,
     /// Whether a migration into this store has not ended.
     pub(super) is_migrating: bool,
     /// Offsets from which both topics have not been read.
@@ -111,6 +120,7 @@ pub(super) enum Subject {
     Source,
     Time,
     Owner,
+    Partitions,
     Migration,
 }
 
@@ -139,6 +149,13 @@ impl Marks {
             OWNER => {
                 self.owner = std::str::from_utf8(value?).ok()?.to_owned();
                 Some(Subject::Owner)
+            }
+            PARTITIONS => {
+                self.partitions = match value {
+                    Some(value) => Some(u32::from_le_bytes(value.try_into().ok()?)),
+                    None => None,
+                };
+                Some(Subject::Partitions)
             }
             MIGRATION => {
                 self.is_migrating = value.is_some();
@@ -217,6 +234,12 @@ mod tests {
         assert_eq!(marks.take_mark(&key, value.as_deref()), Some(Subject::Owner));
         assert_eq!(marks.owner, "here");
         assert_eq!(marks.take_mark(&key, Some(b"\xff")), None);
+        for (count, expected) in [(64, Some(64)), (1, None)] {
+            let (key, value) = partitions_record(count);
+            assert_eq!(marks.take_mark(&key, value.as_deref()), Some(Subject::Partitions));
+            assert_eq!(marks.partitions, expected);
+        }
+        assert_eq!(marks.take_mark(PARTITIONS, Some(b"64")), None);
         marks.take_mark(MIGRATION, Some(b"begun")).unwrap();
         assert!(marks.is_migrating);
         marks.take_mark(MIGRATION, None).unwrap();

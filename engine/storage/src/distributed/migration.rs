@@ -61,7 +61,11 @@ impl Distributed {
         let target = Distributed(std::sync::Arc::new(inner));
         check_target(from, &target, &to, is_begun)?;
         let log = &target.0.log;
-        log.advance_by([mark(log, Some(b"begun".to_vec()))], |head| head)?;
+        let (before, digest) = before_log(from)?;
+        log.advance_by([mark(log, Some(b"begun".to_vec()))], |head| match head.last {
+            Position::ZERO => Head { last: before, digest, ..head },
+            Position(_) => head,
+        })?;
         copy_blocks(from, log, told)?;
         let quarantined = copy_quarantine(from, &target)?;
         let rows = copy_rows(from, &target, &target.0.rows)?;
@@ -69,6 +73,13 @@ impl Distributed {
         let digest = from.log_digest()?;
         Ok(Migrated { position: from.last(), digest, applied: from.applied()?, rows, quarantined })
     }
+}
+
+/// The position before the first block that a folder keeps, and the digest that its chain begins with.
+fn before_log(from: &Embedded) -> Result<(Position, Digest)> {
+    let before = Position(from.start()?.0 - 1);
+    let digest = from.digest_at(before)?;
+    Ok((before, digest.ok_or_else(|| Error::damaged("the log", "it changed while it was read"))?))
 }
 
 /// The record by which the log says that a migration is under way, or no longer.
@@ -92,7 +103,9 @@ fn check_target(from: &Embedded, target: &Distributed, to: &DistributedOptions, 
         }
         (marks.head.last, marks.head.digest)
     };
-    let is_part = last <= from.last() && from.digest_at(last)? == Some(digest);
+    let begins = before_log(from)?.0;
+    let is_part =
+        last == Position::ZERO || (begins..=from.last()).contains(&last) && from.digest_at(last)? == Some(digest);
     if is_part {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! append ──one transaction──▶ facts · payloads · inputs · quarantine · marks   (Kafka)
-//! write  ──one script───────▶ rows · outbox · applied position · epoch         (Redis, one hash tag)
+//! write  ──one seal─────────▶ rows · outbox · applied position · epoch         (Redis, a tag per partition)
 //! ```
 //!
 //! One owner writes at a time. Who claims the store becomes its owner: Kafka fences the producer of
@@ -11,16 +11,19 @@
 //!
 //! Others follow the store: they read what the owner writes, as it grows, and may claim it later.
 //!
-//! Redis may lose what it acknowledged: rows and position share a slot, so both go back together and
-//! the facts behind them are applied again from the log.
+//! Redis may lose what it acknowledged, each of its nodes by itself: partitions of the rows are brought
+//! to stand at one commit again, and the facts behind its position are applied again from the log.
 
+mod agreement;
 mod claim;
+mod keys;
 mod log;
 mod marks;
 mod migration;
 mod options;
 mod ordered;
 mod quarantine;
+mod reading;
 mod redis;
 mod rows;
 mod tail;
@@ -34,10 +37,10 @@ use ontology::Millis;
 
 use crate::operations::Counted;
 use crate::{Log as _, Operations, Quarantine as _, QuarantineFilter, Table};
-use crate::{Position, Result, Rows as _, Store, Verified};
+use crate::{Position, Result, Rows as _, Stands, Store, Verified};
 
 pub use migration::Migrated;
-pub use options::DistributedOptions;
+pub use options::{DistributedOptions, PARTITIONS, PARTITIONS_MAX};
 pub use tail::{Tail, Told};
 pub use turn::Turn;
 
@@ -54,6 +57,8 @@ pub struct Look {
     pub epoch: u64,
     /// Position up to which facts are in the rows.
     pub applied: Position,
+    /// Partitions that the rows lie in, as Redis knows; 0 if it knows of no owner.
+    pub partitions: u32,
 }
 
 struct Inner {
@@ -115,14 +120,45 @@ impl Distributed {
         self.0.log.tell_time(now)
     }
 
+    /// Counts that this process begins to apply the end of the log, which anybody may do, and gives how
+    /// often its member did since it last came through: more than once if it died of it. It is a hint, by
+    /// which nothing is decided for good: where Redis refuses it, it is the first time.
+    #[must_use]
+    pub fn begin_start(&self) -> u64 {
+        let counted = self.0.rows.begin_start(self.member());
+        counted.inspect_err(|error| tracing::warn!(%error, "count a start")).unwrap_or(1)
+    }
+
+    /// This process has come through what it began by [`Distributed::begin_start`].
+    pub fn end_start(&self) {
+        if let Err(error) = self.0.rows.end_start(self.member()) {
+            tracing::warn!(%error, "count a start");
+        }
+    }
+
+    fn member(&self) -> &str {
+        self.0.log.options.member.as_deref().unwrap_or_default()
+    }
+
     /// Looks at a store without owning it, and without changing anything.
     ///
     /// # Errors
     /// As [`Distributed::open`].
     pub fn look(options: &DistributedOptions) -> Result<Look> {
         let has_topics = topics::Topics::of(&options.name).are_there(options)?;
-        let (epoch, applied) = rows::RedisRows::look(options)?;
-        Ok(Look { has_topics, epoch, applied })
+        let truth = rows::RedisRows::look(options)?;
+        let partitions = claim::partitions_in(&truth).unwrap_or(0);
+        Ok(Look { has_topics, epoch: truth.epoch.unwrap_or(0), applied: truth.applied, partitions })
+    }
+
+    /// Drops the rows of a store that no hub owns, so that its next owner builds them again from the log, in
+    /// as many partitions as `options` ask for. Gives how many there were and how many there will be. The
+    /// caller has the turn to own the store ([`Turn`]).
+    ///
+    /// # Errors
+    /// As [`Distributed::open`], and [`crate::Error::Unfit`] when the log no longer holds every fact.
+    pub fn repartition(options: &DistributedOptions) -> Result<(u32, u32)> {
+        claim::repartition(options)
     }
 
     /// Removes a store from its servers, with everything in it.
@@ -130,10 +166,15 @@ impl Distributed {
     /// # Errors
     /// [`crate::Error::Unreachable`] when a server does not answer.
     pub fn remove(options: &DistributedOptions) -> Result<()> {
-        rows::RedisRows::remove(options)?;
+        let truth = rows::RedisRows::look(options)?;
+        let wanted = options.partitions.unwrap_or(PARTITIONS);
+        rows::RedisRows::remove(options, claim::partitions_in(&truth).unwrap_or(1).max(wanted))?;
         topics::Topics::of(&options.name).remove(options)
     }
 }
+
+/// Kafka's retention keeps the log short.
+impl Stands for Distributed {}
 
 impl Store for Distributed {
     fn sync(&self) -> Result<()> {

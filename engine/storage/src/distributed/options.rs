@@ -19,6 +19,9 @@ pub struct DistributedOptions {
     pub redis: Vec<String>,
     /// Name of the deployment: prefix of its topics and keys.
     pub name: String,
+    /// Partitions that the rows of a new store lie in; one that is there keeps its number, and another is
+    /// refused. None takes what is there, or [`PARTITIONS`].
+    pub partitions: Option<u32>,
     /// Replicas of topics that are created; those that exist keep theirs.
     pub replicas: i32,
     /// How long facts are kept, in milliseconds.
@@ -33,6 +36,11 @@ pub struct DistributedOptions {
     /// How long a call waits for a server before it says that it does not answer.
     pub patience: Duration,
 }
+
+/// Partitions of the rows of a new store unless configured.
+pub const PARTITIONS: u32 = 16;
+/// The most partitions that the rows of a store may lie in.
+pub const PARTITIONS_MAX: u32 = 256;
 
 /// How long facts are kept unless configured: 400 days.
 const FACTS_MS: i64 = 400 * ontology::Millis::DAY_MS;
@@ -55,6 +63,7 @@ impl DistributedOptions {
             kafka: BTreeMap::new(),
             redis,
             name: name.into(),
+            partitions: None,
             replicas: 1,
             facts_ms: FACTS_MS,
             retention: Retention::default(),

@@ -32,6 +32,26 @@ impl Connected {
         }
     }
 
+    /// Sends all commands before it waits for an answer; nodes work at them side by side.
+    fn ask_all<T: FromRedisValue>(&mut self, commands: &[Cmd]) -> RedisResult<Vec<T>> {
+        match self {
+            Connected::One(connection) => {
+                let mut all = redis::pipe();
+                for command in commands {
+                    all.add_command(command.clone());
+                }
+                all.query(connection)
+            }
+            Connected::Cluster(connection) => {
+                let mut all = redis::cluster::cluster_pipe();
+                for command in commands {
+                    all.add_command(command.clone());
+                }
+                all.query(connection)
+            }
+        }
+    }
+
     fn is_open(&self) -> bool {
         match self {
             Connected::One(connection) => connection.is_open(),
@@ -67,10 +87,26 @@ impl Line {
     /// # Errors
     /// [`Error::Unreachable`] when it was not answered; [`Error::Stop`] when it was refused.
     pub(super) fn ask<T: FromRedisValue>(&self, doing: &'static str, command: &Cmd) -> Result<T> {
+        self.ask_by(doing, |line| line.ask(command))
+    }
+
+    /// The same for several commands, each of which may be sent twice; the answers in their order.
+    ///
+    /// # Errors
+    /// As [`Line::ask`]: some of them may have been answered.
+    pub(super) fn ask_all<T: FromRedisValue>(&self, doing: &'static str, commands: &[Cmd]) -> Result<Vec<T>> {
+        match commands {
+            [] => Ok(Vec::new()),
+            [one] => Ok(vec![self.ask(doing, one)?]),
+            all => self.ask_by(doing, |line| line.ask_all(all)),
+        }
+    }
+
+    fn ask_by<T>(&self, doing: &'static str, ask: impl Fn(&mut Connected) -> RedisResult<T>) -> Result<T> {
         let (mut waited, mut pause) = (Duration::ZERO, PAUSE.0);
         let mut connected = self.connected.lock().expect("no call panics while it holds the line");
         loop {
-            match self.ask_once(&mut connected, command) {
+            match self.ask_once(&mut connected, &ask) {
                 Ok(answer) => return Ok(answer),
                 Err(error) if !is_passing(&error) => return Err(Error::Stop { cause: format!("Redis: {error}") }),
                 Err(error) => {
@@ -87,12 +123,16 @@ impl Line {
         }
     }
 
-    fn ask_once<T: FromRedisValue>(&self, connected: &mut Option<Connected>, command: &Cmd) -> RedisResult<T> {
+    fn ask_once<T>(
+        &self,
+        connected: &mut Option<Connected>,
+        ask: &impl Fn(&mut Connected) -> RedisResult<T>,
+    ) -> RedisResult<T> {
         let line = match connected.take().filter(Connected::is_open) {
             Some(line) => connected.insert(line),
             None => connected.insert(self.connect()?),
         };
-        let answer = line.ask(command);
+        let answer = ask(line);
         if answer.as_ref().is_err_and(is_passing) {
             *connected = None;
         }

@@ -1,459 +1,434 @@
-//! Rows, outbox and applied position in Redis, below one hash tag: one script per commit.
+//! Rows, outbox and applied position in Redis, in partitions, each below a hash tag of its own.
 //!
 //! | key | what |
 //! |---|---|
-//! | `{NAME:0}:head` | epoch of the owner, id of the last commit, applied position, parts not yet folded |
-//! | `{NAME:0}:rows:TABLE`, `{NAME:0}:keys:TABLE` | a hash of values and the order of their keys; the outbox is a table |
-//! | `{NAME:0}:part:N`, `{NAME:0}:parts` | parts of a commit that is too large for one script, and which there are |
+//! | `{NAME:0}:head` | epoch of the owner, id of the last commit, applied position, parts not yet folded, number of partitions |
+//! | `{NAME:0}:stands`, `{NAME:0}:stood` | the commit that each partition stands at, and stood at before the last one |
+//! | `{NAME:0}:starts` | how often each process has begun to start and not come through |
+//! | `{NAME:P}:head` | epoch of the owner, the commit that the rows here are of and the one before it |
+//! | `{NAME:P}:rows:TABLE`, `{NAME:P}:keys:TABLE` | a hash of values and the order of their keys; the outbox is a table |
+//! | `{NAME:P}:part:N`, `{NAME:P}:parts` | parts of a commit, and which there are |
+//! | `{NAME:P}:past` | what the last commit over several partitions has overwritten |
 //!
-//! A large commit is laid aside in parts and sealed by one short script, which is the instant at
-//! which it holds. Folding the parts into the rows can be done again after any failure; whoever
-//! claims the rows folds what the owner before left.
+//! A commit of what lies in partition 0 is one script. Any other is laid aside in parts below the tags
+//! of its partitions, and sealed in partition 0 by one short script, which is the instant at which it
+//! holds. Folding the parts into the rows can be done again after any failure, by anybody.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
-use bytes::Bytes;
 use redis::{Cmd, cmd};
 
-use super::Distributed;
+use super::agreement::{self, Place, Plan, Staged, Truth};
+use super::keys::{self, Keys, OUTBOX, Partition, number, script, split, step};
 use super::options::DistributedOptions;
 use super::redis::Line;
-use crate::rows::Write;
-use crate::{Changes, Durability, Error, Log as _, Pairs, Position, Result, Rows, Table, figures};
+use crate::{Changes, Error, Position, Result};
 
-/// Most changes, and most of their bytes, that one script takes: Redis does nothing else meanwhile.
-const SCRIPT_CHANGES_MAX: usize = 2_000;
-const SCRIPT_BYTES_MAX: usize = 1 << 20;
-/// Rows read at a time.
-const PAGE_ROWS: usize = 1_000;
-/// Scripts that apply changes begin with the function that does it.
+/// Most commands that are sent before an answer is waited for: each is a script of a megabyte at the most.
+const SENT_MAX: usize = 16;
+/// Rows that a script takes back.
+const UNDO_ROWS: usize = 2_000;
+/// How often partitions are looked at before it is given up that they agree: each time somebody has
+/// changed them meanwhile, or they have come nearer to it.
+const LOOKS_MAX: usize = 1_000;
+/// Scripts that share functions begin with them.
 const COMMIT: &str = concat!(include_str!("apply.lua"), include_str!("commit.lua"));
+const STAGE: &str = concat!(include_str!("forget.lua"), include_str!("stage.lua"));
 const FOLD: &str = concat!(include_str!("apply.lua"), include_str!("fold.lua"));
-/// Ends the name of a commit whose parts are not all in the rows.
-const FOLDING: &[u8] = b" folding";
-/// Number of the outbox among the tables.
-const OUTBOX: usize = Table::ALL.len() + 1;
+const UNDO: &str = concat!(include_str!("forget.lua"), include_str!("undo.lua"));
+const WIPE: &str = concat!(include_str!("forget.lua"), include_str!("wipe.lua"));
+const DROP: &str = concat!(include_str!("forget.lua"), include_str!("drop.lua"));
+const ENTER: &str = concat!(include_str!("forget.lua"), include_str!("enter.lua"));
 
 /// The rows of a store.
 pub(super) struct RedisRows {
-    line: Line,
-    keys: Keys,
+    pub(super) line: Line,
+    pub(super) keys: Keys,
+    name: String,
     /// Where the owner's commits stand; none of a process that owns nothing. Whoever holds it writes.
     stand: Mutex<Option<Stand>>,
 }
 
-#[derive(Clone, Copy)]
-struct Stand {
+/// Where an owner's commits stand.
+pub(super) struct Stand {
     epoch: u64,
-    /// Position of the last commit, and its number.
-    applied: Position,
-    commits: u64,
+    /// Position and id of the last commit.
+    pub(super) applied: Position,
+    commit: String,
+    /// Commits that were begun: no id is used twice.
+    begun: u64,
+    /// The commit that each partition stands at.
+    stands: BTreeMap<usize, String>,
 }
 
-/// Names of keys in Redis.
-struct Keys {
-    tag: String,
-    head: String,
-    parts: String,
-    /// Rows and order of each table, the outbox last.
-    tables: Vec<[String; 2]>,
+/// A commit under way: its parts by partition, and how the heads name it.
+struct Begun {
+    id: String,
+    before: String,
+    places: [String; 2],
+    parts: BTreeMap<usize, Vec<Vec<keys::Step>>>,
 }
 
-impl Keys {
-    fn of(name: &str) -> Self {
-        let tag = format!("{{{name}:0}}");
-        let names = Table::ALL.iter().map(|table| table.name()).chain(["outbox"]);
-        let tables = names.map(|table| [format!("{tag}:rows:{table}"), format!("{tag}:keys:{table}")]).collect();
-        Keys { head: format!("{tag}:head"), parts: format!("{tag}:parts"), tables, tag }
-    }
-
-    /// Rows and order of a table by its number, which begins at 1.
-    fn table(&self, number: usize) -> &[String; 2] {
-        &self.tables[number - 1]
-    }
-
-    fn part(&self, index: usize) -> String {
-        format!("{}:part:{index}", self.tag)
+impl Stand {
+    /// The commit that a partition stands at.
+    fn at(&self, partition: usize) -> &str {
+        self.stands.get(&partition).map_or("", String::as_str)
     }
 }
 
-/// One change as scripts take it: table, what, key, value.
-type Step = [Vec<u8>; 4];
-
-fn step(table: usize, (key, value): Write) -> Step {
-    let what = if value.is_some() { b"p" } else { b"d" };
-    [table.to_string().into_bytes(), what.to_vec(), key, value.unwrap_or_default()]
-}
-
-/// Number of a table in keys and scripts.
-fn number(table: Table) -> usize {
-    Table::ALL.iter().position(|of| *of == table).expect("every table is listed") + 1
-}
-
-fn script<'a>(text: &str, keys: impl IntoIterator<Item = &'a String>) -> Cmd {
-    let keys: Vec<_> = keys.into_iter().collect();
-    let mut command = cmd("EVAL");
-    command.arg(text).arg(keys.len());
-    for key in keys {
-        command.arg(key);
+impl Begun {
+    /// Whether all of it lies in partition 0, and is not too much for one script.
+    fn is_one_script(&self) -> bool {
+        self.parts.iter().all(|(partition, parts)| *partition == 0 && parts.len() <= 1)
     }
-    command
 }
+
+/// Whether the log still holds every fact, so that rows may be built again from it.
+pub(super) type KeepsAll<'a> = &'a dyn Fn() -> Result<bool>;
 
 impl RedisRows {
-    /// Rows to read; they can be claimed later.
-    pub(super) fn open(options: &DistributedOptions) -> Result<Self> {
-        let (line, keys) = (Line::open(options)?, Keys::of(&options.name));
+    /// Rows in so many partitions, to be read; they can be claimed later.
+    pub(super) fn open(options: &DistributedOptions, partitions: u32) -> Result<Self> {
+        let (line, keys) = (Line::open(options)?, Keys::of(&options.name, partitions));
         check_memory(&line, &keys)?;
-        Ok(RedisRows { line, keys, stand: Mutex::new(None) })
+        Ok(RedisRows { line, keys, name: options.name.clone(), stand: Mutex::new(None) })
     }
 
-    /// Claims the rows with an epoch above every one known, and puts away what the owner before left.
-    /// Gives the epoch and the position that the rows stand at.
-    pub(super) fn claim(&self, known_epoch: u64) -> Result<(u64, Position)> {
-        let mut claim = script(include_str!("claim.lua"), [&self.keys.head, &self.keys.parts]);
-        let (epoch, applied, staged, commit): (u64, u64, usize, String) =
-            self.line.ask("claim the rows", claim.arg(known_epoch))?;
-        self.fold(epoch, &commit, staged)?;
-        let applied = Position(applied);
-        *self.stand() = Some(Stand { epoch, applied, commits: 0 });
+    /// Claims the rows with an epoch above every one known, and brings partitions to agree. Gives the
+    /// epoch and the position that the rows stand at.
+    pub(super) fn claim(&self, known_epoch: u64, keeps_all: KeepsAll<'_>) -> Result<(u64, Position)> {
+        let epochs = self.places()?.into_iter().map(|place| place.epoch);
+        let known = epochs.fold(known_epoch, u64::max);
+        let mut claim = script(include_str!("claim.lua"), [&self.keys.first().head]);
+        let answer: Vec<String> = self.line.ask("claim the rows", claim.arg(known).arg(self.keys.count()))?;
+        let epoch = match answer.as_slice() {
+            [done, epoch] if done == "done" => epoch.parse().ok(),
+            [_, partitions] => return Err(other_number(&self.name, partitions, self.keys.count())),
+            _ => None,
+        };
+        let epoch = epoch.ok_or_else(|| Error::Stop { cause: format!("Redis answers {answer:?} to a claim") })?;
+        crate::crash::point("distributed.claim.partitions");
+        let truth = self.agree(keeps_all)?;
+        let enter = |partition: &Partition| script(ENTER, [&partition.head, &partition.parts]).arg(epoch).to_owned();
+        self.all_done(epoch, &self.keys.partitions.iter().map(enter).collect::<Vec<_>>())?;
+        let Truth { applied, commit, stands, .. } = truth;
+        *self.stand() = Some(Stand { epoch, applied, commit, begun: 0, stands });
         Ok((epoch, applied))
     }
 
-    fn stand(&self) -> MutexGuard<'_, Option<Stand>> {
+    pub(super) fn stand(&self) -> MutexGuard<'_, Option<Stand>> {
         self.stand.lock().expect("no call panics while it writes")
     }
 
-    /// Epoch of the newest owner and applied position, claiming nothing.
-    pub(super) fn look(options: &DistributedOptions) -> Result<(u64, Position)> {
-        Self::open(options)?.head()
+    /// Whether this process has not claimed the rows. An owner at work holds the lock.
+    pub(super) fn is_anothers(&self) -> bool {
+        self.stand.try_lock().is_ok_and(|stand| stand.is_none())
     }
 
-    /// Epoch and applied position as Redis tells them.
-    fn head(&self) -> Result<(u64, Position)> {
-        let ask = cmd("HMGET").arg(&self.keys.head).arg("epoch").arg("applied").to_owned();
-        let (epoch, applied): (Option<u64>, Option<u64>) = self.line.ask("look at the rows", &ask)?;
-        Ok((epoch.unwrap_or(0), Position(applied.unwrap_or(0))))
+    /// What Redis says of a store of this name, claiming nothing.
+    pub(super) fn look(options: &DistributedOptions) -> Result<Truth> {
+        truth_of(&Line::open(options)?, &Keys::of(&options.name, 1))
     }
 
-    /// Removes every key of a store.
-    pub(super) fn remove(options: &DistributedOptions) -> Result<()> {
-        let (line, keys) = (Line::open(options)?, Keys::of(&options.name));
+    pub(super) fn truth(&self) -> Result<Truth> {
+        let truth = truth_of(&self.line, &self.keys)?;
+        match truth.partitions {
+            Some(found) if found as usize != self.keys.count() => {
+                Err(other_number(&self.name, &found.to_string(), self.keys.count()))
+            }
+            Some(_) | None => Ok(truth),
+        }
+    }
+
+    /// Where every partition stands.
+    pub(super) fn places(&self) -> Result<Vec<Place>> {
+        let ask = |partition: &Partition| script(include_str!("place.lua"), [&partition.head, &partition.parts]);
+        let asks: Vec<Cmd> = self.keys.partitions.iter().map(ask).collect();
+        let answers: Vec<Vec<String>> = self.line.ask_all("look at the rows", &asks)?;
+        answers.into_iter().map(Place::of).collect()
+    }
+
+    /// Removes every key of a store in so many partitions.
+    pub(super) fn remove(options: &DistributedOptions, partitions: u32) -> Result<()> {
+        let (line, keys) = (Line::open(options)?, Keys::of(&options.name, partitions));
         let text = "for _, part in ipairs(redis.call('SMEMBERS', KEYS[1])) do redis.call('UNLINK', part) end \
                     for _, key in ipairs(KEYS) do redis.call('UNLINK', key) end return 1";
-        let all = [&keys.parts, &keys.head].into_iter().chain(keys.tables.iter().flatten());
-        line.ask::<u64>("remove the rows", &script(text, all)).map(drop)
+        let ask = |(index, partition): (usize, &Partition)| {
+            let of_all = [&keys.stands, &keys.stood, &keys.starts].into_iter().filter(|_| index == 0);
+            let own = [&partition.parts, &partition.head, &partition.past].into_iter();
+            script(text, own.chain(of_all).chain(partition.tables()))
+        };
+        let asks: Vec<Cmd> = keys.partitions.iter().enumerate().map(ask).collect();
+        line.ask_all::<u64>("remove the rows", &asks).map(drop)
+    }
+
+    /// Counts that a member begins to start, and gives how often it did since it last came through.
+    pub(super) fn begin_start(&self, member: &str) -> Result<u64> {
+        self.line.ask("count a start", cmd("HINCRBY").arg(&self.keys.starts).arg(member).arg(1))
+    }
+
+    /// A member has come through.
+    pub(super) fn end_start(&self, member: &str) -> Result<()> {
+        self.line.ask::<u64>("count a start", cmd("HDEL").arg(&self.keys.starts).arg(member)).map(drop)
     }
 
     /// Commits changes of a log that ends at `last`.
     pub(super) fn commit(&self, changes: Changes, last: Position) -> Result<()> {
         let mut held = self.stand();
-        let stand = held.ok_or(Error::NotOwner)?;
+        let stand = held.as_mut().ok_or(Error::NotOwner)?;
         changes.check(stand.applied, last)?;
         let applied = changes.applied.unwrap_or(stand.applied);
-        let rows = changes.rows.into_iter().map(|(table, write)| step(number(table), write));
-        let parts = split(rows.chain(changes.outbox.into_iter().map(|write| step(OUTBOX, write))));
-        let id = format!("{}/{}", stand.epoch, stand.commits + 1);
-        let places = [stand.applied.0.to_string(), applied.0.to_string()];
+        let begun = self.begin(stand, changes, applied);
         crate::crash::point("distributed.rows.before_commit");
-        match parts.as_slice() {
-            [] | [_] => {
-                let tables = self.keys.tables.iter().flatten();
-                let mut commit = script(COMMIT, [&self.keys.head].into_iter().chain(tables));
-                commit.arg(stand.epoch).arg(&id).arg(&places);
-                for step in parts.iter().flatten() {
-                    commit.arg(step);
-                }
-                self.ask(stand.epoch, &commit)?;
-            }
-            parts => self.commit_parts(stand.epoch, &id, &places, parts)?,
+        if begun.is_one_script() {
+            self.commit_at_once(stand, &begun)?;
+        } else {
+            self.commit_parts(stand, &begun)?;
+            stand.stands.extend(begun.parts.keys().map(|partition| (*partition, begun.id.clone())));
         }
         crate::crash::point("distributed.rows.after_commit");
-        *held = Some(Stand { applied, commits: stand.commits + 1, ..stand });
+        (stand.applied, stand.commit) = (applied, begun.id);
         Ok(())
     }
 
-    fn commit_parts(&self, epoch: u64, id: &str, places: &[String; 2], parts: &[Vec<Step>]) -> Result<()> {
-        let names: Vec<String> = (0..parts.len()).map(|index| self.keys.part(index)).collect();
-        for (name, part) in names.iter().zip(parts) {
-            let mut stage = script(include_str!("stage.lua"), [&self.keys.head, name, &self.keys.parts]);
-            stage.arg(epoch);
-            for step in part {
-                stage.arg(step);
-            }
-            self.ask(epoch, &stage)?;
+    /// The next commit.
+    fn begin(&self, stand: &mut Stand, changes: Changes, applied: Position) -> Begun {
+        stand.begun += 1;
+        let mut begun = Begun {
+            id: format!("{}/{}", stand.epoch, stand.begun),
+            before: stand.commit.clone(),
+            places: [stand.applied.0.to_string(), applied.0.to_string()],
+            parts: self.parts_of(changes),
+        };
+        if !begun.is_one_script() {
+            // Partition 0 takes part in each over several, so that it can go back with the others.
+            begun.parts.entry(0).or_insert_with(|| vec![Vec::new()]);
         }
-        crate::crash::point("distributed.rows.before_seal");
-        let mut seal = script(include_str!("seal.lua"), [&self.keys.head].into_iter().chain(&names));
-        seal.arg(epoch).arg(id).arg(places);
-        for part in parts {
-            seal.arg(part.len() * 4);
-        }
-        self.ask(epoch, &seal)?;
-        crate::crash::point("distributed.rows.after_seal");
-        self.fold(epoch, id, parts.len())
+        begun
     }
 
-    /// Puts so many sealed parts of a commit into the rows.
-    fn fold(&self, epoch: u64, commit: &str, parts: usize) -> Result<()> {
-        if parts == 0 {
-            return Ok(());
+    /// Changes by partition, in parts that one script may take.
+    fn parts_of(&self, changes: Changes) -> BTreeMap<usize, Vec<Vec<keys::Step>>> {
+        let rows = changes.rows.into_iter().map(|(table, write)| (number(table), write));
+        let mut steps: BTreeMap<usize, Vec<keys::Step>> = BTreeMap::new();
+        for (table, write) in rows.chain(changes.outbox.into_iter().map(|write| (OUTBOX, write))) {
+            steps.entry(self.keys.place_of(table, &write.0)).or_default().push(step(table, write));
         }
-        for index in 0..parts {
-            let part = self.keys.part(index);
-            let keys = [&self.keys.head, &part, &self.keys.parts].into_iter().chain(self.keys.tables.iter().flatten());
-            self.ask(epoch, script(FOLD, keys).arg(epoch).arg(commit))?;
+        steps.into_iter().map(|(partition, steps)| (partition, split(steps))).collect()
+    }
+
+    /// Whether partitions keep what a commit overwrites: one alone never has to agree with another.
+    fn keeps_past(&self) -> &'static str {
+        if self.keys.count() > 1 { "1" } else { "0" }
+    }
+
+    fn commit_at_once(&self, stand: &Stand, begun: &Begun) -> Result<()> {
+        let first = self.keys.first();
+        let mut commit = script(COMMIT, [&first.head, &first.past].into_iter().chain(first.tables()));
+        commit.arg(stand.epoch).arg(&begun.before).arg(&begun.id).arg(&begun.places).arg(self.keeps_past());
+        for step in begun.parts.values().flatten().flatten() {
+            commit.arg(step);
+        }
+        self.all_done(stand.epoch, &[commit])
+    }
+
+    fn commit_parts(&self, stand: &Stand, begun: &Begun) -> Result<()> {
+        self.stage(stand, begun)?;
+        crate::crash::point("distributed.rows.before_seal");
+        self.seal(stand, begun)?;
+        crate::crash::point("distributed.rows.after_seal");
+        let (first, others): (Vec<usize>, _) = begun.parts.keys().partition(|partition| **partition == 0);
+        for some in [others, first] {
+            self.fold(stand, begun, &some)?;
             crate::crash::point("distributed.rows.folding");
         }
-        let mut folded = script(include_str!("folded.lua"), [&self.keys.head]);
-        self.ask(epoch, folded.arg(epoch).arg(commit))
+        self.all_done(stand.epoch, &[self.folded(&begun.id)])
     }
 
-    /// Runs a script that says `done`, or why not.
-    fn ask(&self, own_epoch: u64, script: &Cmd) -> Result<()> {
-        let answer: Vec<String> = self.line.ask("commit rows", script)?;
-        let stopped = |cause: String| Err(Error::Stop { cause });
-        match answer.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            // Folded by a reader, or by the owner before.
-            ["done" | "folded"] => Ok(()),
-            ["fenced", ""] => stopped("Redis has lost the rows: they are built again from the log".to_owned()),
-            ["fenced", epoch] => {
-                stopped(format!("the owner of epoch {epoch} has taken the rows over from epoch {own_epoch}"))
+    /// Lays all parts aside.
+    fn stage(&self, stand: &Stand, begun: &Begun) -> Result<()> {
+        let mut stages = Vec::new();
+        for (partition, parts) in &begun.parts {
+            let keys = &self.keys.partitions[*partition];
+            for (index, part) in parts.iter().enumerate() {
+                let mut stage = script(STAGE, [&keys.head, &keys.parts, &keys.part(index)]);
+                stage.arg(stand.epoch).arg(&begun.id).arg(stand.at(*partition));
+                for step in part {
+                    stage.arg(step);
+                }
+                stages.push(stage);
             }
-            other => stopped(format!("Redis holds other rows than this owner wrote ({other:?})")),
         }
+        self.all_done(stand.epoch, &stages)
+    }
+
+    /// Makes what lies aside hold.
+    fn seal(&self, stand: &Stand, begun: &Begun) -> Result<()> {
+        let counts: BTreeMap<usize, usize> = begun.parts.iter().map(|(place, parts)| (*place, parts.len())).collect();
+        let first = self.keys.first();
+        let mut seal =
+            script(include_str!("seal.lua"), [&first.head, &self.keys.stands, &self.keys.stood, &first.parts]);
+        seal.arg(stand.epoch).arg(&begun.before).arg(&begun.id).arg(&begun.places).arg(self.keeps_past());
+        seal.arg(Staged::text(&counts)).arg(counts[&0]);
+        for partition in counts.keys() {
+            seal.arg(*partition);
+        }
+        self.all_done(stand.epoch, &[seal])
+    }
+
+    /// Puts what lies aside in these partitions into their rows.
+    fn fold(&self, stand: &Stand, begun: &Begun, partitions: &[usize]) -> Result<()> {
+        let rounds = partitions.iter().map(|partition| begun.parts[partition].len()).max().unwrap_or(0);
+        // Part by part: a later one may change the same rows, and nodes may take them in another order.
+        for round in 0..rounds {
+            let with_it = partitions.iter().filter(|partition| begun.parts[partition].len() > round);
+            let folds = with_it.map(|partition| {
+                let name = self.keys.partitions[*partition].part(round);
+                self.fold_of(*partition, &name, &begun.id, stand.at(*partition), begun.parts[partition].len())
+            });
+            self.all_done(stand.epoch, &folds.collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    /// The script that puts one of `count` parts into the rows of a partition, which stood at `before`.
+    fn fold_of(&self, partition: usize, part: &String, id: &str, before: &str, count: usize) -> Cmd {
+        let keys = &self.keys.partitions[partition];
+        let own = [&keys.head, &keys.parts, part, &keys.past].into_iter();
+        let mut fold = script(FOLD, own.chain(keys.tables()));
+        fold.arg(id).arg(before).arg(count).arg(self.keeps_past()).to_owned()
+    }
+
+    fn folded(&self, commit: &str) -> Cmd {
+        script(include_str!("folded.lua"), [&self.keys.first().head]).arg(commit).to_owned()
+    }
+
+    /// Runs scripts, some at a time, each of which says `done`, or why not.
+    fn all_done(&self, own_epoch: u64, scripts: &[Cmd]) -> Result<()> {
+        for some in scripts.chunks(SENT_MAX) {
+            let answers: Vec<Vec<String>> = self.line.ask_all("commit rows", some)?;
+            answers.iter().try_for_each(|answer| judge(own_epoch, answer))?;
+        }
+        Ok(())
+    }
+
+    /// Brings the partitions to stand at one commit, and gives what partition 0 then says.
+    pub(super) fn agree(&self, keeps_all: KeepsAll<'_>) -> Result<Truth> {
+        for _ in 0..LOOKS_MAX {
+            let truth = self.truth()?;
+            let places = self.places()?;
+            // What was seen in between is of one commit only if none was sealed meanwhile.
+            if self.truth()? != truth {
+                continue;
+            }
+            let asks = match agreement::plan(&truth, &places) {
+                Plan::Agreed => return Ok(truth),
+                Plan::Steps(steps) => self.asks_of(&truth, &places, &steps),
+                Plan::Note => vec![self.folded(&truth.commit)],
+                plan @ (Plan::Adopt | Plan::Back | Plan::Drop) => {
+                    vec![self.change_of(&plan, &truth.commit, keeps_all)?]
+                }
+            };
+            for some in asks.chunks(SENT_MAX) {
+                // Whatever one of them refuses is seen by the next look.
+                self.line.ask_all::<Vec<String>>("make the rows agree", some)?;
+            }
+        }
+        let cause = "its partitions were changed again and again while they were looked at".to_owned();
+        Err(Error::Unreachable { doing: "make the rows agree", server: "Redis", cause, retry_after_ms: 1_000 })
+    }
+
+    /// Scripts by which partitions take their steps.
+    fn asks_of(&self, truth: &Truth, places: &[Place], steps: &[(usize, agreement::Step)]) -> Vec<Cmd> {
+        let mut asks = Vec::new();
+        for (index, step) in steps {
+            let (keys, place) = (&self.keys.partitions[*index], &places[*index]);
+            let own = [&keys.head, &keys.parts, &keys.past].into_iter().chain(keys.tables());
+            match step {
+                agreement::Step::Fold { before, count } => {
+                    let part = place.parts.first();
+                    asks.extend(part.map(|part| self.fold_of(*index, part, truth.stand_of(*index), before, *count)));
+                }
+                agreement::Step::Undo { from, to } => {
+                    tracing::warn!(partition = index, from, to, "a partition of the rows goes back by a commit");
+                    asks.push(script(UNDO, own).arg(from).arg(to).arg(UNDO_ROWS).to_owned());
+                }
+                agreement::Step::Wipe => asks.push(script(WIPE, own).arg(&place.at).to_owned()),
+            }
+        }
+        asks
+    }
+
+    /// The script that changes what partition 0 says.
+    fn change_of(&self, plan: &Plan, commit: &str, keeps_all: KeepsAll<'_>) -> Result<Cmd> {
+        let (first, Keys { stands, stood, .. }) = (self.keys.first(), &self.keys);
+        let mut change = match plan {
+            Plan::Adopt => script(include_str!("adopt.lua"), [&first.head, stands, &first.parts]),
+            Plan::Back => {
+                tracing::warn!("partitions of the rows stand apart: the last commit is taken back");
+                script(include_str!("unseal.lua"), [&first.head, stands, stood])
+            }
+            Plan::Agreed | Plan::Steps(_) | Plan::Note | Plan::Drop => {
+                if !keeps_all()? {
+                    let why = "their partitions stand at different commits and the log no longer holds all facts";
+                    return Err(Error::damaged(format!("the rows of {} in Redis", self.name), why));
+                }
+                tracing::warn!("partitions of the rows stand apart: the rows are built again from the log");
+                let own = [&first.head, &first.parts, stands, stood, &first.past].into_iter();
+                script(DROP, own.chain(first.tables()))
+            }
+        };
+        Ok(change.arg(commit).to_owned())
     }
 }
 
-/// Cuts changes into parts that one script may take.
-fn split(steps: impl Iterator<Item = Step>) -> Vec<Vec<Step>> {
-    let mut parts: Vec<Vec<Step>> = Vec::new();
-    let mut bytes = 0;
-    for step in steps {
-        let size: usize = step.iter().map(Vec::len).sum();
-        match parts.last_mut() {
-            Some(part) if part.len() < SCRIPT_CHANGES_MAX && bytes + size <= SCRIPT_BYTES_MAX => part.push(step),
-            Some(_) | None => {
-                parts.push(vec![step]);
-                bytes = 0;
-            }
+fn truth_of(line: &Line, keys: &Keys) -> Result<Truth> {
+    let ask = script(include_str!("truth.lua"), [&keys.first().head, &keys.stands, &keys.stood]);
+    Truth::of(line.ask("look at the rows", &ask)?)
+}
+
+/// What it means that a script did not do its work.
+fn judge(own_epoch: u64, answer: &[String]) -> Result<()> {
+    let stopped = |cause: String| Err(Error::Stop { cause });
+    match answer.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        // Folded by a reader, or by the owner before.
+        ["done" | "folded"] => Ok(()),
+        ["fenced", ""] => stopped("Redis has lost the rows: they are built again from the log".to_owned()),
+        ["fenced", epoch] if epoch.parse().is_ok_and(|epoch: u64| epoch < own_epoch) => {
+            stopped(format!("Redis has gone back to rows of epoch {epoch}, and this owner's is {own_epoch}"))
         }
-        bytes += size;
+        ["fenced", epoch] => {
+            stopped(format!("the owner of epoch {epoch} has taken the rows over from epoch {own_epoch}"))
+        }
+        other => stopped(format!("Redis holds other rows than this owner wrote ({other:?})")),
     }
-    parts
+}
+
+/// The refusal of a store whose rows lie in another number of partitions.
+pub(super) fn other_number(name: &str, found: &str, wanted: usize) -> Error {
+    Error::Unfit {
+        what: format!("the store {name} with store.distributed.partitions = {wanted}"),
+        found: format!("its rows lie in {found}"),
+        needed: format!("{found}: write that, or stop every hub and move the rows with `opshub repartition`"),
+    }
 }
 
 /// Redis must refuse writes when its memory is full, not forget rows.
 fn check_memory(line: &Line, keys: &Keys) -> Result<()> {
-    // Asked by a script, so that the node answers that holds the rows.
-    let ask = script("return redis.call('INFO', 'memory')", [&keys.head]);
-    let info: String = line.ask("look at Redis's memory", &ask)?;
-    let policy = info.lines().find_map(|text| text.strip_prefix("maxmemory_policy:")).map_or("unknown", str::trim);
-    if policy == "noeviction" {
-        return Ok(());
-    }
-    let what = "maxmemory-policy of Redis".to_owned();
-    Err(Error::Unfit { what, found: policy.to_owned(), needed: "noeviction".to_owned() })
-}
-
-impl Rows for Distributed {
-    fn load(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.0.counted.loaded(table);
-        self.0.rows.whole(|rows| rows.load_once(number(table), keys))
-    }
-
-    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Pairs> {
-        self.0.counted.loaded(table);
-        self.0.rows.pages(number(table), prefix)
-    }
-
-    fn sweep(&self, table: Table) -> Result<Pairs> {
-        self.0.counted.loaded(table);
-        let store = self.clone();
-        let mut pages = Pages::of(number(table), b"");
-        let next = move || Some(pages.next(&store.0.rows)?.map(|page| page.rows));
-        let rows = std::iter::from_fn(next).flat_map(|page| match page {
-            Ok(rows) => rows.into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
-        });
-        Ok(Box::new(rows))
-    }
-
-    fn applied(&self) -> Result<Position> {
-        match *self.0.rows.stand() {
-            Some(stand) => Ok(stand.applied),
-            None => Ok(self.0.rows.head()?.1),
+    // Asked by scripts, so that the nodes answer that hold the rows.
+    let ask = |partition: &Partition| script("return redis.call('INFO', 'memory')", [&partition.head]);
+    let asks: Vec<Cmd> = keys.partitions.iter().map(ask).collect();
+    for info in line.ask_all::<String>("look at Redis's memory", &asks)? {
+        let policy = info.lines().find_map(|text| text.strip_prefix("maxmemory_policy:")).map_or("unknown", str::trim);
+        if policy != "noeviction" {
+            let what = "maxmemory-policy of Redis".to_owned();
+            return Err(Error::Unfit { what, found: policy.to_owned(), needed: "noeviction".to_owned() });
         }
     }
-
-    fn pending(&self) -> Result<Pairs> {
-        self.0.rows.pages(OUTBOX, b"")
-    }
-
-    fn write(&self, changes: Changes, _durability: Durability) -> Result<()> {
-        let (applied, is_empty) = (changes.applied, changes.is_empty());
-        self.0.rows.commit(changes, self.last())?;
-        if let Some(position) = applied {
-            figures::applied(position.0);
-        }
-        if !is_empty {
-            self.0.counted.rows_committed();
-        }
-        Ok(())
-    }
-}
-
-/// Commits that a read begins again for, before it gives up: each takes far longer than a page.
-const READS_MAX: usize = 100;
-
-impl RedisRows {
-    /// The rows of a table as of one instant.
-    fn pages(&self, table: usize, prefix: &[u8]) -> Result<Pairs> {
-        let rows = self.whole(|rows| rows.scan_once(table, prefix))?;
-        Ok(Box::new(rows.into_iter().map(Ok)))
-    }
-
-    /// Reads until all that was read is of one commit, which is in the rows whole.
-    fn whole<T>(&self, read: impl Fn(&Self) -> Result<Option<T>>) -> Result<T> {
-        for _ in 0..READS_MAX {
-            if let Some(found) = read(self)? {
-                return Ok(found);
-            }
-            self.finish_folding()?;
-        }
-        let why = "they were changed again and again while they were read";
-        Err(Error::Unreachable { doing: "read rows", server: "Redis", cause: why.to_owned(), retry_after_ms: 1_000 })
-    }
-
-    /// Folds, where another process owns the rows, what it sealed and has not folded, so that no commit
-    /// is read in part. It may be gone, or fold the same at the same time: then one of both has nothing
-    /// left to do. An owner folds before its commit returns.
-    fn finish_folding(&self) -> Result<()> {
-        let ask = cmd("HMGET").arg(&self.keys.head).arg(&["epoch", "commit", "staged"]).to_owned();
-        for _ in 0..READS_MAX {
-            if !self.is_anothers() {
-                return Ok(());
-            }
-            let head: (Option<u64>, Option<String>, Option<usize>) = self.line.ask("look at the rows", &ask)?;
-            let (Some(epoch), Some(commit), Some(parts)) = head else { return Ok(()) };
-            match self.fold(epoch, &commit, parts) {
-                Ok(()) => {}
-                // There is another owner.
-                Err(Error::Stop { cause }) => tracing::debug!(cause, "fold what another process sealed"),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether this process has not claimed the rows. An owner at work holds the lock.
-    fn is_anothers(&self) -> bool {
-        self.stand.try_lock().is_ok_and(|stand| stand.is_none())
-    }
-
-    /// The rows of these keys; none while they are being folded.
-    fn load_once(&self, table: usize, keys: &[&[u8]]) -> Result<Option<Vec<Option<Bytes>>>> {
-        let mut ask = script(include_str!("load.lua"), [&self.keys.head, &self.keys.table(table)[0]]);
-        let mut found = self.line.ask::<Vec<Option<Vec<u8>>>>("load rows", ask.arg(keys))?.into_iter();
-        let commit = found.next().flatten().unwrap_or_default();
-        if commit.ends_with(FOLDING) && self.is_anothers() {
-            return Ok(None);
-        }
-        Ok(Some(found.map(|value| value.map(Bytes::from)).collect()))
-    }
-
-    /// All pages, if they are of one commit.
-    fn scan_once(&self, table: usize, prefix: &[u8]) -> Result<Option<Vec<(Bytes, Bytes)>>> {
-        let mut pages = Pages::of(table, prefix);
-        let mut begun: Option<Vec<u8>> = None;
-        let mut rows: Vec<(Bytes, Bytes)> = Vec::new();
-        while let Some(page) = pages.next(self) {
-            let Page { commit, rows: more } = page?;
-            let is_part = commit.ends_with(FOLDING) && self.is_anothers();
-            if is_part || *begun.get_or_insert_with(|| commit.clone()) != commit {
-                return Ok(None);
-            }
-            rows.extend(more);
-        }
-        Ok(Some(rows))
-    }
-}
-
-/// Rows that were read by one call, and the commit that they are of.
-struct Page {
-    commit: Vec<u8>,
-    rows: Vec<(Bytes, Bytes)>,
-}
-
-/// Where a reading of a table stands.
-struct Pages {
-    table: usize,
-    /// The ends of the range of keys that is still to be read; no beginning once all is.
-    from: Option<Vec<u8>>,
-    until: Vec<u8>,
-}
-
-impl Pages {
-    fn of(table: usize, prefix: &[u8]) -> Self {
-        let until = after(prefix).map_or_else(|| b"+".to_vec(), |next| [b"(", &next[..]].concat());
-        Pages { table, from: Some([b"[", prefix].concat()), until }
-    }
-
-    /// The next page; none behind the last. An error is the last.
-    fn next(&mut self, rows: &RedisRows) -> Option<Result<Page>> {
-        let from = self.from.take()?;
-        let keys = [&rows.keys.head].into_iter().chain(rows.keys.table(self.table));
-        let mut ask = script(include_str!("page.lua"), keys);
-        ask.arg(&from).arg(&self.until).arg(PAGE_ROWS);
-        let mut answer = match rows.line.ask::<Vec<Vec<u8>>>("read rows", &ask) {
-            Ok(answer) => answer.into_iter(),
-            Err(error) => return Some(Err(error)),
-        };
-        let commit = answer.next().unwrap_or_default();
-        let mut found = Vec::with_capacity(answer.len() / 2);
-        while let (Some(key), Some(value)) = (answer.next(), answer.next()) {
-            found.push((Bytes::from(key), Bytes::from(value)));
-        }
-        if let (PAGE_ROWS, Some((key, _))) = (found.len(), found.last()) {
-            self.from = Some([b"(", &key[..]].concat());
-        }
-        Some(Ok(Page { commit, rows: found }))
-    }
-}
-
-/// The lowest key that is above all keys with this prefix; none if there is no such key.
-fn after(prefix: &[u8]) -> Option<Vec<u8>> {
-    let last = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
-    let mut next = prefix[..=last].to_vec();
-    next[last] += 1;
-    Some(next)
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn put(bytes: usize) -> Step {
-        step(1, (vec![b'k'], Some(vec![0; bytes])))
-    }
-
-    #[test]
-    fn a_commit_is_cut_where_a_script_is_full() {
-        assert!(split(std::iter::empty()).is_empty());
-        let lengths = |steps: Vec<Step>| split(steps.into_iter()).iter().map(Vec::len).collect::<Vec<_>>();
-        assert_eq!(lengths(vec![put(1); SCRIPT_CHANGES_MAX]), [SCRIPT_CHANGES_MAX]);
-        assert_eq!(lengths(vec![put(1); SCRIPT_CHANGES_MAX + 1]), [SCRIPT_CHANGES_MAX, 1]);
-        assert_eq!(lengths(vec![put(SCRIPT_BYTES_MAX); 2]), [1, 1]);
-        assert_eq!(lengths(vec![put(SCRIPT_BYTES_MAX / 2); 3]), [1, 1, 1]);
-    }
-
-    #[test]
-    fn the_key_after_a_prefix_is_above_all_that_begin_with_it() {
-        assert_eq!(after(b"a/"), Some(b"a0".to_vec()));
-        assert_eq!(after(b"a\xff"), Some(b"b".to_vec()));
-        assert_eq!((after(b""), after(b"\xff\xff")), (None, None));
-    }
-}
+#[path = "histories.rs"]
+mod histories;

@@ -103,7 +103,7 @@ impl Tail {
         let told = match marks.take_mark(&stored.key, stored.value.as_deref()).ok_or_else(no_mark)? {
             Subject::Time => marks.time.map(|(now, position)| Told::Time { now, position }),
             Subject::Owner => Some(Told::Owner(marks.owner.clone())),
-            Subject::Head | Subject::Source | Subject::Migration => None,
+            Subject::Head | Subject::Source | Subject::Partitions | Subject::Migration => None,
         };
         Ok(told)
     }

@@ -118,12 +118,17 @@ impl Inner {
 
     /// Writes a removal of expired things: no space is asked for, since it makes some.
     pub(super) fn write_expiry(&self, write: OwnedWriteBatch) -> Result<()> {
-        let mut writer = self.lock_writer()?;
         crash::point("storage.expire.before");
-        let next = *writer;
-        self.write(write, &mut writer, next, Durability::Relaxed)?;
+        self.write_aside(write, Durability::Relaxed)?;
         crash::point("storage.expire.after");
         Ok(())
+    }
+
+    /// Writes what moves neither log nor rows, without asking for space.
+    pub(super) fn write_aside(&self, write: OwnedWriteBatch, durability: Durability) -> Result<()> {
+        let mut writer = self.lock_writer()?;
+        let next = *writer;
+        self.write(write, &mut writer, next, durability)
     }
 
     /// Seals and writes a batch; only when that succeeded does the state move to `next`.

@@ -7,8 +7,10 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
-/// Format of the folder that this program writes; it reads this and every older one.
-pub const FORMAT: u32 = 1;
+/// Format of the folder that this program writes; it reads this and every older one, and makes an older
+/// one its own by opening it. Since format 2 a log may begin at a stand, which older programs take for
+/// the beginning of everything.
+pub const FORMAT: u32 = 2;
 
 pub(super) const FORMAT_FILE: &str = "FORMAT";
 pub(super) const LOCK_FILE: &str = "LOCK";
@@ -30,12 +32,12 @@ pub(super) fn lock(dir: &Path) -> Result<File> {
     }
 }
 
-/// Refuses a newer or unreadable format; gives whether a format is stated at all.
-pub(super) fn check(dir: &Path) -> Result<bool> {
+/// Refuses a newer or unreadable format; gives the one that is stated, if one is.
+pub(super) fn check(dir: &Path) -> Result<Option<u32>> {
     let path = dir.join(FORMAT_FILE);
     let text = match std::fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Io { doing: format!("read {}", path.display()), source }),
     };
     let damaged = || Error::damaged(path.display().to_string(), "it does not state a store format");
@@ -44,7 +46,7 @@ pub(super) fn check(dir: &Path) -> Result<bool> {
     match number.parse::<u32>().map_err(|_| damaged())? {
         0 => Err(damaged()),
         found if found > FORMAT => Err(Error::Newer { dir: dir.to_owned(), found, supported: FORMAT }),
-        _ => Ok(true),
+        found => Ok(Some(found)),
     }
 }
 

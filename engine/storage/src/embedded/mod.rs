@@ -14,6 +14,7 @@ mod open;
 mod quarantine;
 mod read;
 mod seal;
+mod stands;
 mod tables;
 mod verify;
 
@@ -70,6 +71,9 @@ struct Inner {
     writer: Mutex<Writer>,
     /// Position of the newest acknowledged fact; readers look no further.
     last: AtomicU64,
+    /// Oldest position kept, so that a read need not step over the keys of dropped blocks. It moves before
+    /// blocks go: readers look no further back.
+    start: AtomicU64,
     counted: Counted,
     /// Set by the first failed write.
     stopped: OnceLock<String>,

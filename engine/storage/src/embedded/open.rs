@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, OnceLock};
 
+use super::read::position_of;
 use super::seal::{self, Seal};
 use super::tables::{Tables, read_error};
 use super::{Inner, Options, Writer, format, journal, manifest, verify};
@@ -23,7 +24,8 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Inner> {
     crash::point("storage.open.locked");
     let library_dir = dir.join(STORE_FOLDER);
     let exists = library_dir.join(LIBRARY_MARKER).exists();
-    if !format::check(dir)? {
+    let stated = format::check(dir)?;
+    if stated.is_none() {
         if exists {
             return Err(Error::damaged(dir.display().to_string(), "it holds a store but does not state its format"));
         }
@@ -39,6 +41,9 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Inner> {
     crash::point("storage.open.journal_checked");
     let tables = open_tables(&library_dir, &options)?;
     format::sync_dir(dir)?;
+    if stated.is_some_and(|stated| stated < format::FORMAT) {
+        format::write(dir)?;
+    }
     crash::point("storage.open.tables_ready");
     assemble(dir, options, tables, lock)
 }
@@ -47,11 +52,16 @@ pub(super) fn open(dir: &Path, options: Options) -> Result<Inner> {
 pub(super) fn assemble(dir: &Path, options: Options, tables: Tables, lock: File) -> Result<Inner> {
     let writer = read_state(&tables)?;
     verify::check_tail(&tables, &writer)?;
+    let start = match tables.log.first_key_value() {
+        Some(guard) => position_of(&guard.key().map_err(|error| read_error("the log", error))?)?,
+        None => writer.last.next(),
+    };
     Ok(Inner {
         dir: dir.to_owned(),
         options,
         tables,
         last: AtomicU64::new(writer.last.0),
+        start: AtomicU64::new(start.0),
         writer: Mutex::new(writer),
         counted: Counted::default(),
         stopped: OnceLock::new(),

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use fjall::{Guard, Keyspace, Readable as _};
@@ -29,7 +30,14 @@ impl Log for Embedded {
         }
         let log = &self.0.tables.log;
         let holder = log.range(..=from.0.to_be_bytes()).next_back();
-        let holder = holder.ok_or_else(|| Error::damaged("the log", format!("no block holds position {from}")))?;
+        let Some(holder) = holder else {
+            let start = self.start()?;
+            // It may have been dropped since it was asked for.
+            return Err(match from < start {
+                true => Error::OutOfRange { asked: from, start, last },
+                false => Error::damaged("the log", format!("no block holds position {from}")),
+            });
+        };
         let first = holder.key().map_err(|error| read_error("the log", error))?;
         let expected = position_of(&first)?;
         Ok(Box::new(ChainedBlocks { guards: log.range(first..), chain: Chain::from(expected), last, ended: false }))
@@ -40,10 +48,7 @@ impl Log for Embedded {
     }
 
     fn start(&self) -> Result<Position> {
-        match self.0.tables.log.first_key_value() {
-            Some(guard) => position_of(&guard.key().map_err(|error| read_error("the log", error))?),
-            None => Ok(self.last_position().next()),
-        }
+        Ok(Position(self.0.start.load(Ordering::Acquire)))
     }
 
     fn raws(&self, first: Position) -> Result<Vec<Raw>> {
@@ -98,10 +103,13 @@ impl Embedded {
         self.0.lock_state().map(|writer| writer.digest)
     }
 
-    /// Digest of the block that ends at a position; none if none ends there.
+    /// Digest of the block that ends at a position, which may be the one before the first that is kept;
+    /// none if none ends there.
     pub(crate) fn digest_at(&self, position: Position) -> Result<Option<Digest>> {
-        if position == Position::ZERO {
-            return Ok(Some(DIGEST_START));
+        let start = self.start()?;
+        if position.next() == start {
+            let first = self.read(start)?.next().transpose()?;
+            return Ok(Some(first.map_or(DIGEST_START, |block| *block.previous())));
         }
         let block = self.read(position)?.next().transpose()?;
         Ok(block.filter(|block| block.last() == position).map(|block| *block.digest()))

@@ -21,6 +21,7 @@ pub(super) struct Tables {
     pub(super) quarantine: Keyspace,
     pub(super) quarantine_raw: Keyspace,
     pub(super) outbox: Keyspace,
+    pub(super) stands: Keyspace,
     pub(super) system: Keyspace,
     rows: [Keyspace; Table::ALL.len()],
     pub(super) db: Database,
@@ -64,6 +65,7 @@ impl Tables {
             quarantine: db.keyspace("quarantine", || small(4 * MIB))?,
             quarantine_raw: db.keyspace("quarantine_raw", large)?,
             outbox: db.keyspace("outbox", || small(8 * MIB))?,
+            stands: db.keyspace("stands", || small(16 * MIB))?,
             system: db.keyspace("system", || small(4 * MIB))?,
             rows,
             db,
@@ -72,7 +74,7 @@ impl Tables {
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Keyspace> {
         let fixed = [&self.log, &self.raw, &self.sources, &self.quarantine, &self.quarantine_raw, &self.outbox];
-        fixed.into_iter().chain([&self.system]).chain(&self.rows)
+        fixed.into_iter().chain([&self.stands, &self.system]).chain(&self.rows)
     }
 
     /// Every key space with its name in a backup, the one with the seal last: a restore that breaks off
@@ -87,7 +89,7 @@ impl Tables {
             ("outbox", &self.outbox),
         ];
         named.extend(Table::ALL.map(|table| (table.name(), self.row(table))));
-        named.push(("system", &self.system));
+        named.extend([("stands", &self.stands), ("system", &self.system)]);
         named
     }
 

@@ -1,9 +1,10 @@
 //! Verification: the end of the chain at every open, everything on request.
 
 use super::read::{pair, position_of};
+use super::stands::read_stands;
 use super::tables::{Tables, read_error};
 use super::{Embedded, Writer};
-use crate::{Block, Error, Log as _, Position, Quarantined, Result, Rows as _, Table, Verified, raw};
+use crate::{Block, Error, Log as _, Position, Quarantined, Result, Rows as _, Stands as _, Table, Verified, raw};
 
 /// Blocks checked at open. What lies further back is checked when it is read.
 const TAIL_BLOCKS: usize = 16;
@@ -22,10 +23,23 @@ pub(super) fn check_tail(tables: &Tables, writer: &Writer) -> Result<()> {
         }
         expected = (Position(block.first().0 - 1), *block.previous());
     }
+    check_beginning(tables)?;
     if tables.log.first_key_value().is_none() && writer.last != Position::ZERO {
         return Err(Error::damaged("the log", format!("it is empty and should reach position {}", writer.last)));
     }
     Ok(())
+}
+
+/// Checks that a log without its beginning has a stand that tells what was there.
+fn check_beginning(tables: &Tables) -> Result<()> {
+    let Some(guard) = tables.log.first_key_value() else { return Ok(()) };
+    let start = position_of(&guard.key().map_err(|error| read_error("the log", error))?)?;
+    let is_known = start == Position::FIRST || read_stands(tables)?.first().is_some_and(|base| base.position >= start);
+    if is_known {
+        return Ok(());
+    }
+    let why = format!("it begins at position {start} and no stand tells what was before");
+    Err(Error::damaged("the log", why))
 }
 
 impl Embedded {
@@ -53,7 +67,23 @@ impl Embedded {
             seen.rows += 1;
         }
         self.verify_quarantine(&mut seen)?;
+        self.verify_stands(&mut seen)?;
         Ok(seen)
+    }
+
+    /// Checks that each stand has its place in the chain, and reads its rows.
+    fn verify_stands(&self, seen: &mut Verified) -> Result<()> {
+        for stand in self.stands()? {
+            if self.digest_at(stand.position)? != Some(stand.digest) {
+                let what = format!("the stand at position {}", stand.position);
+                return Err(Error::damaged(what, "no block of the log ends there with its digest"));
+            }
+            seen.stands += 1;
+        }
+        match self.stands()?.pop() {
+            Some(newest) => self.stand_rows(newest.position)?.try_for_each(|row| row.map(drop)),
+            None => Ok(()),
+        }
     }
 
     fn verify_quarantine(&self, seen: &mut Verified) -> Result<()> {

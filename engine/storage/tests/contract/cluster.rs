@@ -10,8 +10,11 @@ use super::{facts, intake, new_name};
 pub fn servers() -> DistributedOptions {
     let options =
         DistributedOptions::new(address("OPSHUB_KAFKA_CLUSTER"), redis_urls("OPSHUB_REDIS_CLUSTER"), new_name());
-    DistributedOptions { replicas: 3, ..options }
+    DistributedOptions { replicas: 3, partitions: Some(8), ..options }
 }
+
+/// Rows of a commit, in all partitions.
+const ROWS: usize = 50;
 
 /// A node of the cluster.
 struct Node {
@@ -71,7 +74,8 @@ fn a_store_follows_its_slot_to_another_node() {
     let slot: u16 = redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query(&mut nodes[0].line).unwrap();
     let store = Distributed::open(options.clone()).unwrap();
     let put = |value: &str, applied: u64| {
-        Changes::new().put(Table::Meta, "k", value).outbox_put("told", "act").applied(Position(applied))
+        let changes = Changes::new().put(Table::Meta, "k", value).outbox_put("told", "act").applied(Position(applied));
+        (0..ROWS).fold(changes, |changes, row| changes.put(Table::Entity, row.to_string(), value))
     };
     store.append(intake(1, &["a", "b"])).unwrap();
     store.write(put("before", 1), Durability::Synced).unwrap();
@@ -91,6 +95,8 @@ fn a_store_follows_its_slot_to_another_node() {
     writing.join().unwrap().unwrap();
     let row = store.load(Table::Meta, &[b"k"]).unwrap().remove(0).unwrap();
     assert_eq!((&row[..], store.applied().unwrap(), store.pending().unwrap().count()), (&b"after"[..], Position(2), 1));
+    let rows = store.scan(Table::Entity, b"").unwrap().map(|row| row.unwrap().1);
+    assert_eq!(rows.filter(|row| row == "after").count(), ROWS);
     drop(store);
 
     let store = Distributed::open(options.clone()).unwrap();

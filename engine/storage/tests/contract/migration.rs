@@ -3,7 +3,7 @@
 use ontology::Millis;
 use storage::{
     Changes, Distributed, DistributedOptions, Durability, Embedded, Error, Intake, Log as _, Options, Position,
-    Quarantine as _, QuarantineFilter, QuarantineId, QuarantineState, Rows as _, Store, Table,
+    Quarantine as _, QuarantineFilter, QuarantineId, QuarantineState, Rows as _, Stands as _, Store, Table,
 };
 
 use super::{RETENTION, intake, rejected, servers};
@@ -118,5 +118,32 @@ fn a_move_does_not_go_on_from_another_folder() {
     Distributed::migrate(&open(&one, "a"), to.clone(), broken).unwrap_err();
     let refused = Distributed::migrate(&open(&other, "b"), to.clone(), |_| Ok(())).unwrap_err();
     assert!(refused.to_string().contains("another folder"), "{refused}");
+    Distributed::remove(&to).unwrap();
+}
+
+#[test]
+fn a_log_without_its_beginning_keeps_its_positions_and_digests() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = Embedded::open(dir.path(), Options::default()).unwrap();
+    for at in 1..=6 {
+        from.append(intake(at, &["fact"])).unwrap();
+        from.write(Changes::new().applied(Position(at.unsigned_abs().min(4))), Durability::Relaxed).unwrap();
+    }
+    let base = from.keep_stand(b"head", &|| true).unwrap().unwrap().position;
+    assert_eq!((base, from.forget_before(base, &|| true).unwrap()), (Position(4), 3));
+    let to = servers();
+    let broken = |_| Err(Error::Stop { cause: "broken off".to_owned() });
+    Distributed::migrate(&from, to.clone(), broken).unwrap_err();
+    Distributed::migrate(&from, to.clone(), |_| Ok(())).unwrap();
+    let store = Distributed::open(to.clone()).unwrap();
+    let blocks = |store: &dyn Store| {
+        let blocks = store.read(Position(4)).unwrap().map(Result::unwrap);
+        blocks.map(|block| (block.first(), *block.previous(), *block.digest())).collect::<Vec<_>>()
+    };
+    assert_eq!((store.start().unwrap(), store.last(), store.applied().unwrap()), (base, Position(6), base));
+    assert_eq!((blocks(&store).len(), blocks(&store)), (3, blocks(&from)));
+    assert_eq!(store.append(intake(7, &["next"])).unwrap().start, Position(7));
+    assert_eq!(store.verify().unwrap().facts, 4);
+    drop(store);
     Distributed::remove(&to).unwrap();
 }

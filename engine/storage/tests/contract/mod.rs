@@ -3,10 +3,12 @@
 mod cluster;
 pub mod log;
 mod migration;
+mod partitions;
 pub mod quarantine;
 pub mod restart;
 pub mod rows;
 mod servers;
+pub mod stands;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::Path;
@@ -110,6 +112,11 @@ impl OnServers {
         Self::open(cluster::servers())
     }
 
+    /// With all rows in one partition, as a single Redis may hold them.
+    pub fn alone() -> Self {
+        Self::open(DistributedOptions { partitions: Some(1), ..servers() })
+    }
+
     fn open(mut options: DistributedOptions) -> Self {
         options.retention = RETENTION;
         let open = Mutex::new(Some(Distributed::open(options.clone()).unwrap()));
@@ -136,9 +143,10 @@ impl Drop for OnServers {
     }
 }
 
-/// A store of a new name on the running servers.
+/// A store of a new name on the running servers, its rows in several partitions.
 pub fn servers() -> DistributedOptions {
-    DistributedOptions::new(address("OPSHUB_KAFKA"), redis_urls("OPSHUB_REDIS"), new_name())
+    let options = DistributedOptions::new(address("OPSHUB_KAFKA"), redis_urls("OPSHUB_REDIS"), new_name());
+    DistributedOptions { partitions: Some(4), ..options }
 }
 
 /// Random: the servers outlive the tests.

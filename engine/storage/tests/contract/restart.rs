@@ -30,5 +30,5 @@ pub fn verification_counts_what_is_there(harness: &impl Harness) {
     store.append(intake(2, &["c"])).unwrap();
     store.write(Changes::new().put(Table::Timer, "t", "").outbox_put("o", ""), Durability::Relaxed).unwrap();
     let seen = store.verify().unwrap();
-    assert_eq!(seen, Verified { blocks: 2, facts: 3, raw_blocks: 2, rows: 3, quarantined: 1 });
+    assert_eq!(seen, Verified { blocks: 2, facts: 3, raw_blocks: 2, rows: 3, quarantined: 1, stands: 0 });
 }

@@ -20,23 +20,29 @@ const NOW: Millis = Millis(5);
 const STORE: &str = "OPSHUB_TEST_STORE";
 
 /// A store that is removed at the end.
-struct Home(DistributedOptions);
+pub struct Home(pub DistributedOptions);
 
 impl Home {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Home(servers())
     }
 
-    fn open(&self) -> Distributed {
+    pub fn open(&self) -> Distributed {
         Distributed::open(self.0.clone()).unwrap()
     }
 
-    fn redis(&self) -> redis::Connection {
+    pub fn redis(&self) -> redis::Connection {
         redis::Client::open(self.0.redis[0].as_str()).unwrap().get_connection().unwrap()
     }
 
     fn keys(&self) -> Vec<String> {
-        redis::cmd("KEYS").arg(format!("{{{}:0}}:*", self.0.name)).query(&mut self.redis()).unwrap()
+        self.keys_of("*")
+    }
+
+    /// Keys of a partition.
+    pub fn keys_of(&self, partition: impl std::fmt::Display) -> Vec<String> {
+        let pattern = format!("{{{}:{partition}}}:*", self.0.name);
+        redis::cmd("KEYS").arg(pattern).query(&mut self.redis()).unwrap()
     }
 
     fn lose_rows(&self) {

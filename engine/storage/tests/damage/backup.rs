@@ -4,7 +4,10 @@ use std::io::Cursor;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
-use storage::{Backup, DIGEST_START, Embedded, Error, FORMAT, Options, Position, Result, Store as _, read_backup};
+use storage::{
+    Backup, DIGEST_START, Embedded, Error, FORMAT, Options, Position, Result, Rows as _, Stands as _, Store as _,
+    read_backup,
+};
 
 use crate::effort;
 use crate::victim::{Victim, answers};
@@ -41,6 +44,27 @@ fn a_restored_store_answers_as_the_one_that_was_backed_up() {
         let mut again = Vec::new();
         assert_eq!(restored.backup(&mut again).unwrap().digest, backup.digest);
     }
+}
+
+#[test]
+fn a_log_without_its_beginning_goes_along_with_its_base() {
+    let (_copy, store, _, _) = backed_up();
+    store.write(storage::Changes::new().applied(storage::Log::last(&store)), storage::Durability::Synced).unwrap();
+    let base = store.keep_stand(b"count", &|| true).unwrap().unwrap();
+    assert!(store.forget_before(base.position, &|| true).unwrap() > 0);
+    let mut bytes = Vec::new();
+    store.backup(&mut bytes).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    restore(folder.path(), &bytes).unwrap();
+    let restored = Embedded::open(folder.path(), Options::default()).unwrap();
+    assert_eq!(answers(&restored).unwrap(), answers(&store).unwrap());
+    assert_eq!((restored.stands().unwrap(), restored.verify().unwrap()), (vec![base], store.verify().unwrap()));
+    assert_eq!(rows(&restored), rows(&store));
+}
+
+fn rows(store: &Embedded) -> Vec<String> {
+    let base = store.stands().unwrap().remove(0);
+    store.stand_rows(base.position).unwrap().map(|row| format!("{:?}", row.unwrap())).collect()
 }
 
 #[test]

@@ -95,8 +95,19 @@ fn composite(resolver: &Resolver, account: &EntityKey, now: Millis) -> Composite
         freshness.source_mut(system).watermark = Some(now);
     }
     let tree = Arc::new(PartyTree::default());
-    let member = |key| Member { key, confidence: 1_000_000, tree: tree.clone() };
-    Composite { id, members: members.into_iter().map(member).collect(), possible, freshness, log_pos: LogPos(0) }
+    let member = |(place, key)| Member {
+        key,
+        confidence: 1_000_000,
+        joined: (place > 0).then_some((0, 1_000_000)),
+        tree: tree.clone(),
+    };
+    Composite {
+        id,
+        members: members.into_iter().enumerate().map(member).collect(),
+        possible,
+        freshness,
+        log_pos: LogPos(0),
+    }
 }
 
 #[cfg(test)]

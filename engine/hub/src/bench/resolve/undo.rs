@@ -46,11 +46,11 @@ pub(super) fn measure(subject: &Subject) -> anyhow::Result<Vec<Figure>> {
     let mut unlinks = Ledger::default();
     let pairs = some_links(&resolver, &known);
     for (left, right) in &pairs {
-        unlinks.note(&mut resolver, &[left, right], |resolver| resolver.judge(left.clone(), right.clone(), unlink()));
+        unlinks.note(&mut resolver, &[left, right], |resolver| part(resolver, left, right));
     }
     let mut fresh = rows.resolver(Model::shipped());
     for (left, right) in &pairs {
-        fresh.judge(left.clone(), right.clone(), unlink());
+        part(&mut fresh, left, right);
     }
     known.iter().for_each(|one| fresh.upsert_row(&one.row(&rows, one)));
     fresh.drain();
@@ -66,7 +66,7 @@ pub(super) fn measure(subject: &Subject) -> anyhow::Result<Vec<Figure>> {
     let is_gone: BTreeSet<&EntityKey> = gone.iter().map(|one| &one.key).collect();
     let mut fresh = rows.resolver(Model::shipped());
     for (left, right) in &pairs {
-        fresh.judge(left.clone(), right.clone(), unlink());
+        part(&mut fresh, left, right);
     }
     let kept = || known.iter().filter(|one| !is_gone.contains(&one.key));
     kept().for_each(|one| fresh.upsert_row(&one.row(&rows, one)));
@@ -83,8 +83,15 @@ pub(super) fn measure(subject: &Subject) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn unlink() -> Judgement {
-    Judgement { verdict: Verdict::Unlink, actor: "bench".into(), reason: "undone".into(), decided_at: Millis(1) }
+fn part(resolver: &mut Resolver, left: &EntityKey, right: &EntityKey) {
+    let judgement = Judgement {
+        record: format!("{left} {right}").into(),
+        verdict: Verdict::Unlink,
+        actor: "bench".into(),
+        reason: "undone".into(),
+        decided_at: Millis(1),
+    };
+    resolver.judge(left.clone(), right.clone(), judgement);
 }
 
 /// Linked pairs spread over the table.

@@ -128,8 +128,17 @@ pub(super) fn servers(options: &DistributedOptions, wait: Duration) -> Finding {
         Ok(look) if look.epoch == 0 && !look.has_topics => {
             Finding::good("store", "Kafka and Redis answer; none of this name yet: the first start makes it")
         }
-        Ok(Look { epoch, applied, .. }) => {
-            Finding::good("store", format!("Kafka and Redis answer; epoch {epoch}, applied {applied}"))
+        Ok(Look { epoch, applied, partitions, .. }) => {
+            let wanted = options.partitions.unwrap_or(partitions);
+            let found =
+                format!("Kafka and Redis answer; epoch {epoch}, applied {applied}, rows in {partitions} partitions");
+            if wanted == partitions || partitions == 0 {
+                return Finding::good("store", found);
+            }
+            let next = format!(
+                "write store.distributed.partitions = {partitions}, or move the rows with `opshub repartition`"
+            );
+            Finding::wrong("store", found, next)
         }
         Err(error) => Finding::wrong("store", error.to_string(), "docs/distributed.md says what the store needs"),
     }

@@ -116,6 +116,11 @@ fn state(id: &ObjectId, known: &Opened, scene: &Scene<'_>) -> &'static str {
     if !known.is_open {
         return "resolved";
     }
+    let customer = known.party.as_ref().and_then(|party| scene.customer(party));
+    let alert = customer.as_ref().and_then(|found| found.derived.alerts.iter().find(|alert| alert.id == *id));
+    if let Some(alert) = alert {
+        return alert.state.name();
+    }
     let decision = scene.engine.reference().decisions.get(id);
     let decision =
         decision.map(|decision| Decided::read(decision.as_ref())).filter(|d| d.decided_at >= Some(known.since));

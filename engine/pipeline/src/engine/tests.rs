@@ -1,0 +1,152 @@
+//! What the engine tells when nothing of a customer changes, and at instants that several inputs share.
+#![allow(clippy::unwrap_used)]
+
+use insight::alerts::{AlertRule, AlertState};
+use ontology::status::{CaseStatus, CreditNoteStatus, Decision};
+use ontology::{EntityKind, Field, Fields, FieldsBuilder, Op, ValueRef, Version, Vocabulary};
+
+use super::*;
+
+/// 2026-03-10T15:00:00Z.
+const NOON: Millis = Millis(1_773_154_800_000);
+
+/// An engine with facts told one after the other.
+struct Told {
+    engine: Engine,
+    position: u64,
+}
+
+impl Told {
+    fn new() -> Self {
+        Told { engine: Engine::new(EngineSettings::default(), Model::shipped()), position: 0 }
+    }
+
+    /// Tells one fact as a batch of its own, `after_ms` after noon.
+    fn tell(&mut self, system: System, entity: EntityKey, op: Op, fields: Fields, after_ms: i64) -> Effects {
+        self.position += 1;
+        let at = NOON + after_ms;
+        let fact = Fact {
+            event_id: format!("e{}", self.position).into(),
+            system,
+            object: entity.kind.name().into(),
+            record_id: entity.id.clone(),
+            entity,
+            op,
+            version: Version::new(self.position, 0, 0),
+            changed_at: at,
+            observed_at: at,
+            ingested_at: at,
+            log_pos: LogPos(self.position),
+            contract_version: 1,
+            mapping_version: 1,
+            read_at: None,
+            key_slot: 0,
+            fields,
+        };
+        self.engine.step(Input::Facts { facts: vec![fact], ingested_at: at })
+    }
+
+    fn tick(&mut self, after_ms: i64) -> Effects {
+        self.engine.step(Input::Tick { now: NOON + after_ms })
+    }
+
+    /// A case that is resolved at noon while a credit note of it is pending: RC1 opens a minute later.
+    fn contradiction() -> Self {
+        let mut told = Told::new();
+        let mut case = FieldsBuilder::default();
+        case.text(Field::AccountRef, Some("ACCT-1")).word(Field::Status, CaseStatus::Resolved);
+        told.tell(System::Salesforce, EntityKey::new(EntityKind::Case, "SF-1"), Op::Image, case.build(), 0);
+        told.note(CreditNoteStatus::PendingApproval, 0);
+        told
+    }
+
+    fn note(&mut self, status: CreditNoteStatus, after_ms: i64) -> Effects {
+        let mut note = FieldsBuilder::default();
+        note.text(Field::CaseRef, Some("SF-1")).word(Field::Status, status);
+        self.tell(System::Oracle, EntityKey::new(EntityKind::CreditNote, "CN-1"), Op::Image, note.build(), after_ms)
+    }
+
+    fn decide(&mut self, subject: &str, verdict: Decision, after_ms: i64) -> Effects {
+        let mut fields = FieldsBuilder::default();
+        fields.text(Field::SubjectRef, Some(subject)).word(Field::Verdict, verdict).text(Field::Actor, Some("ann"));
+        fields.set(Field::DecidedAt, ValueRef::Time(NOON + after_ms));
+        let key = EntityKey::new(EntityKind::AlertDecision, format!("D-{}", self.position));
+        self.tell(System::Human, key, Op::Image, fields.build(), after_ms)
+    }
+}
+
+#[test]
+fn what_a_person_says_of_a_sync_failure_is_published_at_once() {
+    let mut told = Told::new();
+    told.engine.set_unmonitored(&[System::Salesforce]);
+    let case = EntityKey::new(EntityKind::Case, "SF-1");
+    told.tell(System::Salesforce, case.clone(), Op::Gap, Fields::default(), 0);
+    let fired = told.tick(Freshness::LAG_MAX_MS + 1);
+    let id = AlertRule::SyncFailure.id(&case.to_string());
+    let state = |effects: &Effects| {
+        let alerts = effects.source_alerts.as_ref().expect("the sources were looked at");
+        alerts.iter().find(|alert| alert.id == id).map(|alert| alert.state.clone())
+    };
+    assert_eq!(state(&fired), Some(AlertState::Firing));
+
+    let acknowledged = told.decide(&id.0, Decision::Acknowledged, 400_000);
+    assert_eq!(state(&acknowledged), Some(AlertState::Acknowledged { by: "ann".into() }));
+    assert_eq!((acknowledged.actions, acknowledged.open_by_rule["11-1"]), (vec![], 1));
+
+    let resolved = told.decide(&id.0, Decision::Resolved, 500_000);
+    assert_eq!(state(&resolved), Some(AlertState::Resolved { by: Some("ann".into()), at: NOON + 500_000 }));
+    let verbs: Vec<&str> = resolved.actions.iter().map(|action| action.verb()).collect();
+    assert_eq!((verbs, resolved.open_by_rule["11-1"]), (vec!["notify"], 0));
+
+    let elsewhere = told.decide("11-4-unknown", Decision::Acknowledged, 600_000);
+    assert_eq!(elsewhere.actions, []);
+}
+
+#[test]
+fn an_acknowledgement_of_a_lag_holds_while_the_source_goes_on_at_the_same_lag() {
+    let mut told = Told::new();
+    let partition = EntityKey::new(EntityKind::Watermark, "erp");
+    let lag_ms = Freshness::LAG_MAX_MS + 100_000;
+    // Every 10 s the source says how far it is: always as far behind.
+    let beat = |told: &mut Told, at_ms: i64| {
+        told.tell(System::Oracle, partition.clone(), Op::Heartbeat, Fields::default(), at_ms - lag_ms);
+        told.tick(at_ms)
+    };
+    let oracle = |effects: &Effects| {
+        let alerts = effects.source_alerts.as_ref().expect("the sources were looked at");
+        alerts.iter().find(|alert| alert.subject == "oracle/all").cloned().expect("oracle lags")
+    };
+    told.tell(System::Oracle, partition.clone(), Op::Heartbeat, Fields::default(), 0);
+    let first = oracle(&told.tick(Freshness::LAG_MAX_MS + 1));
+    assert_eq!((first.fired_at, first.state), (NOON + Freshness::LAG_MAX_MS + 1, AlertState::Firing));
+    let acknowledged = oracle(&told.decide(&first.id.0, Decision::Acknowledged, 310_000));
+    assert_eq!(acknowledged.state, AlertState::Acknowledged { by: "ann".into() });
+    told.engine.step(Input::Tick { now: NOON + 400_000 });
+    for at_ms in (400_000..1_600_000).step_by(10_000) {
+        beat(&mut told, at_ms);
+        let alert = oracle(&told.decide("another", Decision::Acknowledged, at_ms));
+        assert_eq!((alert.state, alert.fired_at), (acknowledged.state.clone(), first.fired_at), "{at_ms}");
+    }
+}
+
+#[test]
+fn facts_of_the_instant_at_which_something_is_due_come_before_it_in_any_batch() {
+    let mut told = Told::contradiction();
+    let mut plan = FieldsBuilder::default();
+    plan.text(Field::Name, Some("Linden Energy"));
+    let account = EntityKey::new(EntityKind::Account, "ACCT-1");
+    let unrelated = told.tell(System::Salesforce, account, Op::Image, plan.build(), 60_000);
+    assert_eq!((unrelated.actions, unrelated.next_wake), (vec![], Some(NOON + 60_000)), "it is due, and waits");
+    assert_eq!(told.note(CreditNoteStatus::Approved, 60_000).actions, []);
+    assert_eq!(told.tick(60_000).actions, []);
+}
+
+#[test]
+fn what_has_fired_at_an_instant_stands_for_facts_of_that_instant() {
+    let mut told = Told::contradiction();
+    let opened = told.tick(60_000);
+    assert!(!opened.actions.is_empty());
+    assert_eq!(told.note(CreditNoteStatus::PendingApproval, 60_000).actions, [], "said again");
+    let closed = told.note(CreditNoteStatus::Approved, 60_000);
+    assert!(closed.actions.iter().any(|action| action.verb() == "complete_task"));
+}

@@ -94,7 +94,7 @@ impl Running {
     /// As an operator ends it.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(60), &mut self.loops).await;
+        let ended = tokio::time::timeout(Duration::from_secs(300), &mut self.loops).await;
         assert!(ended.is_ok(), "it does not end when it is told to");
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -166,7 +166,7 @@ impl<S: Source> Rig<S> {
     /// Waits until everything up to now is proven to be in the log.
     pub async fn proven(&self) {
         let proven = self.log.proven(S::PARTITION, self.now_ms() - S::PROOF_LAG_MS);
-        if tokio::time::timeout(Duration::from_secs(60), proven).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(300), proven).await.is_err() {
             let status = self.status.lock().unwrap().as_ref().map(StatusHandle::get);
             panic!("not proven up to {}: {status:?}", self.now_ms());
         }
@@ -188,7 +188,7 @@ pub async fn holds_at_last(what: &str, holds: impl Fn() -> bool) {
             a_while(5).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(60), looking).await.is_ok(), "waited in vain for {what}");
+    assert!(tokio::time::timeout(Duration::from_secs(300), looking).await.is_ok(), "waited in vain for {what}");
 }
 
 /// The same story told over a sound line to a connector that is never disturbed.

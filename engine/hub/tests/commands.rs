@@ -24,7 +24,7 @@ use storage::{Changes, Durability, Embedded, Rows as _};
 /// How often the hub dies in the middle of each command.
 const KILLS: usize = 20;
 /// How long a hub may take to do what it has to.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 const CASE: &str = "SF-2026-8831";
 const INVOICE: &str = "INV-4521";
 

@@ -193,7 +193,7 @@ async fn a_merge_foretells_what_stands_against_it() {
     // And so it comes: the model's link gives way to the judgements, and waits for a person.
     let (left, right, min_position) = (record("1"), record("2"), merged.position);
     let mut request = tonic::Request::new(v1::ExplainMatchRequest { left, right, min_position });
-    request.set_timeout(std::time::Duration::from_secs(60));
+    request.set_timeout(std::time::Duration::from_secs(300));
     api.explain_match(request).await.unwrap();
     let request = v1::ListReviewItemsRequest::default();
     let waiting = api.list_review_items(request).await.unwrap().into_inner().review_items;

@@ -41,6 +41,8 @@ const PER_S: f64 = 200.0;
 /// Calls of the store that a batch may cost at the most: one load and one commit.
 const CALLS_MAX: f64 = 1.0;
 const PAYLOAD_BYTES: usize = 600;
+/// Pause before brokers are asked again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How the bench runs.
 #[derive(Debug, Clone)]
@@ -156,10 +158,12 @@ async fn produce_to_consume(servers: &DistributedOptions, lasts: Duration) -> an
     }
     // The topic of payloads takes records that nobody reads: nothing in it is of use after the bench.
     let topic = format!("{}.payloads", servers.name);
-    let consumer: StreamConsumer = client.clone().set("fetch.wait.max.ms", "10").create()?;
+    // Records of the store that are not yet committed hold up none of the bench's.
+    let consumer: StreamConsumer =
+        client.clone().set("fetch.wait.max.ms", "10").set("isolation.level", "read_uncommitted").create()?;
     let mut place = rdkafka::TopicPartitionList::new();
     // By number: a consumer that is told "the end" finds it some time later, behind the first record.
-    let (_, end) = consumer.fetch_watermarks(&topic, 0, PATIENCE)?;
+    let (_, end) = tokio::time::timeout(PATIENCE, ends(&consumer, &topic)).await.context("no broker leads")?;
     place.add_partition_offset(&topic, 0, rdkafka::Offset::Offset(end))?;
     consumer.assign(&place)?;
     let producer: FutureProducer = client.set("linger.ms", "0").set("acks", "all").create()?;
@@ -172,8 +176,17 @@ async fn produce_to_consume(servers: &DistributedOptions, lasts: Duration) -> an
         producer.send_result(record).map_err(|(error, _)| error)
     };
     let mut records = consumer.stream();
+    // What the client says of its connections passes: it connects again by itself.
+    let mut next = async || {
+        loop {
+            match records.next().await.context("the consumer has ended")? {
+                Ok(record) => return anyhow::Ok(record),
+                Err(error) => tracing::debug!(%error, "consume a record: tried again"),
+            }
+        }
+    };
     let mut receive = async || {
-        let record = tokio::time::timeout(PATIENCE, records.next()).await?.context("the consumer has ended")??;
+        let record = tokio::time::timeout(PATIENCE, next()).await.context("no record came back from the brokers")??;
         let sent = record.payload().and_then(|payload| payload.first_chunk()).context("not a record of the bench")?;
         anyhow::Ok(now_us().saturating_sub(u64::from_le_bytes(*sent)))
     };
@@ -198,6 +211,18 @@ async fn produce_to_consume(servers: &DistributedOptions, lasts: Duration) -> an
         Ok(took)
     };
     Ok(tokio::try_join!(sending, receiving)?.1)
+}
+
+/// First and last offset of the one partition of a topic. Brokers that stood still agree anew who leads it.
+async fn ends(consumer: &StreamConsumer, topic: &str) -> (i64, i64) {
+    let mut looks = interval(LOOK_AGAIN);
+    loop {
+        looks.tick().await;
+        match consumer.fetch_watermarks(topic, 0, PATIENCE) {
+            Ok(ends) => return ends,
+            Err(error) => tracing::debug!(%error, "look where a topic ends: tried again"),
+        }
+    }
 }
 
 fn report(parse_cpu_s: f64, folder: &Run, servers: &Run, again_cpu_s: f64, visible: &[u64], plain: &[u64]) -> Report {
@@ -250,11 +275,14 @@ mod tests {
 
     #[test]
     fn both_forms_take_all_facts_and_what_does_not_scale_is_told() {
-        let servers = DistributedOptions::new(
-            fixtures::services::address("OPSHUB_KAFKA"),
-            fixtures::services::redis_urls("OPSHUB_REDIS"),
-            "test",
-        );
+        let servers = DistributedOptions {
+            patience: PATIENCE,
+            ..DistributedOptions::new(
+                fixtures::services::address("OPSHUB_KAFKA"),
+                fixtures::services::redis_urls("OPSHUB_REDIS"),
+                "test",
+            )
+        };
         let workload = Workload::new(20, 500, 3);
         let report = scale(&ScaleOptions { workload, servers, lasts: Duration::from_millis(100) }).unwrap();
         let two = &report.results[0];

@@ -31,7 +31,7 @@ const PROCESSES: usize = 3;
 /// Partitions that rows on servers lie in.
 const PARTITIONS: [u32; 2] = [4, 8];
 /// How long one that follows may take to read what the owner wrote.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Group commits of one fact each are transactions each, so of those there are fewer facts.
 const SINGLE_FACTS_MAX: usize = 40;
 

@@ -23,7 +23,7 @@ use crate::load::checkpoint;
 use crate::seed_of;
 
 /// How long a watch may take to tell what happened.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How often it is looked whether something came to be, and for how long each time.
 const LOOKS: usize = 600;
 const LOOK: Duration = Duration::from_millis(100);

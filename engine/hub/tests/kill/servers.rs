@@ -22,6 +22,8 @@ const LIVES_MAX: i64 = 10;
 const PARTITIONS: u32 = 4;
 /// How long a hub that is silent keeps its turn: the shortest that brokers grant unless configured.
 const SILENCE_MAX: &str = "6s";
+/// How long the test itself waits for a server: others make them slow.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Twice of it, and a little.
 pub const SILENT: Duration = Duration::from_millis(12_500);
 
@@ -70,7 +72,8 @@ impl Servers {
     /// Where the store is.
     pub fn options(&self) -> DistributedOptions {
         let options = DistributedOptions::new(self.brokers.clone(), vec![self.redis.clone()], self.name.clone());
-        DistributedOptions { replicas: self.replicas, partitions: Some(self.partitions), ..options }
+        let (replicas, partitions) = (self.replicas, Some(self.partitions));
+        DistributedOptions { replicas, partitions, patience: PATIENCE, ..options }
     }
 
     /// Position up to which facts are in the rows, without owning them.

@@ -80,7 +80,7 @@ impl Stage {
         let producer: FutureProducer = client().create().unwrap();
         let headers = OwnedHeaders::new().insert(Header { key: name, value: Some(text) });
         let record = FutureRecord::<str, str>::to(&self.source).payload(change).headers(headers);
-        self.runtime.block_on(async { producer.send(record, std::time::Duration::from_secs(60)).await }).unwrap();
+        self.runtime.block_on(async { producer.send(record, std::time::Duration::from_secs(300)).await }).unwrap();
     }
 
     /// Publishes events by the API, which the call says came with a trace.

@@ -16,6 +16,9 @@ use super::writer::{Record, Writer};
 use crate::codec::Decoder;
 use crate::{Block, Blocks, Error, Intake, Log, NewBlock, Position, QuarantineId, Raw, Result, figures, raw};
 
+/// How many ends of what can be read are passed before the next block is missing.
+const ENDS_MAX: usize = 16;
+
 /// What the log is made of.
 pub(super) struct KafkaLog {
     pub(super) options: DistributedOptions,
@@ -145,18 +148,44 @@ impl KafkaLog {
 
     /// Whether every fact that was ever taken is still there.
     pub(super) fn keeps_all(&self) -> Result<bool> {
-        Ok(self.facts.first_key()?.is_none_or(|first| first == Position::FIRST.0))
+        Ok(self.start()? == Position::FIRST)
+    }
+
+    /// The first position that is kept; the one after the last if none is.
+    fn start(&self) -> Result<Position> {
+        let last = self.marks().head.last;
+        let first = match last {
+            Position::ZERO => self.facts.first_key()?,
+            _ => self.facts.find(|| self.facts.first_key())?,
+        };
+        Ok(first.map_or_else(|| last.next(), Position))
     }
 
     /// How many commits have payloads that are kept.
     pub(super) fn count_payloads(&self) -> Result<u64> {
         let from = self.marks().head.raws_from;
+        self.payloads.settle()?;
         let mut values = self.payloads.values_from(None)?;
         let mut count = 0;
         while let Some(whole) = values.next()? {
             count += u64::from(dated(&whole.value)?.0 >= from);
         }
         Ok(count)
+    }
+
+    /// Payloads of the block at this position, as far as they can be read by now.
+    fn raws(&self, first: Position) -> Result<Vec<Raw>> {
+        let from = self.marks().head.raws_from;
+        let mut values = self.payloads.values_from(Some(first.0))?;
+        let mut raws = Vec::new();
+        while let Some(whole) = values.next()?.filter(|whole| whole.key == first.0) {
+            let (ingested_at, packed) = dated(&whole.value)?;
+            if ingested_at >= from {
+                let unpacked = raw::unpack(packed);
+                raws.extend(unpacked.map_err(|why| Error::damaged(format!("the payloads at position {first}"), why))?);
+            }
+        }
+        Ok(raws)
     }
 
     fn expire(&self, now: Millis) -> Result<u64> {
@@ -237,22 +266,13 @@ impl Log for Distributed {
     }
 
     fn start(&self) -> Result<Position> {
-        Ok(self.0.log.facts.first_key()?.map_or_else(|| self.last().next(), Position))
+        self.0.log.start()
     }
 
     fn raws(&self, first: Position) -> Result<Vec<Raw>> {
         let log = &self.0.log;
-        let from = log.marks().head.raws_from;
-        let mut values = log.payloads.values_from(Some(first.0))?;
-        let mut raws = Vec::new();
-        while let Some(whole) = values.next()?.filter(|whole| whole.key == first.0) {
-            let (ingested_at, packed) = dated(&whole.value)?;
-            if ingested_at >= from {
-                let unpacked = raw::unpack(packed);
-                raws.extend(unpacked.map_err(|why| Error::damaged(format!("the payloads at position {first}"), why))?);
-            }
-        }
-        Ok(raws)
+        let found = log.payloads.find(|| Ok(Some(log.raws(first)?).filter(|raws| !raws.is_empty())))?;
+        Ok(found.unwrap_or_default())
     }
 
     fn source(&self, partition: &str) -> Result<Option<Bytes>> {
@@ -284,8 +304,12 @@ impl Iterator for BlocksOf {
             return None;
         }
         let mut read = self.values.next();
-        // A commit is acknowledged, and told of, before all of it can be read.
-        if matches!(read, Ok(None)) {
+        // A commit is acknowledged, and told of, before all of it can be read; each that was taken back
+        // before it ends at an end of its own.
+        for _ in 0..ENDS_MAX {
+            if !matches!(read, Ok(None)) {
+                break;
+            }
             read = self.values.next();
         }
         let block = match read {

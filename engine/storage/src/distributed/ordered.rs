@@ -6,11 +6,10 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
 use super::options::DistributedOptions;
 use super::topics::unreachable;
@@ -21,7 +20,9 @@ use crate::{Error, Result};
 const CHUNK_BYTES: usize = 512 << 10;
 
 /// Pause before a broker is asked again.
-const ASK_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const ASK_PAUSE: Duration = Duration::from_millis(100);
+/// Pause before it is looked again whether everything that was sent can be read.
+const SETTLE_PAUSE: Duration = Duration::from_millis(5);
 
 /// The one partition of every topic.
 pub(super) const PARTITION: i32 = 0;
@@ -46,12 +47,16 @@ impl Stored {
 
 /// A consumer that is told what to read, and reads only what was committed.
 pub(super) fn consumer(options: &DistributedOptions) -> Result<BaseConsumer> {
+    reading(options).create().map_err(unreachable)
+}
+
+fn reading(options: &DistributedOptions) -> ClientConfig {
     let mut config = options.client();
     // A group is named because the client wants one; nothing is committed under it.
     config.set("group.id", format!("{}.reader", options.name)).set("enable.auto.commit", "false");
     config.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
     config.set("auto.offset.reset", "error").set("fetch.wait.max.ms", "10");
-    config.create().map_err(unreachable)
+    config
 }
 
 /// Whether it may pass by itself: the brokers are still agreeing who leads a partition, as they do of one
@@ -83,11 +88,20 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(options: &DistributedOptions, topic: &str) -> Result<Self> {
-        let consumer = consumer(options)?;
+        Reader::by(&reading(options), options, topic)
+    }
+
+    /// One to which records count as well whose transaction is not known to have ended.
+    fn of_all(options: &DistributedOptions, topic: &str) -> Result<Self> {
+        Reader::by(reading(options).set("isolation.level", "read_uncommitted"), options, topic)
+    }
+
+    fn by(config: &ClientConfig, options: &DistributedOptions, topic: &str) -> Result<Self> {
+        let consumer = config.create().map_err(unreachable)?;
         Ok(Reader { consumer, topic: topic.to_owned(), patience: options.patience })
     }
 
-    /// The oldest offset kept and the one after the newest committed record.
+    /// The oldest offset kept and the one after the newest record that counts.
     pub(super) fn ends(&self) -> Result<(i64, i64)> {
         let mut waited = Duration::ZERO;
         loop {
@@ -232,6 +246,28 @@ impl Ordered {
         Ok(Values { reader, begun: Assembly::default() })
     }
 
+    /// Waits until everything can be read that had been sent before. Brokers that have acknowledged a
+    /// transaction still write its marks, and nobody is shown its records before. One that its writer left
+    /// open, because it died, is not waited for longer than for a server that does not answer.
+    pub(super) fn settle(&self) -> Result<()> {
+        let (_, sent) = Reader::of_all(&self.options, &self.topic)?.ends()?;
+        let mut waited = Duration::ZERO;
+        while self.look(Reader::ends)?.1 < sent && waited < self.options.patience {
+            std::thread::sleep(SETTLE_PAUSE);
+            waited += SETTLE_PAUSE;
+        }
+        Ok(())
+    }
+
+    /// What `look` finds here: what it misses may not have been readable yet.
+    pub(super) fn find<T>(&self, look: impl Fn() -> Result<Option<T>>) -> Result<Option<T>> {
+        if let Some(found) = look()? {
+            return Ok(Some(found));
+        }
+        self.settle()?;
+        look()
+    }
+
     /// The greatest key that is at most `key`; none if all are greater.
     pub(super) fn key_at_most(&self, key: u64) -> Result<Option<u64>> {
         let (lowest, _) = self.look(Reader::ends)?;
@@ -292,8 +328,14 @@ impl Ordered {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use rdkafka::admin::{AdminClient, AdminOptions};
+    use rdkafka::client::DefaultClientContext;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
     use super::*;
-    use crate::Distributed;
+    use crate::{Distributed, Intake, Log as _, NewBlock};
 
     #[test]
     fn a_place_that_is_not_kept_is_told_and_nothing_is_read_in_its_stead() {
@@ -310,6 +352,64 @@ mod tests {
         let told = reader.next().map(|stored| stored.map(|stored| stored.offset)).unwrap_err();
         Distributed::remove(&options).unwrap();
         assert_eq!(told.class(), crate::Class::Retry, "{told}");
+    }
+
+    #[test]
+    fn what_is_sent_and_not_yet_shown_is_waited_for() {
+        let name = format!("settling-{}", std::process::id());
+        let redis = vec![format!("redis://{}", fixtures::services::address("OPSHUB_REDIS"))];
+        let options = DistributedOptions::new(fixtures::services::address("OPSHUB_KAFKA"), redis, name);
+        let store = Distributed::open(options.clone()).unwrap();
+        let facts = &store.0.log.facts;
+        let producer: BaseProducer =
+            options.client().set("transactional.id", format!("{}.open", options.name)).create().unwrap();
+        producer.init_transactions(options.patience).unwrap();
+        producer.begin_transaction().unwrap();
+        let (key, value) = chunks(7, b"a block").next().unwrap();
+        producer.send(BaseRecord::to(&facts.topic).partition(PARTITION).key(&key).payload(&value)).unwrap();
+        producer.flush(options.patience).unwrap();
+        assert_eq!(facts.first_key().unwrap(), None, "it is not committed");
+        let (looked, missed) = sync_channel(1);
+        let found = std::thread::scope(|scope| {
+            let finding = scope.spawn(|| {
+                facts.find(|| {
+                    let found = facts.first_key();
+                    // Nobody listens to the second look.
+                    let _ = looked.try_send(());
+                    found
+                })
+            });
+            missed.recv().unwrap();
+            producer.commit_transaction(options.patience).unwrap();
+            finding.join().unwrap()
+        });
+        drop(store);
+        Distributed::remove(&options).unwrap();
+        assert_eq!(found.unwrap(), Some(7));
+    }
+
+    #[test]
+    fn a_log_of_which_nothing_is_left_does_not_hold_every_fact() {
+        let name = format!("forgotten-{}", std::process::id());
+        let redis = vec![format!("redis://{}", fixtures::services::address("OPSHUB_REDIS"))];
+        let options = DistributedOptions::new(fixtures::services::address("OPSHUB_KAFKA"), redis, name);
+        let store = Distributed::open(options.clone()).unwrap();
+        let log = &store.0.log;
+        assert!(log.keeps_all().unwrap(), "there was none yet");
+        let mut block = NewBlock::new(ontology::Millis(5));
+        block.push(b"a fact");
+        store.append(Intake::new().block(block)).unwrap();
+        assert!(log.keeps_all().unwrap());
+        // Retention does the same.
+        let admin: AdminClient<DefaultClientContext> = options.client().create().unwrap();
+        let mut all = TopicPartitionList::new();
+        all.add_partition_offset(&log.topics.facts, PARTITION, Offset::End).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(admin.delete_records(&all, &AdminOptions::new())).unwrap();
+        let (keeps_all, start) = (log.keeps_all(), store.start());
+        Distributed::remove(&options).unwrap();
+        assert!(!keeps_all.unwrap());
+        assert_eq!(start.unwrap(), store.last().next());
     }
 
     #[test]

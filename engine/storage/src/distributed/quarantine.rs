@@ -49,7 +49,8 @@ impl Quarantine for Distributed {
         if record.raw_bytes == 0 {
             return Ok(Vec::new());
         }
-        let found = self.0.log.inputs.values_from(Some(id.0))?.next()?.filter(|whole| whole.key == id.0);
+        let inputs = &self.0.log.inputs;
+        let found = inputs.find(|| Ok(inputs.values_from(Some(id.0))?.next()?.filter(|whole| whole.key == id.0)))?;
         let missing = || Error::damaged(format!("quarantined record {id}"), "its bytes are not in the log");
         found.map(|whole| whole.value).ok_or_else(missing)
     }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::options::DistributedOptions;
+use super::ordered::ASK_PAUSE;
 use crate::{Error, Result};
 
 /// How much longer brokers keep what the store forgets by itself: their clock is not the hub's.
@@ -83,6 +84,26 @@ impl Topics {
     }
 
     async fn create(&self, admin: &AdminClient<DefaultClientContext>, options: &DistributedOptions) -> Result<()> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let refused = match self.try_create(admin, options).await {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused,
+            };
+            if !refused.may_pass() || waited > CREATED_WITHIN.min(options.patience) {
+                return Err(refused.into());
+            }
+            tracing::warn!(%refused, "create a topic: tried again");
+            tokio::time::sleep(ASK_PAUSE).await;
+            waited += ASK_PAUSE;
+        }
+    }
+
+    async fn try_create(
+        &self,
+        admin: &AdminClient<DefaultClientContext>,
+        options: &DistributedOptions,
+    ) -> std::result::Result<(), Refused> {
         let needed = self.needed(options);
         let settings: Vec<_> = needed.iter().map(|(_, keeping)| keeping.settings()).collect();
         let topics = needed.iter().zip(&settings).map(|((name, _), settings)| {
@@ -90,13 +111,10 @@ impl Topics {
             settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
         });
         let topics: Vec<_> = topics.collect();
-        for result in admin.create_topics(&topics, &ask(options)).await.map_err(unreachable)? {
+        for result in admin.create_topics(&topics, &ask(options)).await? {
             match result {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((name, code)) => {
-                    let needed = "one that these credentials may create, or that exists".to_owned();
-                    return Err(Error::Unfit { what: format!("topic {name}"), found: code.to_string(), needed });
-                }
+                Err((name, code)) => return Err(Refused::Topic(name, code)),
             }
         }
         Ok(())
@@ -119,6 +137,40 @@ impl Topics {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
             waited += LOOK_AGAIN;
+        }
+    }
+}
+
+/// Why topics were not created.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    All(#[from] KafkaError),
+    #[error("topic {0}: {1}")]
+    Topic(String, RDKafkaErrorCode),
+}
+
+impl Refused {
+    /// Whether it may be granted a little later. Brokers that have just started, or stood still, are not
+    /// yet counted among those that may hold a replica, and a new controller is agreed upon.
+    fn may_pass(&self) -> bool {
+        use RDKafkaErrorCode::{InvalidReplicationFactor, NotController, RequestTimedOut};
+        match self {
+            // The client has asked again for as long as it may.
+            Refused::All(_) => false,
+            Refused::Topic(_, code) => matches!(code, InvalidReplicationFactor | NotController | RequestTimedOut),
+        }
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::All(error) => unreachable(error),
+            Refused::Topic(name, code) => {
+                let needed = "one that these credentials may create, or that exists".to_owned();
+                Error::Unfit { what: format!("topic {name}"), found: code.to_string(), needed }
+            }
         }
     }
 }
@@ -198,7 +250,7 @@ impl Keeping {
     }
 }
 
-pub(super) fn unreachable(error: rdkafka::error::KafkaError) -> Error {
+pub(super) fn unreachable(error: KafkaError) -> Error {
     Error::Unreachable { doing: "talk to the log", server: "Kafka", cause: error.to_string(), retry_after_ms: 1_000 }
 }
 
@@ -233,6 +285,25 @@ mod tests {
             assert_eq!(refused, (found.to_owned(), "one partition".to_owned()));
         }
         assert!(is_fit(Keeping::Newest, Err(RDKafkaErrorCode::TopicAuthorizationFailed), 1).is_err());
+    }
+
+    #[test]
+    fn what_brokers_refuse_while_they_start_is_asked_for_again() {
+        use RDKafkaErrorCode::{
+            InvalidReplicationFactor, NotController, OperationTimedOut, PolicyViolation, RequestTimedOut,
+            TopicAuthorizationFailed,
+        };
+        let of_one = |code| Refused::Topic("hub.facts".to_owned(), code);
+        for code in [InvalidReplicationFactor, NotController, RequestTimedOut] {
+            assert!(of_one(code).may_pass(), "{code}");
+        }
+        for code in [TopicAuthorizationFailed, PolicyViolation] {
+            assert!(!of_one(code).may_pass(), "{code}");
+            assert_eq!(Error::from(of_one(code)).class(), crate::Class::Stop, "{code}");
+        }
+        let of_all = Refused::from(KafkaError::AdminOp(OperationTimedOut));
+        assert!(!of_all.may_pass());
+        assert_eq!(Error::from(of_all).class(), crate::Class::Retry);
     }
 
     #[test]

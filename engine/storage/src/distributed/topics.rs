@@ -128,11 +128,23 @@ impl Topics {
             let told = admin.describe_configs(&asked, &ask(options)).await.map_err(unreachable)?;
             let found = needed.iter().zip(&told).try_for_each(|((name, keeping), told)| {
                 let partitions = partitions(admin, name, options.patience)?;
-                is_fit(*keeping, told.as_ref().map_err(|code| *code), partitions)
-                    .map_err(|(found, needed)| Error::Unfit { what: format!("topic {name}"), found, needed })
+                let told = told.as_ref().map_err(|code| *code);
+                if !is_known(told, partitions) {
+                    return Err(not_known(name));
+                }
+                is_fit(*keeping, told, partitions).map_err(|(found, needed)| Error::Unfit {
+                    what: format!("topic {name}"),
+                    found,
+                    needed,
+                })
             });
-            // A topic that was just created is not known everywhere at once.
-            if found.is_ok() || waited > CREATED_WITHIN.min(options.patience) {
+            // A topic that was just created is not known everywhere at once: brokers on a slow disk take long.
+            let within = match &found {
+                Ok(()) => return found,
+                Err(Error::Unreachable { .. }) => options.patience,
+                Err(_) => CREATED_WITHIN.min(options.patience),
+            };
+            if waited > within {
                 return found;
             }
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -178,6 +190,19 @@ impl From<Refused> for Error {
 fn partitions(admin: &AdminClient<DefaultClientContext>, topic: &str, patience: Duration) -> Result<usize> {
     let metadata = admin.inner().fetch_metadata(Some(topic), patience).map_err(unreachable)?;
     Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().len()))
+}
+
+/// Whether the broker that was asked has heard of the topic: one that has not tells no settings.
+fn is_known(told: std::result::Result<&ConfigResource, RDKafkaErrorCode>, partitions: usize) -> bool {
+    match told {
+        Ok(told) => partitions > 0 && told.get("cleanup.policy").is_some_and(|policy| policy.value.is_some()),
+        Err(code) => code != RDKafkaErrorCode::UnknownTopicOrPartition,
+    }
+}
+
+fn not_known(topic: &str) -> Error {
+    let cause = format!("not all brokers know yet of the topic {topic}, which was created");
+    Error::Unreachable { doing: "create the topics", server: "Kafka", cause, retry_after_ms: 1_000 }
 }
 
 /// What is found and what is needed, where a topic is not as it must be.
@@ -280,6 +305,11 @@ mod tests {
             entries: [("cleanup.policy", "compact")].map(entry).into(),
         };
         assert_eq!(is_fit(Keeping::Newest, Ok(&told), 1), Ok(()));
+        let silent =
+            ConfigResource { specifier: OwnedResourceSpecifier::Topic("hub.marks".to_owned()), entries: Vec::new() };
+        assert!(is_known(Ok(&told), 1) && !is_known(Ok(&told), 0) && !is_known(Ok(&silent), 1));
+        assert!(!is_known(Err(RDKafkaErrorCode::UnknownTopicOrPartition), 0), "it is created by now");
+        assert!(is_known(Err(RDKafkaErrorCode::TopicAuthorizationFailed), 0), "waiting would not help");
         for (partitions, found) in [(2, "it has 2 partitions"), (0, "it has 0 partitions")] {
             let refused = is_fit(Keeping::Newest, Ok(&told), partitions).unwrap_err();
             assert_eq!(refused, (found.to_owned(), "one partition".to_owned()));

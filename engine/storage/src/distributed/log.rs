@@ -154,10 +154,9 @@ impl KafkaLog {
     /// The first position that is kept; the one after the last if none is.
     fn start(&self) -> Result<Position> {
         let last = self.marks().head.last;
-        let first = match last {
-            Position::ZERO => self.facts.first_key()?,
-            _ => self.facts.find(|| self.facts.first_key())?,
-        };
+        let look = || self.facts.first_key();
+        // Where nothing was ever taken, nothing is waited for.
+        let first = if last == Position::ZERO { look()? } else { self.facts.find(look)? };
         Ok(first.map_or_else(|| last.next(), Position))
     }
 

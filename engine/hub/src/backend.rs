@@ -8,8 +8,8 @@ use connectors::{Connectors, Kept};
 use insight::kpis::KpiValue;
 use ontology::{CustomerId, EntityKey, LogPos, Millis, PartyRecord, Vocabulary};
 use pipeline::customer::Subject;
-use pipeline::{CustomerView, Engine, EngineSettings};
-use resolver::{Explanation, ReviewItem};
+use pipeline::{CustomerView, Engine, EngineSettings, InReview};
+use resolver::Explanation;
 use serve::backend::{AsOf, Backend, Lookup, Parts, Process, Purpose, Replayed, Reply, SourceReport, Submission, Then};
 use serve::owner::Owner;
 use serve::reason::{Reason, Refusal};
@@ -233,8 +233,8 @@ impl Backend for HubBackend {
         Box::pin(async move { self.ask(move |engine| engine.identity_mut().search(party, limit)).await })
     }
 
-    fn review_items(&self) -> Reply<'_, Vec<ReviewItem>> {
-        Box::pin(async move { self.ask(|engine| engine.identity().resolver().review_items().collect()).await })
+    fn review_items(&self) -> Reply<'_, Vec<InReview>> {
+        Box::pin(async move { self.ask(|engine| engine.in_review()).await })
     }
 
     fn sources(&self) -> Vec<SourceReport> {

@@ -8,6 +8,7 @@ mod commands;
 mod connectors;
 mod env;
 mod file;
+mod freshness;
 mod kafka;
 mod oracle;
 mod outputs;
@@ -203,7 +204,10 @@ impl ConfigFile {
             doors,
             metrics,
             batch_max: engine.batch_max,
-            engine: engine_settings(&engine)?,
+            engine: EngineSettings {
+                lag_max: freshness::bounds(engine.lag_max, &connectors)?,
+                ..engine_settings(&engine)?
+            },
             model: engine.model.as_deref().map_or_else(|| Ok(Model::shipped()), read_model)?,
             commands: commands::resolve(commands, &connectors)?,
             connectors,

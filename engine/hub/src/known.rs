@@ -46,11 +46,11 @@ impl Known for EngineKnown {
 
     fn open_gaps(&self, system: System) -> BoxFuture<'_, Vec<KnownGap>> {
         self.ask(move |engine| {
-            let waiting = engine.sources().gaps().iter().filter(|(_, (of, _))| *of == system);
+            let waiting = engine.sources().gaps().iter().filter(|(_, gap)| gap.system == system);
             let mut gaps = Vec::new();
             for entity in waiting.filter_map(|(key, _)| engine.entity(key)) {
                 gaps.extend(entity.rows().iter().filter(|row| is_of(row, system)).filter_map(|row| {
-                    let version = row.open_gap()?.stamp.version;
+                    let version = row.newest_open_gap()?.stamp.version;
                     let key = row.key();
                     Some(KnownGap { object: key.object, record_id: key.record_id, version })
                 }));

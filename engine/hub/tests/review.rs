@@ -3,6 +3,8 @@
 
 #[path = "review/former.rs"]
 mod former;
+#[path = "review/queue.rs"]
+mod queue;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use state::Freshness;
 
 use crate::action::Action;
 use crate::memory::OpenByRule;
+use crate::review::ReviewFigures;
 use crate::sources::LastEvents;
 use crate::view::CustomerView;
 
@@ -97,6 +98,8 @@ pub struct Effects {
     pub last_events: LastEvents,
     /// How many alerts and discrepancies are open now, by rule.
     pub open_by_rule: OpenByRule,
+    /// How much waits for people to decide who is who.
+    pub review: ReviewFigures,
     /// When to tick at the latest.
     pub next_wake: Option<Millis>,
 }

@@ -60,11 +60,13 @@ impl Engine {
     #[must_use]
     pub fn new(settings: EngineSettings, model: Model) -> Self {
         let shards = settings.shards.max(1);
+        let mut sources = Sources::default();
+        sources.set_bounds(settings.lag_max);
         Engine {
             records: (0..shards).map(|place| RecordShard::new(place, shards)).collect(),
             identity: Identity::new(model),
             reference: Reference::default(),
-            sources: Sources::default(),
+            sources,
             memory: Memory::default(),
             timers: Timers::default(),
             markers: Markers::new(shards),
@@ -100,6 +102,7 @@ impl Engine {
             freshness: self.sources.freshness(),
             last_events: self.sources.last_events(),
             open_by_rule: self.memory.open_by_rule().clone(),
+            review: self.memory.review().figures(),
             next_wake: self.timers.next(),
             ..effects
         }
@@ -209,6 +212,7 @@ impl Engine {
         }
         self.position = position;
         let mut cut = self.settle(Vec::new(), first);
+        self.take_up_reviews(std::mem::take(&mut cut.regrouped.reviews));
         let mut transition = Transition::new(self.now);
         self.watch_sources(&mut transition, &mut effects);
         effects.roots.append(&mut cut.roots);
@@ -264,6 +268,7 @@ impl Engine {
         facts.iter().for_each(|fact| self.sources.observe(fact));
         facts.retain(|fact| fact.op != ontology::Op::Heartbeat);
         let mut cut = self.settle(facts, Touched::default());
+        self.remember_reviews(std::mem::take(&mut cut.regrouped.reviews));
         for shard in 0..self.records.len() {
             self.markers.receive(Marker { shard, position, ingested_at });
         }
@@ -325,9 +330,10 @@ impl Engine {
             }
         }
         let has_gaps = !touched.gaps.is_empty();
-        for (entity, system, since) in touched.gaps.drain(..) {
-            self.timers.set(Due::Gap(entity.clone()), since.map(|at| at + (Freshness::LAG_MAX_MS + 1)));
-            self.sources.gap(entity, system, since);
+        for (entity, gap) in touched.gaps.drain(..) {
+            let overdue_at = gap.as_ref().map(|gap| gap.since + (Freshness::GAP_MAX_MS + 1));
+            self.timers.set(Due::Gap(entity.clone()), overdue_at);
+            self.sources.gap(entity, gap);
         }
         let mut cut = Cut {
             roots: touched.roots,

@@ -10,6 +10,7 @@ use resolver::{Candidate, ClusterChange, Explanation, Judgement, Member, Model, 
 use state::{Entity, Possible};
 
 use crate::effects::MembershipEvent;
+use crate::review::Pair;
 
 /// Ids of records that are only asked about begin with this, so that none of a source is meant.
 const QUESTION: &str = "?";
@@ -34,6 +35,8 @@ pub struct Regrouped {
     pub memberships: Vec<(EntityKey, CustomerId)>,
     /// Merges and splits.
     pub events: Vec<MembershipEvent>,
+    /// Pairs that came into review or left it, in order, with whether they wait for a person now.
+    pub reviews: Vec<(Pair, bool)>,
 }
 
 impl Identity {
@@ -61,7 +64,9 @@ impl Identity {
             }
         }
         let changes = self.resolver.drain();
-        self.regroup(changes)
+        let reviews = self.resolver.take_review_news();
+        let reviews = reviews.into_iter().map(|(left, right, waits)| ((left, right), waits)).collect();
+        Regrouped { reviews, ..self.regroup(changes) }
     }
 
     /// The customer of a party record, which may not have arrived yet.
@@ -116,6 +121,8 @@ impl Identity {
         let found = candidates.iter().take(limit).filter_map(explain).collect();
         self.resolver.remove(&key);
         self.resolver.drain();
+        // Whatever came into review by the question has left it again.
+        self.resolver.take_review_news();
         found
     }
 

@@ -14,6 +14,8 @@ use ontology::id::ObjectId;
 use ontology::{CustomerId, EntityKey, Field, FieldReader, Millis};
 use state::Entity;
 
+use crate::review::{Pair, ReviewQueue};
+
 /// Something that was notified as open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
@@ -55,6 +57,7 @@ enum Dirty {
     Opened(ObjectId),
     Tasks(ObjectId),
     Split(CustomerId),
+    Review(Pair),
 }
 
 /// How many alerts and discrepancies are open, by rule or alert number. A rule under which nothing is
@@ -73,6 +76,7 @@ pub struct Memory {
     tasks: BTreeMap<ObjectId, Vec<Issued>>,
     /// Records that belonged to customers which became several.
     splits: BTreeMap<CustomerId, Vec<EntityKey>>,
+    review: ReviewQueue,
     waiting: BTreeSet<EntityKey>,
     lacking: BTreeSet<EntityKey>,
     converted: BTreeSet<EntityKey>,
@@ -182,6 +186,19 @@ impl Memory {
         self.dirty.insert(Dirty::Split(customer.clone()));
     }
 
+    /// Since when which pairs wait for a person.
+    #[must_use]
+    pub fn review(&self) -> &ReviewQueue {
+        &self.review
+    }
+
+    /// Notes since when a pair waits for a person, or that it waits no longer.
+    pub fn set_in_review(&mut self, pair: Pair, since: Option<Millis>) {
+        if self.review.set(&pair, since) {
+            self.dirty.insert(Dirty::Review(pair));
+        }
+    }
+
     /// Says whether a customer has a transfer that waits for a source.
     pub fn set_waiting(&mut self, party: &EntityKey, is_waiting: bool) {
         set(&mut self.waiting, party, is_waiting);
@@ -260,6 +277,12 @@ impl Memory {
                 }
                 (format!("split/{customer}").into_bytes(), value)
             }
+            Dirty::Review(pair) => {
+                if let Some(since) = self.review.since(pair) {
+                    put_i64(&mut value, since.0);
+                }
+                (format!("review/{}\0{}", pair.0, pair.1).into_bytes(), value)
+            }
         }
     }
 
@@ -294,6 +317,15 @@ impl Memory {
                     members.push(EntityKey::parse(cursor.text()?).ok_or(Corrupt("a member"))?);
                 }
                 self.splits.insert(CustomerId(id.into()), members);
+            }
+            "review" => {
+                let pair = || {
+                    let (left, right) = id.split_once('\0')?;
+                    Some((EntityKey::parse(left)?, EntityKey::parse(right)?))
+                };
+                let pair = pair().ok_or(Corrupt("a pair in review"))?;
+                let since = if cursor.is_empty() { None } else { Some(Millis(cursor.i64()?)) };
+                self.review.set(&pair, since);
             }
             _ => return Err(Corrupt("a memory key")),
         }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use insight::Context;
-use ontology::{CustomerId, Millis};
+use insight::{Context, findings};
+use ontology::{CustomerId, EntityKey, Finding, Millis};
 
 use crate::customer::{Evaluated, Scene, Subject};
 use crate::engine::Engine;
@@ -49,6 +49,24 @@ impl Engine {
     pub fn split_into(&self, id: &CustomerId) -> Vec<CustomerId> {
         let members = self.memory.split(id).iter();
         went_to(id, members.filter_map(|member| self.identity.known_customer_of(member).cloned()))
+    }
+
+    /// What is wrong with a record at `now`, in order: by itself, beside the others of its customer, in what
+    /// it refers to, and for identity.
+    #[must_use]
+    pub fn findings(&self, key: &EntityKey, now: Millis) -> Vec<Finding> {
+        let Some(entity) = self.entity(key) else { return Vec::new() };
+        let has_come = |other: &EntityKey| self.entity(other).is_some_and(|known| !known.rows().is_empty());
+        let mut all = findings::of(entity);
+        all.extend(findings::orphan_refs(entity, now, has_come));
+        all.extend(self.identity.resolver().findings(key));
+        let subject = self.root(key).and_then(|root| self.subject(&root));
+        let evaluated = subject.map(|subject| self.evaluate(&subject, now));
+        let beside = evaluated.iter().flat_map(|customer| &customer.derived.findings);
+        all.extend(beside.filter(|finding| finding.entity == *key).cloned());
+        all.sort();
+        all.dedup();
+        all
     }
 
     /// Puts a customer together as it stands and evaluates it at `now`, publishing nothing.

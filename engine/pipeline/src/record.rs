@@ -8,12 +8,13 @@
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
-use ontology::{EntityKey, EntityKind, Fact, Millis, Op, System};
+use ontology::{EntityKey, EntityKind, Evidence, Fact, Field, Op, System};
 use smallvec::SmallVec;
 use state::parents::parents_of;
 use state::{Entity, PartyTree};
 
 use crate::effects::Applied;
+use crate::sources::Unapplied;
 use crate::together::{FETCHED_MAX, together};
 use crate::trees::Trees;
 
@@ -105,8 +106,8 @@ pub struct Touched {
     pub party_records: Vec<Arc<Entity>>,
     /// Changed entities that hang below no party: judgements, decisions, rates, directory.
     pub side: Vec<Arc<Entity>>,
-    /// Entities whose known, unapplied change began or ended: system and since when.
-    pub gaps: Vec<(EntityKey, System, Option<Millis>)>,
+    /// Entities whose known, unapplied change began or ended, with the change if it is still unapplied.
+    pub gaps: Vec<(EntityKey, Option<Unapplied>)>,
     /// Entities whose root changed, with the new one.
     pub roots: Vec<(EntityKey, Option<EntityKey>)>,
     /// Facts that changed something.
@@ -317,13 +318,24 @@ impl RecordShard {
     }
 
     fn note_gap(&mut self, entity: &Entity, system: System, touched: &mut Touched) {
-        let since = entity.open_gap().map(|gap| gap.event_time);
-        if since.is_some() {
+        let gap = entity.open_gap().map(|gap| Unapplied {
+            system,
+            since: gap.event_time,
+            evidence: Evidence {
+                entity: entity.key.clone(),
+                field: Field::At,
+                value: insight::values::instant(gap.event_time),
+                version: gap.stamp.version,
+                event_id: gap.event_id,
+                log_pos: gap.log_pos,
+            },
+        });
+        if gap.is_some() {
             self.gaps.insert(entity.key.clone());
         } else {
             self.gaps.remove(&entity.key);
         }
-        touched.gaps.push((entity.key.clone(), system, since));
+        touched.gaps.push((entity.key.clone(), gap));
     }
 
     fn attach(&mut self, parent: EntityKey, child: EntityKey, touched: &mut Touched) {

@@ -61,6 +61,7 @@ impl Engine {
             self.now = Millis(cursor.i64()?);
             cursor.u64()?;
             self.sources = Sources::decode(&mut cursor)?;
+            self.sources.set_bounds(self.settings.lag_max);
         }
         self.memory = restored.memory;
         Ok(self.take_up(restored.entities, restored.position))

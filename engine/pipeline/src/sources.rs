@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 use ontology::codec::{Corrupt, Cursor, put_bytes, put_i64, put_u64};
-use ontology::{EntityKey, EntityKind, Fact, Millis, Op, System, Vocabulary};
-use state::freshness::SourceState;
+use ontology::{EntityKey, EntityKind, Evidence, Fact, Millis, Op, System, Vocabulary};
+use state::freshness::{LagBounds, SourceState};
 use state::{Freshness, SystemFreshness};
 
 /// What has been heard of the sources so far.
@@ -15,10 +15,23 @@ pub struct Sources {
     partitions: BTreeMap<(System, CompactString), Millis>,
     /// Newest event per system: the watermark of a source without partitions.
     newest_event: BTreeMap<System, Millis>,
-    /// Changes known and not applied, since when.
-    gaps: BTreeMap<EntityKey, (System, Millis)>,
+    /// Changes known and not applied.
+    gaps: BTreeMap<EntityKey, Unapplied>,
     /// Systems for which neither heartbeat nor probe is configured.
     unmonitored: Vec<System>,
+    /// How far each watermark may lag.
+    bounds: LagBounds,
+}
+
+/// A change that is known to have happened, of which the content is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unapplied {
+    /// The system that it happened in.
+    pub system: System,
+    /// When it happened.
+    pub since: Millis,
+    /// The delivery that said so.
+    pub evidence: Evidence,
 }
 
 /// When the newest event of each source happened that was received.
@@ -50,9 +63,9 @@ impl Sources {
     }
 
     /// Takes the beginning or end of a known, unapplied change.
-    pub fn gap(&mut self, entity: EntityKey, system: System, since: Option<Millis>) {
-        match since {
-            Some(since) => self.gaps.insert(entity, (system, since)),
+    pub fn gap(&mut self, entity: EntityKey, gap: Option<Unapplied>) {
+        match gap {
+            Some(gap) => self.gaps.insert(entity, gap),
             None => self.gaps.remove(&entity),
         };
     }
@@ -62,9 +75,14 @@ impl Sources {
         self.unmonitored = systems.to_vec();
     }
 
-    /// Known, unapplied changes, by entity: system and since when.
+    /// Says how far each watermark may lag.
+    pub fn set_bounds(&mut self, bounds: LagBounds) {
+        self.bounds = bounds;
+    }
+
+    /// Known, unapplied changes, by entity.
     #[must_use]
-    pub fn gaps(&self) -> &BTreeMap<EntityKey, (System, Millis)> {
+    pub fn gaps(&self) -> &BTreeMap<EntityKey, Unapplied> {
         &self.gaps
     }
 
@@ -107,10 +125,11 @@ impl Sources {
         for system in System::SOURCES {
             let state = freshness.source_mut(system);
             state.watermark = self.watermark(system);
-            for (_, since) in self.gaps.values().filter(|(of, _)| counts_with(*of) == system) {
+            for Unapplied { since, .. } in self.gaps.values().filter(|gap| counts_with(gap.system) == system) {
                 state.oldest_gap = Some(state.oldest_gap.map_or(*since, |oldest| oldest.min(*since)));
                 state.gap_count += 1;
             }
+            state.lag_max_ms = self.bounds.of(system);
             state.is_monitored = !self.unmonitored.iter().any(|of| counts_with(*of) == system);
         }
         freshness
@@ -165,7 +184,7 @@ pub fn watermark_key(system: System, partition: &str) -> EntityKey {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use ontology::{Fields, LogPos, Version};
+    use ontology::{Field, Fields, LogPos, Version};
 
     use super::*;
 
@@ -195,14 +214,23 @@ mod tests {
         let mut sources = Sources::default();
         let case = |id| EntityKey::new(EntityKind::Case, id);
         for (id, since) in [("SF-1", 2_000), ("SF-2", 1_000), ("SF-3", 3_000)] {
-            sources.gap(case(id), System::Salesforce, Some(Millis(since)));
+            let evidence = Evidence {
+                entity: case(id),
+                field: Field::At,
+                value: CompactString::default(),
+                version: Version::default(),
+                event_id: CompactString::default(),
+                log_pos: LogPos(0),
+            };
+            let gap = Unapplied { system: System::Salesforce, since: Millis(since), evidence };
+            sources.gap(case(id), Some(gap));
         }
         let told = |sources: &Sources| {
             let state = *sources.freshness().source(System::Salesforce);
             (state.gap_count, state.oldest_gap)
         };
         assert_eq!(told(&sources), (3, Some(Millis(1_000))));
-        sources.gap(case("SF-2"), System::Salesforce, None);
+        sources.gap(case("SF-2"), None);
         assert_eq!(told(&sources), (2, Some(Millis(2_000))));
     }
 

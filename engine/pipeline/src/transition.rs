@@ -10,7 +10,7 @@ use insight::alerts::{Alert, SyncFailure, handoff_context_gap, sync_failure};
 use insight::handoff::{Assessment, HandoffAction, TransferMemory, advance};
 use ontology::id::ObjectId;
 use ontology::{CustomerId, EntityKey, Millis, System, Vocabulary};
-use state::{Entity, SystemFreshness};
+use state::{Entity, Freshness, SystemFreshness};
 
 use crate::action::{Action, ActionKind};
 use crate::customer::Evaluated;
@@ -321,11 +321,10 @@ fn sync_failures(sources: &Sources, context: &Context<'_>) -> Vec<Alert> {
             SystemFreshness::Fresh | SystemFreshness::Unknown | SystemFreshness::Unmonitored => {}
         }
     }
-    for (entity, (system, since)) in sources.gaps() {
-        let bound_ms = freshness.source(*system).lag_max_ms;
-        if context.now.since(*since) > bound_ms {
-            let failure = SyncFailure::Unapplied { entity: entity.clone(), evidence: Vec::new() };
-            alerts.push(sync_failure(*system, failure, *since, bound_ms, context));
+    for (entity, gap) in sources.gaps() {
+        if context.now.since(gap.since) > Freshness::GAP_MAX_MS {
+            let failure = SyncFailure::Unapplied { entity: entity.clone(), evidence: vec![gap.evidence.clone()] };
+            alerts.push(sync_failure(gap.system, failure, gap.since, Freshness::GAP_MAX_MS, context));
         }
     }
     alerts

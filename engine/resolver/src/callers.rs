@@ -20,6 +20,8 @@ struct Known {
     is_sole_email: bool,
     /// The keys belong to members of several customers.
     names_several: bool,
+    /// The number or address leads to another customer than the keys do, or than each other.
+    contacts_lead_apart: bool,
 }
 
 impl Resolver {
@@ -56,22 +58,50 @@ impl Resolver {
         let agrees = |feature: Feature| levels.of(feature) == Level::Exact;
         let is_sole =
             (known.is_sole_phone && agrees(Feature::Phone)) || (known.is_sole_email && agrees(Feature::Email));
-        let names_several = known.names_several || (is_caller && self.names_several(other));
-        Standing { is_sole_customer: is_sole && !is_caller, names_several: agrees(Feature::Key) && names_several }
+        let is_sole_customer = is_sole && !is_caller;
+        let names_several = known.names_several || (is_caller && self.known_of(other).names_several);
+        Standing {
+            is_sole_customer,
+            names_several: agrees(Feature::Key) && names_several,
+            leads_elsewhere: is_sole_customer && !agrees(Feature::Key) && known.contacts_lead_apart,
+        }
     }
 
     fn known_of(&self, caller: Slot) -> Known {
         if self.graph.party(caller).is_none() {
             return Known::default();
         }
-        let is_sole = |feature: Feature| {
-            self.model.sole_customer.is_some() && self.are_one_customer(&self.agreeing(caller, feature))
+        let sole = |feature: Feature| {
+            let agreeing = self.agreeing(caller, feature);
+            if self.model.sole_customer.is_some() && self.are_one_customer(&agreeing) {
+                agreeing
+            } else {
+                SmallVec::new()
+            }
         };
+        let named = self.agreeing(caller, Feature::Key);
+        let (phone, email) = (sole(Feature::Phone), sole(Feature::Email));
         Known {
-            is_sole_phone: is_sole(Feature::Phone),
-            is_sole_email: is_sole(Feature::Email),
-            names_several: self.names_several(caller),
+            is_sole_phone: !phone.is_empty(),
+            is_sole_email: !email.is_empty(),
+            names_several: self.names_several(caller, &named),
+            contacts_lead_apart: self.leads_apart(&named, [&phone, &email]),
         }
+    }
+
+    /// Whether a number or address that one customer alone shows leads to another customer than the keys,
+    /// or two such lead to two: a caller joins no customers, and a number that was entered outranks the
+    /// telephone that was at hand.
+    fn leads_apart(&self, named: &[Slot], contacts: [&[Slot]; 2]) -> bool {
+        let ways = [named, contacts[0], contacts[1]];
+        let is_one_way = ways.iter().filter(|way| !way.is_empty()).count() < 2;
+        if is_one_way || (!named.is_empty() && !self.are_one_customer(named)) {
+            return false;
+        }
+        let mut all: SmallVec<[Slot; 16]> = ways.into_iter().flatten().copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        !self.are_one_customer(&all)
     }
 
     /// Records other than callers that agree with a caller on a feature.
@@ -85,14 +115,13 @@ impl Resolver {
 
     /// Whether the keys of a caller belong to members of several customers. Where one key is shown by
     /// all of them, it is the customers that are in doubt and not the caller.
-    fn names_several(&self, caller: Slot) -> bool {
+    fn names_several(&self, caller: Slot, named: &[Slot]) -> bool {
         let Some(party) = self.graph.party(caller) else { return false };
-        let named = self.agreeing(caller, Feature::Key);
         let shows = |slot: &Slot, key: (&str, &str)| {
             self.graph.party(*slot).is_some_and(|other| other.subject.telling_keys().any(|one| one == key))
         };
         let is_one_key = |key: (&str, &str)| named.iter().all(|slot| shows(slot, key));
-        named.len() > 1 && !party.subject.telling_keys().any(is_one_key) && !self.are_one_customer(&named)
+        named.len() > 1 && !party.subject.telling_keys().any(is_one_key) && !self.are_one_customer(named)
     }
 
     /// Whether records other than callers form one customer without the help of callers; none do not.

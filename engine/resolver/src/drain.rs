@@ -281,7 +281,7 @@ impl Resolver {
 
     fn end(&mut self, pair: Pair, work: &mut Work<'_>) {
         self.note_callers(pair, work);
-        self.review.remove(&pair);
+        self.note_review(pair, LinkState::Below);
         let ended = self.graph.take_edge(pair);
         if ended.is_some_and(|edge| edge.state(&self.model) != LinkState::Below) {
             work.touch_both(pair);
@@ -296,10 +296,9 @@ impl Resolver {
     }
 
     pub(crate) fn note_review(&mut self, pair: Pair, state: LinkState) {
-        if state == LinkState::Review {
-            self.review.insert(pair);
-        } else {
-            self.review.remove(&pair);
+        let is_news = if state == LinkState::Review { self.review.insert(pair) } else { self.review.remove(&pair) };
+        if is_news {
+            self.review_news.push(pair);
         }
     }
 }

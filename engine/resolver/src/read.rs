@@ -154,6 +154,22 @@ impl Resolver {
         items.into_iter()
     }
 
+    /// Pairs that came into review or left it since the last call, each once, in order, with whether it
+    /// waits for a person now.
+    pub fn take_review_news(&mut self) -> Vec<(EntityKey, EntityKey, bool)> {
+        let mut pairs = std::mem::take(&mut self.review_news);
+        pairs.sort_unstable();
+        pairs.dedup();
+        let told = pairs.into_iter().map(|pair| {
+            let (left, right) = self.graph.by_key(pair);
+            let key = |slot: Slot| self.graph.node(slot).key.clone();
+            (key(left), key(right), self.review.contains(&pair))
+        });
+        let mut told: Vec<(EntityKey, EntityKey, bool)> = told.collect();
+        told.sort_unstable();
+        told
+    }
+
     /// Defects of a record that identity sees: generic values, duplicates within its system, tax ids
     /// that differ within its customer. Sorted.
     #[must_use]

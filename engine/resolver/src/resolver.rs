@@ -62,6 +62,8 @@ pub struct Resolver {
     pub(crate) owners: OnceLock<HashMap<u64, Slot>>,
     /// Pairs that wait for a person.
     pub(crate) review: HashSet<Pair>,
+    /// Pairs that came into review or left it since the last question; may hold repeats.
+    pub(crate) review_news: Vec<Pair>,
     /// The redo queue: records whose edges are to be judged again, with the reason.
     pub(crate) dirty: HashMap<Slot, Redo>,
     /// The record that came last, if it was new: its pairs are looked for next.
@@ -92,6 +94,7 @@ impl Resolver {
             groups: HashMap::new(),
             owners: OnceLock::new(),
             review: HashSet::new(),
+            review_news: Vec::new(),
             dirty: HashMap::new(),
             latest: None,
             met: Vec::new(),

@@ -47,6 +47,7 @@ pub(crate) const ALL: &[Rule] = &[
     Rule { name: "tax_id_and_name", effect: Effect::Floor(970_000), applies: tax_id_and_name },
     Rule { name: "sole_customer", effect: Effect::SoleCustomerFloor, applies: sole_customer },
     Rule { name: "keys_of_several", effect: Effect::Ceiling, applies: keys_of_several },
+    Rule { name: "contact_of_another", effect: Effect::Ceiling, applies: contact_of_another },
     Rule { name: "key_but_unlike", effect: Effect::Ceiling, applies: key_but_unlike },
     Rule { name: "name_or_place_only", effect: Effect::Ceiling, applies: name_or_place_only },
     Rule { name: "contact_only", effect: Effect::Ceiling, applies: contact_only },
@@ -155,6 +156,11 @@ fn sole_customer(e: &Evidence) -> bool {
 /// for both.
 fn keys_of_several(e: &Evidence) -> bool {
     e.has_caller && e.standing.names_several
+}
+
+/// A caller's number or address leads here, and a key or another of them elsewhere.
+fn contact_of_another(e: &Evidence) -> bool {
+    e.has_caller && e.standing.leads_elsewhere
 }
 
 /// A key agrees, but name and address are both clearly different: perhaps a mistyped key.

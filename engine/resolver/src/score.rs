@@ -65,6 +65,8 @@ pub(crate) struct Standing {
     pub(crate) is_sole_customer: bool,
     /// A key agrees, and the caller's keys belong to members of several customers.
     pub(crate) names_several: bool,
+    /// Such a number or address agrees and no key does, and something else leads to another customer.
+    pub(crate) leads_elsewhere: bool,
 }
 
 /// Scores a pair; one without a caller has no standing.

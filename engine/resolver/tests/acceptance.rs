@@ -312,3 +312,55 @@ fn an_equal_record_is_no_work_and_an_unseen_one_a_customer_of_one() {
     assert_eq!((changes[0].before.len(), changes[0].after.len()), (1, 0));
     assert_eq!(changes[0].cause, Cause::Removed(ar("R1")));
 }
+
+/// Two firms, each an account and a customer of billing with one telephone number and one account number.
+fn two_firms() -> Vec<PartyRecord> {
+    let firm = |key, name, phone, number| record(&key, &[("name", name), ("phone", phone), ("account", number)]);
+    vec![
+        firm(account("A1"), "Fir Hotels", "+1 212 555 0101", "N-1"),
+        firm(ar("R1"), "Fir Hotels", "+1 212 555 0101", "N-1"),
+        firm(account("A2"), "Quartz Bakery", "+1 212 555 0202", "N-2"),
+        firm(ar("R2"), "Quartz Bakery", "+1 212 555 0202", "N-2"),
+    ]
+}
+
+/// A caller with the first firm's telephone number.
+fn calling(entered: &[(&str, &str)]) -> PartyRecord {
+    record(&caller("C1"), &[&[("phone", "+1 212 555 0101")], entered].concat())
+}
+
+#[test]
+fn a_number_that_a_caller_mistyped_parts_nobody() {
+    let told = |entered: &[(&str, &str)]| {
+        let resolver = resolved(&[two_firms(), vec![calling(entered)]].concat());
+        let told = resolver.explain(&account("A1"), &caller("C1")).unwrap();
+        (told.state, told.confidence, told.vetoes)
+    };
+    assert_eq!(told(&[("account", "N-1")]).0, LinkState::Linked);
+    assert_eq!(told(&[("account", "N-7")]), told(&[]), "what leads nowhere says nothing");
+}
+
+#[test]
+fn a_number_of_another_customer_joins_no_customers() {
+    // Records of one system may carry what numbers they like.
+    let mut accounts = two_firms();
+    accounts.retain(|record| record.key.kind == EntityKind::Account);
+    let mut resolver = resolved(&[accounts, vec![calling(&[("account", "N-2")])]].concat());
+    let customer = |resolver: &Resolver, key| resolver.customer_of(&key);
+    assert_ne!(customer(&resolver, account("A1")), customer(&resolver, account("A2")), "two firms stay two");
+    let states = ["A1", "A2"].map(|id| resolver.explain(&account(id), &caller("C1")).unwrap());
+    assert_eq!([states[0].state, states[1].state], [LinkState::Review, LinkState::Linked], "what was said outranks");
+    assert!(states[0].rules.contains(&"contact_of_another"), "{:?}", states[0].rules);
+    let by_mail = [("phone", "+1 212 555 0101"), ("email", "ops@quartz.example")];
+    let mut accounts: Vec<PartyRecord> = two_firms();
+    accounts.retain(|record| record.key.kind == EntityKind::Account);
+    accounts[1].email = "ops@quartz.example".into();
+    let torn = resolved(&[accounts, vec![record(&caller("C1"), &by_mail)]].concat());
+    let states = ["A1", "A2"].map(|id| torn.explain(&account(id), &caller("C1")).unwrap().state);
+    assert_eq!(states, [LinkState::Review, LinkState::Review], "number and address of two customers");
+
+    // The next time the caller enters the right one: the profile shows what was entered last.
+    resolver.upsert(calling(&[("account", "N-1")]));
+    resolver.drain();
+    assert_eq!(customer(&resolver, caller("C1")), customer(&resolver, account("A1")));
+}

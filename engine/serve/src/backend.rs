@@ -7,8 +7,9 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use insight::kpis::KpiValue;
 use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, PartyRecord, System, Traced};
+use pipeline::InReview;
 use pipeline::sources::LastEvents;
-use resolver::{Explanation, ReviewItem};
+use resolver::Explanation;
 use storage::{QuarantineFilter, QuarantineId, QuarantinePage, Quarantined, Store};
 
 use crate::reason::Refusal;
@@ -48,7 +49,7 @@ pub trait Backend: Send + Sync + 'static {
     fn resolve(&self, party: PartyRecord, limit: usize) -> Reply<'_, Vec<Explanation>>;
 
     /// All pairs that wait for a decision.
-    fn review_items(&self) -> Reply<'_, Vec<ReviewItem>>;
+    fn review_items(&self) -> Reply<'_, Vec<InReview>>;
 
     /// What is known about each connector partition, in a fixed order.
     fn sources(&self) -> Vec<SourceReport>;

@@ -152,6 +152,22 @@ pub const OPEN_ITEMS: Metric = Metric {
     description: "Alerts and discrepancies that are open, by the number of the alert or rule",
     labels: &["rule"],
 };
+/// Pairs in review.
+pub const REVIEW_QUEUE: Metric = Metric {
+    name: "opshub_review_queue_items",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "Pairs of records that wait for a person to say whether they are one customer",
+    labels: &[],
+};
+/// Age of the oldest pair in review.
+pub const REVIEW_QUEUE_AGE: Metric = Metric {
+    name: "opshub_review_queue_age_seconds",
+    kind: MetricKind::Gauge,
+    unit: Unit::Seconds,
+    description: "How long the pair has waited that has waited longest for a person; 0 if none waits",
+    labels: &[],
+};
 /// Up to when a source is known received.
 pub const WATERMARK: Metric = Metric {
     name: "opshub_source_watermark_timestamp_seconds",
@@ -185,6 +201,8 @@ pub const ALL: &[Metric] = &[
     REPLICA_LAG_SECONDS,
     CLOCK_APART_SECONDS,
     OPEN_ITEMS,
+    REVIEW_QUEUE,
+    REVIEW_QUEUE_AGE,
     WATERMARK,
     BUILD,
 ];

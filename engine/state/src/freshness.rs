@@ -64,7 +64,7 @@ impl SourceState {
             return SystemFreshness::Unmonitored;
         }
         let Some(watermark) = self.watermark else { return SystemFreshness::Unknown };
-        let reliable_until = self.oldest_gap.map_or(watermark, |gap| gap.min(watermark)) + self.lag_max_ms;
+        let reliable_until = self.reliable_until(watermark);
         if now > reliable_until { SystemFreshness::Stale { since: reliable_until } } else { SystemFreshness::Fresh }
     }
 
@@ -72,8 +72,43 @@ impl SourceState {
     #[must_use]
     pub fn stale_at(&self) -> Option<Millis> {
         let watermark = self.watermark.filter(|_| self.is_monitored)?;
-        Some(self.oldest_gap.map_or(watermark, |gap| gap.min(watermark)) + (self.lag_max_ms + 1))
+        Some(self.reliable_until(watermark) + 1)
     }
+
+    /// The bound of the watermark is the source's own, that of a single change is the same for all.
+    fn reliable_until(&self, watermark: Millis) -> Millis {
+        let until = watermark + self.lag_max_ms;
+        self.oldest_gap.map_or(until, |gap| until.min(gap + Freshness::GAP_MAX_MS))
+    }
+}
+
+/// How far the watermark of each source may lag, in the order of [`System::SOURCES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LagBounds([i64; System::SOURCES.len()]);
+
+impl Default for LagBounds {
+    fn default() -> Self {
+        LagBounds([Freshness::LAG_MAX_MS; System::SOURCES.len()])
+    }
+}
+
+impl LagBounds {
+    /// The bound of a source, in milliseconds.
+    #[must_use]
+    pub fn of(&self, source: System) -> i64 {
+        place_of(source).map_or(Freshness::LAG_MAX_MS, |place| self.0[place])
+    }
+
+    /// Sets the bound of a source. The engine and people have none.
+    pub fn set(&mut self, source: System, lag_max_ms: i64) {
+        if let Some(place) = place_of(source) {
+            self.0[place] = lag_max_ms;
+        }
+    }
+}
+
+fn place_of(source: System) -> Option<usize> {
+    System::SOURCES.iter().position(|known| *known == source)
 }
 
 /// What is known about all sources.
@@ -86,8 +121,10 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    /// Bound of spec 5.3 unless a source sets another: 300 s.
+    /// How far a watermark may lag unless its source has another bound: 300 s.
     pub const LAG_MAX_MS: i64 = 300_000;
+    /// How long a change may be known and not applied: 300 s.
+    pub const GAP_MAX_MS: i64 = 300_000;
 
     /// What is known about one source. The service desk counts with Salesforce; the engine and
     /// people are always complete.
@@ -115,5 +152,37 @@ impl Freshness {
     #[must_use]
     pub fn at(&self, system: System, now: Millis) -> SystemFreshness {
         self.source(system).at(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_has_its_own_bound_and_a_single_change_has_that_of_all() {
+        let source = |gap: Option<i64>| SourceState {
+            watermark: Some(Millis(0)),
+            oldest_gap: gap.map(Millis),
+            lag_max_ms: 480_000,
+            ..SourceState::default()
+        };
+        let stale = |since| SystemFreshness::Stale { since: Millis(since) };
+        assert_eq!(source(None).at(Millis(480_000)), SystemFreshness::Fresh);
+        assert_eq!(source(None).at(Millis(480_001)), stale(480_000));
+        assert_eq!(source(None).stale_at(), Some(Millis(480_001)));
+        assert_eq!(source(Some(100_000)).at(Millis(400_000)), SystemFreshness::Fresh);
+        assert_eq!(source(Some(100_000)).at(Millis(400_001)), stale(400_000));
+        assert_eq!(source(Some(100_000)).stale_at(), Some(Millis(400_001)));
+    }
+
+    #[test]
+    fn a_bound_is_set_for_one_source_alone() {
+        let mut bounds = LagBounds::default();
+        bounds.set(System::Wxcc, 480_000);
+        bounds.set(System::Human, 1);
+        let told = System::SOURCES.map(|source| bounds.of(source));
+        assert_eq!(told, System::SOURCES.map(|source| if source == System::Wxcc { 480_000 } else { 300_000 }));
+        assert_eq!(bounds.of(System::Human), 300_000);
     }
 }

@@ -20,6 +20,38 @@ pub fn parents_of(kind: EntityKind, fields: &impl FieldReader) -> SmallVec<[Enti
 /// resort.
 const REGISTER: (Field, EntityKind) = (Field::CustomerXref, EntityKind::Account);
 
+/// The fields by which an entity of `kind` names another record, and the kind of record each names: its
+/// parents, and others that it hangs below nowhere. The key of a register that several systems share is
+/// none of them, as nobody said that it is an account's.
+pub fn references_of(kind: EntityKind) -> impl Iterator<Item = (Field, EntityKind)> {
+    let others: &[(Field, EntityKind)] = match kind {
+        EntityKind::Invoice | EntityKind::ServiceOrder => &[(Field::CaseRef, EntityKind::Case)],
+        EntityKind::InvoiceLine => &[(Field::ServiceOrderRef, EntityKind::ServiceOrder)],
+        EntityKind::Dispute => &[(Field::CreditNoteRef, EntityKind::CreditNote)],
+        EntityKind::Transfer => &[(Field::InteractionRef, EntityKind::Interaction)],
+        EntityKind::Case
+        | EntityKind::Payment
+        | EntityKind::CreditNote
+        | EntityKind::Interaction
+        | EntityKind::FieldDispatch
+        | EntityKind::DesktopTelemetry
+        | EntityKind::Account
+        | EntityKind::ArCustomer
+        | EntityKind::BusinessPartner
+        | EntityKind::CallerProfile
+        | EntityKind::KnowledgeArticle
+        | EntityKind::DirectoryEntry
+        | EntityKind::ExchangeRate
+        | EntityKind::Judgement
+        | EntityKind::DiscrepancyDecision
+        | EntityKind::AlertDecision
+        | EntityKind::Watermark
+        | EntityKind::CommandOutcome
+        | EntityKind::Configuration => &[],
+    };
+    parent_fields(kind).iter().filter(|parent| **parent != REGISTER).chain(others).copied()
+}
+
 /// The fields that name a parent of an entity of `kind`, and the kind of parent each names.
 #[must_use]
 pub fn parent_fields(kind: EntityKind) -> &'static [(Field, EntityKind)] {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 use super::SecretRef;
 use super::api::ApiSection;
 use super::commands::CommandsSection;
+use super::freshness::LagMaxSection;
 use super::oracle::OracleSection;
 use super::outputs::OutputsSection;
 use super::sap::SapSection;
@@ -92,6 +93,8 @@ pub struct EngineSection {
     pub order_window: Option<Span>,
     /// Model file that decides identity; default: the shipped model.
     pub model: Option<PathBuf>,
+    /// How far the watermark of each source may lag before it is stale.
+    pub lag_max: LagMaxSection,
 }
 
 impl Default for EngineSection {
@@ -106,6 +109,7 @@ impl Default for EngineSection {
             interaction_window: None,
             order_window: None,
             model: None,
+            lag_max: LagMaxSection::default(),
         }
     }
 }

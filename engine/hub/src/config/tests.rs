@@ -207,3 +207,25 @@ fn the_example_of_the_page_is_understood() {
     assert!(file.connectors.salesforce.is_some() && file.connectors.sap.is_some());
     assert_eq!(file.api.tokens.len(), 1);
 }
+
+#[test]
+fn a_source_may_lag_as_far_as_its_list_job_needs() {
+    let search = "[connectors.wxcc]\nsecrets = [\"env:PATH\"]\n[connectors.wxcc.search]\nbase_url = \"http://x\"\n\
+                  org_id = \"o\"\ntoken = \"env:PATH\"\n";
+    let bounds = |text: &str| {
+        let (_dir, path) = written(text);
+        let config = read(Some(&path), environment(&[])).unwrap().resolve().unwrap();
+        System::SOURCES.map(|source| config.engine.lag_max.of(source) / 1_000)
+    };
+    // In the order of the sources: Salesforce, Oracle, SAP, Webex.
+    assert_eq!(bounds(""), [300, 300, 300, 300]);
+    assert_eq!(bounds(search), [300, 300, 300, 300], "every minute, with two minutes of lag");
+    let slow = format!("{search}interval = \"5m\"\n");
+    assert_eq!(bounds(&slow), [300, 300, 300, 480]);
+    assert_eq!(bounds(&format!("{slow}[engine.lag_max]\nwxcc = \"10m\"\nsap = \"90s\"\n")), [300, 300, 90, 600]);
+    assert_eq!(bounds(&format!("{slow}[engine.lag_max]\nwxcc = \"420s\"\n")), [300, 300, 300, 420]);
+    let too_little = format!("{slow}[engine.lag_max]\nwxcc = \"419s\"\n");
+    refused(&too_little, &[], &["engine.lag_max.wxcc", "419s", "only every 420s", "at least 480s"]);
+    refused("[engine.lag_max]\noracle = \"0s\"\n", &[], &["engine.lag_max.oracle", "is 0s"]);
+    refused("[engine.lag_max]\nwebex = \"300s\"\n", &[], &["webex"]);
+}

@@ -1,6 +1,7 @@
 //! Findings: what is wrong with records (spec 10). They follow from the records alone, so each
 //! closes by itself when its cause is gone.
 
+mod orphan;
 mod plausible;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,8 @@ use smallvec::SmallVec;
 use state::Entity;
 
 use crate::values::text_of;
+
+pub use orphan::{AWAITED_MAX_MS, orphan_refs};
 
 /// What is wrong with a record, in the order of kind and field. A deleted record has no findings.
 #[must_use]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ontology::entity::KnowledgeArticle;
 use ontology::fields::FieldsRef;
 use ontology::{EntityKey, EntityKind, Evidence, Field, FieldReader, Millis, System};
-use state::{Composite, Entity};
+use state::{Composite, Entity, Freshness};
 
 use super::concluded::{Concluded, Conclusion};
 use super::relevant::Relevant;
@@ -56,7 +56,7 @@ impl Material<'_> {
             let missing = if self.is_fresh(System::Salesforce) { Missing::Timeout } else { Missing::SourceDown };
             return Section { name, status: SectionStatus::Unavailable(missing), items: Vec::new() };
         };
-        let is_reliable = self.is_fresh(System::Salesforce) && !self.has_overdue_gap(System::Salesforce, case);
+        let is_reliable = self.is_fresh(System::Salesforce) && !self.has_overdue_gap(case);
         let status = if is_reliable { SectionStatus::Present } else { SectionStatus::Stale };
         let fields =
             [Field::Status, Field::Priority, Field::OwnerId, Field::OwnerTeam, Field::Category, Field::Subject];
@@ -119,7 +119,7 @@ impl Material<'_> {
         let is_fresh = self.is_fresh(system);
         let has_gap = items
             .iter()
-            .any(|item| self.composite.get(&item.entity).is_some_and(|entity| self.has_overdue_gap(system, entity)));
+            .any(|item| self.composite.get(&item.entity).is_some_and(|entity| self.has_overdue_gap(entity)));
         let status = if !items.is_empty() {
             if is_fresh && !has_gap { SectionStatus::Present } else { SectionStatus::Stale }
         } else if !self.composite.has_member_of(system) && self.composite.has_possible_of(system) {
@@ -178,11 +178,10 @@ impl Material<'_> {
         self.composite.freshness.at(system, self.context.now).is_fresh()
     }
 
-    /// Whether a change of the record has been known for longer than the source's bound and is
-    /// still not applied (spec 5.3).
-    fn has_overdue_gap(&self, system: System, entity: &Entity) -> bool {
-        let lag_max_ms = self.composite.freshness.source(system).lag_max_ms;
-        entity.open_gap().is_some_and(|gap| self.context.now.since(gap.event_time) > lag_max_ms)
+    /// Whether a change of the record has been known for longer than one may be and is still not applied
+    /// (spec 5.3).
+    fn has_overdue_gap(&self, entity: &Entity) -> bool {
+        entity.open_gap().is_some_and(|gap| self.context.now.since(gap.event_time) > Freshness::GAP_MAX_MS)
     }
 }
 

@@ -150,3 +150,42 @@ fn what_has_fired_at_an_instant_stands_for_facts_of_that_instant() {
     let closed = told.note(CreditNoteStatus::Approved, 60_000);
     assert!(closed.actions.iter().any(|action| action.verb() == "complete_task"));
 }
+
+#[test]
+fn a_further_gap_of_a_record_starts_no_new_wait_and_the_alert_names_the_first() {
+    let mut told = Told::new();
+    told.engine.set_unmonitored(&[System::Salesforce]);
+    let case = EntityKey::new(EntityKind::Case, "SF-1");
+    for after_ms in [0, 100_000, 290_000] {
+        told.tell(System::Salesforce, case.clone(), Op::Gap, Fields::default(), after_ms);
+    }
+    let open = |effects: &Effects| effects.source_alerts.clone().into_iter().flatten().collect::<Vec<_>>();
+    assert!(open(&told.tick(Freshness::GAP_MAX_MS)).is_empty());
+    let fired = open(&told.tick(Freshness::GAP_MAX_MS + 1));
+    let [alert] = &fired[..] else { panic!("{fired:?}") };
+    let evidence = alert.grounds.evidence();
+    let [said] = &evidence[..] else { panic!("{evidence:?}") };
+    assert_eq!((&said.entity, said.event_id.as_str(), said.log_pos), (&case, "e1", LogPos(1)));
+    assert_eq!((&said.version, said.value.as_str()), (&Version::new(1, 0, 0), "2026-03-10T15:00:00Z"));
+}
+
+#[test]
+fn a_source_is_stale_beyond_its_own_bound() {
+    let mut settings = EngineSettings::default();
+    settings.lag_max.set(System::Wxcc, 480_000);
+    let mut told = Told { engine: Engine::new(settings, Model::shipped()), position: 0 };
+    for system in [System::Wxcc, System::Sap] {
+        let key = EntityKey::new(EntityKind::Watermark, "all");
+        told.tell(system, key, Op::Heartbeat, Fields::default(), 0);
+    }
+    let stale = |told: &Told, after_ms: i64| {
+        let known = told.engine.sources().freshness();
+        [System::Wxcc, System::Sap].map(|system| !known.at(system, NOON + after_ms).is_fresh())
+    };
+    let alerts = |effects: &Effects| effects.source_alerts.as_ref().map(Vec::len);
+    assert_eq!(alerts(&told.tick(300_001)), Some(1));
+    assert_eq!(stale(&told, 300_001), [false, true]);
+    assert_eq!(alerts(&told.tick(480_000)), None, "nothing is due");
+    assert_eq!(alerts(&told.tick(480_001)), Some(2));
+    assert_eq!(stale(&told, 480_001), [true, true]);
+}

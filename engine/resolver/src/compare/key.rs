@@ -29,8 +29,11 @@ fn share_generic(left: &Subject, right: &Subject) -> bool {
 /// Whether the records cannot be one customer by their keys. Two records of one system have ids of
 /// their own by nature, so their own scheme is no ground for a conflict. A party that is only
 /// described names a number under every scheme, as nobody said of which it is: so it is none either.
+/// Nor is what a caller entered: a number that was mistyped supports nothing, and must not part a caller
+/// from the customer that everything else leads to.
 pub(crate) fn conflicts(left: &Subject, right: &Subject) -> bool {
-    if left.standard.is_described || right.standard.is_described {
+    let is_said_by_hand = |subject: &Subject| subject.standard.is_described || subject.standard.is_caller;
+    if is_said_by_hand(left) || is_said_by_hand(right) {
         return false;
     }
     let same_system = left.standard.own_scheme == right.standard.own_scheme;

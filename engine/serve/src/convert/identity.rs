@@ -2,13 +2,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ontology::{EntityKey, Vocabulary};
+use ontology::{EntityKey, Millis, Vocabulary};
+use pipeline::InReview;
 use proto::v1;
-use resolver::{Explanation, FeatureExplanation, Level, LinkState, ReviewItem, WhyNotAutomatic};
+use resolver::{Explanation, Feature, FeatureExplanation, Level, LinkState, WhyNotAutomatic};
 
-use super::common::{ratio, source_ref, time};
+use super::common::{duration, ratio, source_ref, time};
 use super::word;
 use crate::reason::{Reason, Refusal};
+
+/// How many of the things that wait on a review item are named.
+const WAITING_TOLD_MAX: usize = 50;
 
 /// Why a pair is or is not one customer.
 #[must_use]
@@ -87,9 +91,15 @@ fn why(why: WhyNotAutomatic) -> &'static str {
 /// A pair that waits for a person. Its name holds the pair, so that it can be found after it has
 /// left the queue.
 #[must_use]
-pub fn review_item(item: &ReviewItem) -> v1::ReviewItem {
+pub fn review_item(InReview { item, since }: &InReview, now: Millis, waiting: Vec<String>) -> v1::ReviewItem {
     let reason = why(item.why_not_automatic);
+    let features = item.features.iter().filter(|(_, level)| *level != Level::Silent);
     v1::ReviewItem {
+        open_time: time(*since),
+        age: Some(duration(now.since(*since).max(0))),
+        waiting_work_count: i32::try_from(waiting.len()).unwrap_or(i32::MAX),
+        waiting_work: waiting.into_iter().take(WAITING_TOLD_MAX).collect(),
+        features: features.map(feature_agreement).collect(),
         name: review_name(&item.left, &item.right),
         left: Some(source_ref(&item.left)),
         right: Some(source_ref(&item.right)),
@@ -99,6 +109,10 @@ pub fn review_item(item: &ReviewItem) -> v1::ReviewItem {
         etag: format!("\"{}-{reason}\"", item.confidence.0),
         ..v1::ReviewItem::default()
     }
+}
+
+fn feature_agreement((feature, level): &(Feature, Level)) -> v1::FeatureAgreement {
+    v1::FeatureAgreement { feature: feature.name().to_owned(), level: level.name().to_owned() }
 }
 
 /// The name of the review item about a pair.

@@ -3,11 +3,13 @@
 mod apart;
 mod columns;
 mod profile;
+mod waiting;
 
 use std::sync::Arc;
 
 use ontology::status::Verdict;
 use ontology::{CustomerId, EntityKey};
+use pipeline::InReview;
 use proto::v1::identity_service_server::IdentityService;
 use proto::v1::{self, resolve_identity_request::Subject};
 use resolver::Explanation;
@@ -228,21 +230,35 @@ impl Api {
     async fn review(&self, request: &v1::ListReviewItemsRequest) -> Result<v1::ListReviewItemsResponse, Refusal> {
         let filter = Filter::parse(&request.filter, COLUMNS)?;
         let order = Order::parse(&request.order_by, COLUMNS)?;
-        let arguments = Arguments::of("ListReviewItems", &[&request.filter, &request.order_by]);
+        let explained = if request.include_explanation { "explained" } else { "" };
+        let arguments = Arguments::of("ListReviewItems", &[&request.filter, &request.order_by, explained]);
         let page = Page::read(arguments, request.page_size, &request.page_token)?;
         let position = self.backend.published().position();
         let waiting = if page.position.is_none() { self.backend.review_items().await? } else { Vec::new() };
-        let turn = self.review_walks.turn(&page, position, || {
-            let mut items: Vec<v1::ReviewItem> = waiting.iter().map(identity::review_item).collect();
+        let mut turn = self.review_walks.turn(&page, position, || {
+            let mut items: Vec<v1::ReviewItem> = waiting.iter().map(|item| self.review_item(item)).collect();
             items.retain(|item| filter.matches(item));
-            items.sort_by(|a, b| order.compare(a, b));
+            items.sort_by(|a, b| order.compare(a, b).then_with(|| waiting::by_urgency(a, b)));
             items
         })?;
+        if request.include_explanation {
+            for item in &mut turn.items {
+                let (left, right) = identity::reviewed_pair(&item.name)?;
+                // A record that has gone since leaves nothing to explain.
+                item.explanation = self.backend.explain(left, right).await.ok().as_ref().map(identity::explanation);
+            }
+        }
         Ok(v1::ListReviewItemsResponse {
             review_items: turn.items,
             next_page_token: turn.next_page_token,
             read_position: position_token(turn.position),
         })
+    }
+
+    fn review_item(&self, item: &InReview) -> v1::ReviewItem {
+        let published = self.backend.published();
+        let waiting = waiting::on(published, &item.item.left, &item.item.right);
+        identity::review_item(item, published.now(), waiting)
     }
 
     async fn decide(
@@ -261,13 +277,14 @@ impl Api {
         };
         let turn = self.turn(&format!("{left} {right}"), deadline).await?;
         let waiting = self.backend.review_items().await?;
-        let Some(item) = waiting.iter().find(|item| item.left == left && item.right == right) else {
+        let is_asked = |waiting: &&InReview| waiting.item.left == left && waiting.item.right == right;
+        let Some(item) = waiting.iter().find(is_asked) else {
             let explained = self.backend.explain(left, right).await?;
             let is_decided = !explained.judgements.is_empty();
             let reason = if is_decided { Reason::ReviewAlreadyDecided } else { Reason::ReviewItemNotFound };
             return Err(Refusal::new(reason).with("name", &request.name));
         };
-        let mut answered = identity::review_item(item);
+        let mut answered = self.review_item(item);
         check_etag(&request.name, &request.etag, &answered.etag)?;
         let decider = Decider { actor, reason: &request.comment, at: self.now(), request_id: &request.request_id };
         let fact = decide::judgement(decider, &left, &right, verdict);

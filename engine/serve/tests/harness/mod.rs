@@ -10,8 +10,9 @@ use ontology::{
     CustomerId, EntityKey, EntityKind, Fact, Field, FieldsBuilder, LogPos, Millis, Op, PartyRecord, System, ValueRef,
     Version, Vocabulary,
 };
+use pipeline::InReview;
 use pipeline::sources::LastEvents;
-use resolver::{Explanation, Model, Resolver, ReviewItem};
+use resolver::{Explanation, Model, Resolver};
 use serve::auth::Authentication;
 use serve::backend::{AsOf, Backend, Lookup, Parts, Process, Replayed, Reply, SourceReport, Submission, Then};
 use serve::reason::{Reason, Refusal};
@@ -32,7 +33,7 @@ pub const T: Millis = Millis(1_773_154_800_000);
 pub struct SmallHub {
     pub published: Arc<Published<CustomerView>>,
     pub submitted: Mutex<Vec<Submission>>,
-    pub review: Mutex<Vec<ReviewItem>>,
+    pub review: Mutex<Vec<InReview>>,
     pub quarantine: Mutex<Vec<Quarantined>>,
     store: Arc<dyn Store>,
     resolver: Mutex<Resolver>,
@@ -222,7 +223,7 @@ impl Backend for SmallHub {
         ready(Ok(Vec::new()))
     }
 
-    fn review_items(&self) -> Reply<'_, Vec<ReviewItem>> {
+    fn review_items(&self) -> Reply<'_, Vec<InReview>> {
         ready(Ok(self.review.lock().unwrap().clone()))
     }
 

@@ -46,16 +46,57 @@ fn judge_callers(parties: &[PartyRecord], pairs: &mut BTreeMap<Pair, Scored>, mo
             judge_by_contacts(caller, &others, &groups, pairs, model);
         }
     }
-    let several: BTreeSet<&EntityKey> = callers
-        .iter()
-        .filter(|caller| names_several(caller, &others, &groups, pairs, model))
-        .map(|caller| &caller.key)
-        .collect();
+    let sole: BTreeMap<&EntityKey, [bool; 2]> =
+        callers.iter().map(|caller| (&caller.key, sole_contacts(caller, &others, &groups, pairs, model))).collect();
+    let those = |is_meant: &dyn Fn(&PartyRecord) -> bool| -> BTreeSet<&EntityKey> {
+        callers.iter().filter(|caller| is_meant(caller)).map(|caller| &caller.key).collect()
+    };
+    let several = those(&|caller| names_several(caller, &others, &groups, pairs, model));
+    let apart = those(&|caller| leads_apart(caller, sole[&caller.key], &others, &groups, pairs));
     for ((left, right), scored) in pairs {
-        if scored.shares_key() && (several.contains(left) || several.contains(right)) {
+        let is_several = scored.shares_key() && (several.contains(left) || several.contains(right));
+        let contacts = sole.get(right).filter(|_| !sole.contains_key(left)).copied().unwrap_or_default();
+        let rests_on_sole = (0..2).any(|contact| contacts[contact] && scored.shared_contacts()[contact]);
+        if is_several || (rests_on_sole && !scored.shares_key() && apart.contains(right)) {
             scored.confidence = scored.confidence.min(model.link_min.0 - 1);
         }
     }
+}
+
+/// Whether the number, and the address, of a caller belongs to members of exactly one customer.
+fn sole_contacts(
+    caller: &PartyRecord,
+    others: &[&PartyRecord],
+    groups: &[BTreeSet<EntityKey>],
+    pairs: &BTreeMap<Pair, Scored>,
+    model: &Model,
+) -> [bool; 2] {
+    [0, 1].map(|contact| {
+        let shares = |other: &&&PartyRecord| pairs[&(other.key.clone(), caller.key.clone())].shared_contacts()[contact];
+        let mut sharing = others.iter().filter(shares).peekable();
+        let is_shown = model.sole_customer.is_some() && sharing.peek().is_some();
+        let sharing: Vec<&EntityKey> = sharing.map(|other| &other.key).collect();
+        is_shown && groups.iter().any(|group| sharing.iter().all(|key| group.contains(*key)))
+    })
+}
+
+/// Whether the keys that a caller entered, of one customer, and a contact that one customer alone shows,
+/// or two such contacts, lead to several customers.
+fn leads_apart(
+    caller: &PartyRecord,
+    sole: [bool; 2],
+    others: &[&PartyRecord],
+    groups: &[BTreeSet<EntityKey>],
+    pairs: &BTreeMap<Pair, Scored>,
+) -> bool {
+    let of = |is_meant: &dyn Fn(&Scored) -> bool| -> BTreeSet<EntityKey> {
+        let meant = others.iter().filter(|other| is_meant(&pairs[&(other.key.clone(), caller.key.clone())]));
+        meant.map(|other| other.key.clone()).collect()
+    };
+    let named = of(&|scored| scored.is_met && scored.shares_key());
+    let contacts = of(&|scored| (0..2).any(|contact| sole[contact] && scored.shared_contacts()[contact]));
+    let are_one = |keys: &BTreeSet<EntityKey>| groups.iter().any(|group| keys.is_subset(group));
+    are_one(&named) && !are_one(&named.union(&contacts).cloned().collect())
 }
 
 /// Callers sort after all others, so they stand on the right of every pair.
@@ -67,10 +108,7 @@ fn judge_by_contacts(
     model: &Model,
 ) {
     let shares = |other: &PartyRecord| pairs[&(other.key.clone(), caller.key.clone())].shared_contacts();
-    let is_sole = [0, 1].map(|contact| {
-        let sharing = || others.iter().filter(|other| shares(other)[contact]);
-        sharing().next().is_some() && groups.iter().any(|group| sharing().all(|other| group.contains(&other.key)))
-    });
+    let is_sole = sole_contacts(caller, others, groups, pairs, model);
     let rests_on_sole: Vec<&PartyRecord> = others
         .iter()
         .copied()

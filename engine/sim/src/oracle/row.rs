@@ -1,6 +1,7 @@
 //! One source row, by definition (spec 1.3): every delivery of it is kept, and every question is
 //! answered by looking through all of them again.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use ontology::canonical::Json;
@@ -95,13 +96,34 @@ impl<'a> Row<'a> {
         self.revived().is_some_and(|revived| revived.stamp() > deleted.stamp())
     }
 
-    /// The newest gap, unless an image, undelete or delete of at least its version is there.
+    /// All gaps, but those of which an image, undelete or delete of at least the version is there.
+    fn open_gaps(&self) -> impl Iterator<Item = &'a Fact> {
+        let closes = |fact: &&&Fact| matches!(fact.op, Op::Image | Op::Undelete | Op::Delete);
+        let closed = self.facts.iter().filter(closes).map(|fact| fact.version.clone()).max();
+        let gaps = self.facts.iter().copied().filter(|fact| fact.op == Op::Gap);
+        gaps.filter(move |gap| closed.as_ref().is_none_or(|closed| *closed < gap.version))
+    }
+
+    /// Of the open gaps the one that happened first; of several at once the one of the highest version.
     #[must_use]
     pub fn open_gap(&self) -> Option<&'a Fact> {
-        let gap = self.gap()?;
-        let closes = |fact: &&&Fact| matches!(fact.op, Op::Image | Op::Undelete | Op::Delete);
-        let is_closed = self.facts.iter().filter(closes).any(|fact| fact.version >= gap.version);
-        if is_closed { None } else { Some(gap) }
+        let rank =
+            |gap: &&Fact| (gap.event_time(), Reverse(gap.version.clone()), gap.observed_at, gap.event_id.clone());
+        self.open_gaps().min_by_key(rank)
+    }
+
+    /// The open gaps that are told of beside the newest: each happened before all of higher versions.
+    #[must_use]
+    pub fn earlier_gaps(&self) -> Vec<&'a Fact> {
+        let newest = self.gap().map(|gap| (gap.stamp(), gap.event_id.clone()));
+        let is_newest = |gap: &Fact| newest == Some((gap.stamp(), gap.event_id.clone()));
+        let says_more = |gap: &&Fact| {
+            let same = |other: &Fact| other.version == gap.version && other.event_time() == gap.event_time();
+            let covers = |other: &Fact| other.version >= gap.version && other.event_time() <= gap.event_time();
+            let sighting = |it: &Fact| (it.observed_at, it.event_id.clone(), it.stamp());
+            !self.open_gaps().any(|other| if same(other) { sighting(other) < sighting(gap) } else { covers(other) })
+        };
+        self.open_gaps().filter(|gap| !is_newest(gap)).filter(says_more).collect()
     }
 
     fn newest(&self, is_meant: impl Fn(Op) -> bool) -> Option<&'a Fact> {

@@ -30,6 +30,9 @@ fn row_bytes(key: &EntityKey, row: &Row<'_>) -> Vec<u8> {
     let cells = cells_bytes(row, &mut deliveries);
     let marks =
         [row.revived(), row.deleted(), row.gap()].map(|fact| fact.map_or(NOWHERE, |fact| deliveries.place_of(fact)));
+    for gap in row.earlier_gaps() {
+        deliveries.place_of(gap);
+    }
     let mut out = u32::try_from(cells.len()).expect("a row of a test is short").to_le_bytes().to_vec();
     out.extend(cells);
     out.push(row.key.system.code());

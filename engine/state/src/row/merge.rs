@@ -9,6 +9,8 @@ use super::cells::{self, Cell};
 use super::provenance::Provenance;
 use super::{NOWHERE, Place, SourceRow};
 
+/// How many gaps a row keeps beside the newest one.
+const GAPS_MAX: usize = 32;
 /// Bytes that most rows fit into.
 const ROW_BYTES_USUAL: usize = 1_024;
 /// Bytes that most rows have beside their values and their history.
@@ -50,13 +52,16 @@ pub(super) struct Parts<'a> {
     pub(super) deleted: Place,
     /// Newest gap.
     pub(super) gap: Place,
+    /// Earlier gaps that may still be open; they are the deliveries that nothing else rests on.
+    pub(super) gaps: SmallVec<[Place; 2]>,
     pub(super) history: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
     pub(super) fn empty(key: SourceKey) -> Self {
         let (cells, provenances) = (SmallVec::new(), SmallVec::new());
-        Parts { key, cells, provenances, revived: NOWHERE, deleted: NOWHERE, gap: NOWHERE, history: &[] }
+        let (revived, deleted, gap) = (NOWHERE, NOWHERE, NOWHERE);
+        Parts { key, cells, provenances, revived, deleted, gap, gaps: SmallVec::new(), history: &[] }
     }
 
     pub(super) fn at(&self, place: Place) -> Option<&Provenance> {
@@ -93,7 +98,7 @@ impl<'a> Parts<'a> {
         let current = match op {
             Op::Image | Op::Undelete => self.revived,
             Op::Delete => self.deleted,
-            Op::Gap => self.gap,
+            Op::Gap => return self.merge_gap(place),
             Op::Patch | Op::Heartbeat => return false,
         };
         if !self.is_later(place, current) {
@@ -102,10 +107,47 @@ impl<'a> Parts<'a> {
         match op {
             Op::Image | Op::Undelete => self.revived = place,
             Op::Delete => self.deleted = place,
-            Op::Gap => self.gap = place,
-            Op::Patch | Op::Heartbeat => {}
+            Op::Gap | Op::Patch | Op::Heartbeat => {}
         }
         true
+    }
+
+    /// Takes a gap. One that is not the newest is kept while it is open and says something that no other
+    /// does: then it happened before all that are newer.
+    fn merge_gap(&mut self, place: Place) -> bool {
+        if place == self.gap || self.gaps.contains(&place) {
+            return false;
+        }
+        if self.is_later(place, self.gap) {
+            let before = std::mem::replace(&mut self.gap, place);
+            self.gaps.extend((before != NOWHERE).then_some(before));
+            return true;
+        }
+        self.gaps.push(place);
+        self.open_gaps().contains(&place)
+    }
+
+    /// Gaps beside the newest that are open and that no other dominates, the one that happened first first.
+    pub(super) fn open_gaps(&self) -> SmallVec<[Place; 2]> {
+        let is_open = |place: &Place| *place != self.gap && self.is_open(*place);
+        let open: SmallVec<[Place; 2]> = self.gaps.iter().copied().filter(is_open).collect();
+        let dominates = |one: Place, other: Place| {
+            one != other && self.at(one).zip(self.at(other)).is_some_and(|(one, other)| one.dominates(other))
+        };
+        let is_dominated =
+            |place: Place| open.iter().any(|other| dominates(*other, place)) || dominates(self.gap, place);
+        let mut kept: SmallVec<[Place; 2]> = open.iter().copied().filter(|place| !is_dominated(*place)).collect();
+        kept.sort_by_key(|place| self.at(*place).map(|gap| gap.event_time));
+        // Beyond the bound the oldest stay: the first unapplied change is what is waited for.
+        kept.truncate(GAPS_MAX);
+        kept
+    }
+
+    /// Whether no image, undelete or delete has caught up with the gap at `place`.
+    pub(super) fn is_open(&self, place: Place) -> bool {
+        let Some(gap) = self.at(place) else { return false };
+        let mut closing = [self.revived, self.deleted].into_iter().filter_map(|place| self.at(place));
+        closing.all(|closing| closing.stamp.version < gap.stamp.version)
     }
 
     /// Merges the fields of `fact`, which are in field order as the cells are.
@@ -158,7 +200,8 @@ impl<'a> Parts<'a> {
         let mut new_place = [NOWHERE; 256];
         let mut kept: SmallVec<[&Provenance; 4]> = SmallVec::new();
         let marks = [self.revived, self.deleted, self.gap];
-        for place in self.cells.iter().map(|cell| cell.place).chain(marks).filter(|place| *place != NOWHERE) {
+        let resting = self.cells.iter().map(|cell| cell.place).chain(marks).chain(self.open_gaps());
+        for place in resting.filter(|place| *place != NOWHERE) {
             let slot = &mut new_place[usize::from(place)];
             if *slot == NOWHERE {
                 *slot = Place::try_from(kept.len()).expect("fewer deliveries than fields and marks");

@@ -201,20 +201,24 @@ impl SourceRow {
         parts.at(parts.revived).is_some_and(|revived| revived.stamp > deleted.stamp)
     }
 
-    /// The newest change whose content is not known, unless an image, undelete or delete has
-    /// caught up with it.
+    /// Of the changes whose content is not known the one that happened first, unless an image, undelete
+    /// or delete of its version or a later one has caught up with it.
     #[must_use]
     pub fn open_gap(&self) -> Option<Provenance> {
         if self.marks().gap == NOWHERE {
             return None;
         }
         let parts = self.expect_parts();
-        let gap = parts.at(parts.gap)?;
-        let is_closed = [parts.revived, parts.deleted]
-            .into_iter()
-            .filter_map(|place| parts.at(place))
-            .any(|closing| closing.stamp.version >= gap.stamp.version);
-        if is_closed { None } else { Some(gap.clone()) }
+        let newest = parts.is_open(parts.gap).then_some(parts.gap);
+        let open = newest.into_iter().chain(parts.open_gaps()).filter_map(|place| parts.at(place));
+        open.min_by_key(|gap| gap.event_time).cloned()
+    }
+
+    /// The open gap of the highest version: what is read from the source now stands at this one or later.
+    #[must_use]
+    pub fn newest_open_gap(&self) -> Option<Provenance> {
+        let parts = self.expect_parts();
+        parts.at(parts.gap).filter(|_| parts.is_open(parts.gap)).cloned()
     }
 
     /// History of the tracked fields, in version order.
@@ -266,6 +270,9 @@ impl SourceRow {
         if !cells.iter().all(|cell| cell.place < count) || ![revived, deleted, gap].into_iter().all(is_known) {
             return Err(Corrupt("places of a row"));
         }
-        Ok(Parts { key, cells, provenances, revived, deleted, gap, history: outer.0 })
+        let rests =
+            |place: &Place| cells.iter().any(|cell| cell.place == *place) || [revived, deleted, gap].contains(place);
+        let gaps = if gap == NOWHERE { SmallVec::new() } else { (0..count).filter(|place| !rests(place)).collect() };
+        Ok(Parts { key, cells, provenances, revived, deleted, gap, gaps, history: outer.0 })
     }
 }

@@ -41,6 +41,17 @@ impl Provenance {
         (self.observed_at, &self.event_id) < (other.observed_at, &other.event_id)
     }
 
+    /// Whether a gap that came with `other` says nothing that this one does not say, as a gap of the same
+    /// row: it is of no higher version and happened no earlier. Of two that are equal in this one of them.
+    pub(super) fn dominates(&self, other: &Provenance) -> bool {
+        let at = |gap: &Self| (gap.stamp.version.clone(), gap.event_time);
+        if at(self) == at(other) {
+            let sighting = |gap: &Self| (gap.observed_at, gap.event_id.clone(), gap.stamp.clone());
+            return sighting(self) < sighting(other);
+        }
+        self.stamp.version >= other.stamp.version && self.event_time <= other.event_time
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let version = &self.stamp.version;
         put_u64(out, version.major);

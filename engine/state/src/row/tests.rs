@@ -191,3 +191,39 @@ fn an_image_that_leaves_nothing_of_the_row_is_what_a_merge_gives() {
         assert_eq!(is_replaced, replaces, "{facts:?}");
     }
 }
+
+/// A gap of this version that happened at this second.
+fn gap_at(event: &str, major: u64, second: i64) -> Fact {
+    let at = Millis(second * 1_000);
+    Fact { changed_at: at, observed_at: at, ..fact(event, Op::Gap, major, &[]) }
+}
+
+#[test]
+fn a_further_gap_keeps_the_time_of_the_first_until_that_one_is_applied() {
+    let first = |facts: &[Fact]| row_of(facts).open_gap().map(|gap| gap.event_id.to_string());
+    let gaps = [gap_at("g1", 10, 100), gap_at("g2", 20, 200), gap_at("g3", 30, 300)];
+    assert_eq!(first(&gaps).as_deref(), Some("g1"));
+    let newest = row_of(&gaps).newest_open_gap().map(|gap| gap.event_id.to_string());
+    assert_eq!(newest.as_deref(), Some("g3"), "what is read now is as new as that");
+    for (version, expected) in [(9, Some("g1")), (10, Some("g2")), (29, Some("g3")), (30, None), (40, None)] {
+        let read = fact("i", Op::Image, version, &[]);
+        assert_eq!(first(&[&gaps[..], &[read]].concat()).as_deref(), expected, "{version} is read");
+    }
+    // One that happened later though its version is lower waits for nothing that the other does not.
+    let row = row_of(&[gap_at("g1", 10, 500), gap_at("g2", 20, 200)]);
+    assert_eq!(row.open_gap().map(|gap| gap.event_id.to_string()).as_deref(), Some("g2"));
+    assert_eq!(row.provenances().len(), 1, "it is not kept");
+}
+
+#[test]
+fn a_row_keeps_a_bounded_number_of_gaps_and_the_first_among_them() {
+    let gaps = (1..=200).map(|place| gap_at(&format!("g{place}"), place, place.cast_signed()));
+    let row = gaps.fold(None, |row: Option<SourceRow>, gap| match SourceRow::apply(row.as_ref(), &gap) {
+        Applied::Changed(row) => Some(row),
+        Applied::Unchanged => row,
+    });
+    let row = row.unwrap();
+    assert_eq!(row.open_gap().map(|gap| gap.event_id.to_string()).as_deref(), Some("g1"));
+    assert!(row.provenances().len() < 40);
+    assert_eq!(SourceRow::from_bytes(row.as_bytes()).unwrap(), row);
+}

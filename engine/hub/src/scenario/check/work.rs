@@ -77,14 +77,7 @@ pub fn findings(expected: &[ExpectFinding], scene: &Scene<'_>, found: &mut Diffe
     for wanted in expected {
         let key = entity(&wanted.of)?;
         let what = format!("finding {} on {key}", wanted.kind);
-        let mut known: Vec<Finding> = match scene.customer(&key) {
-            Some(customer) => {
-                let all = customer.derived.all_findings(&customer.composite);
-                all.into_iter().filter(|known| known.entity == key).collect()
-            }
-            None => scene.engine.entity(&key).map(|known| insight::findings::of(known)).unwrap_or_default(),
-        };
-        known.extend(scene.engine.identity().resolver().findings(&key));
+        let known = scene.engine.findings(&key, scene.now);
         let is_asked = |known: &&Finding| {
             known.kind.name() == wanted.kind
                 && wanted.field.as_ref().is_none_or(|field| known.field.is_some_and(|f| f.name() == field))

@@ -322,15 +322,17 @@ async fn a_process_that_is_cut_off_answers_reads_and_says_that_it_does_not_serve
 async fn what_is_too_large_for_one_answer_is_told_on_several_pages() {
     use prost::Message as _;
     let running = Running::start().await;
-    running.hub.publish(&[("A1", 75_000), ("A2", 75_000), ("A3", 1), ("A4", 140_000)]);
+    // Each case is named after its account.
+    let [a1, a2, a3, a4] = ["A1", "A2", "A3", "A4"].map(|id| format!("{id}{}", "x".repeat(180)));
+    running.hub.publish(&[(&a1, 8_000), (&a2, 8_000), (&a3, 1), (&a4, 22_000)]);
     let mut client = CustomerStateServiceClient::new(running.channel.clone());
-    let large = client.get_customer_state(get(name_of("A1"))).await.unwrap().into_inner().encoded_len();
+    let large = client.get_customer_state(get(name_of(&a1))).await.unwrap().into_inner().encoded_len();
     assert!((LIMIT / 2..LIMIT).contains(&large), "{large}");
-    let status = client.get_customer_state(get(name_of("A4"))).await.unwrap_err();
+    let status = client.get_customer_state(get(name_of(&a4))).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "ANSWER_TOO_LARGE"));
 
     // Three of them fit on two pages at the best, whatever their order.
-    let names = ["A1", "A2", "A3"].map(name_of);
+    let names = [&a1, &a2, &a3].map(|id| name_of(id));
     let filter = names.clone().map(|name| format!("name = \"{name}\"")).join(" OR ");
     let mut query = v1::QueryCustomerStatesRequest { filter, ..Default::default() };
     let (mut pages, mut found) = (0, Vec::new());

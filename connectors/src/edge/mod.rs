@@ -65,6 +65,7 @@ impl<S: Sink> Context<S> {
     }
 
     /// Decodes a delivery with what its headers told into a submission and counts it.
+    #[allow(clippy::disallowed_methods, reason = "how long it took is counted, and nothing depends on it")]
     pub fn decode_told(
         &self,
         system: System,
@@ -75,7 +76,9 @@ impl<S: Sink> Context<S> {
     ) -> Decoding {
         let observed_at = self.clock.now();
         let delivery = Delivery { raw, framing, headers: &headers, observed_at };
+        let begun = std::time::Instant::now();
         let mut decoded = self.connectors.decode(system, &delivery);
+        metrics::histogram!("opshub_stage_seconds", "stage" => "decode").record(begun.elapsed().as_secs_f64());
         let label = ontology::Vocabulary::name(system);
         metrics::counter!("opshub_connector_deliveries_total", "system" => label).increment(1);
         metrics::counter!("opshub_connector_facts_total", "system" => label).increment(decoded.facts.len() as u64);

@@ -193,7 +193,7 @@ impl Performer {
             return Ok(Turn::PassedOver);
         }
         crate::crash::point("action.before");
-        let failed = match receiving.send(id, body).await {
+        let failed = match receiving.send(id, body, self.clock.now()).await {
             Received::Taken => None,
             Received::Refused | Received::Away => Some(Turn::Failed),
             Received::Broke => Some(Turn::Broke),
@@ -244,8 +244,11 @@ mod tests {
     use axum::routing::post;
     use ontology::LogPos;
 
+    use connectors::edge::credentials::{Secret, webhook_signature};
+
     use super::*;
     use crate::clock::StoryClock;
+    use crate::receiver::Webhook;
 
     /// A receiver that does not take one action, and what it was asked.
     #[derive(Clone)]
@@ -260,8 +263,12 @@ mod tests {
         }
     }
 
-    async fn receive(State(door): State<Door>, headers: HeaderMap) -> StatusCode {
-        let id = headers["idempotency-key"].to_str().unwrap().to_owned();
+    async fn receive(State(door): State<Door>, headers: HeaderMap, body: Bytes) -> StatusCode {
+        let header = |name: &str| headers[name].to_str().unwrap().to_owned();
+        let (id, at_s) = (header("idempotency-key"), header("webhook-timestamp").parse().unwrap());
+        let sign = |secret| webhook_signature(&Secret::new(secret), &id, at_s, &body);
+        assert_eq!((header("webhook-id"), at_s), (id.clone(), 7));
+        assert_eq!(header("webhook-signature"), format!("{} {}", sign("new"), sign("old")));
         let is_poison = id == "first";
         door.asked.lock().unwrap_or_else(PoisonError::into_inner).push(id);
         if is_poison { door.poison } else { StatusCode::OK }
@@ -273,7 +280,10 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let door = Door { poison, asked: Arc::default() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let receiver = Receiver::Webhook(format!("http://{}/", listener.local_addr().unwrap()));
+        let receiver = Receiver::Webhook(Webhook {
+            url: format!("http://{}/", listener.local_addr().unwrap()),
+            secrets: vec![Secret::new("new"), Secret::new("old")],
+        });
         let router = Router::new().route("/", post(receive)).with_state(door.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let store: Arc<dyn Store> = Arc::new(storage::Memory::default());
@@ -286,7 +296,7 @@ mod tests {
             store,
             receiver,
             targets: Targets::default(),
-            clock: Arc::new(StoryClock::standing(Millis(0))),
+            clock: Arc::new(StoryClock::standing(Millis(7_999))),
             published: Arc::new(Published::new(LogPos(0))),
         };
         let behind = performer.perform_some(&mut receiving, Place::default()).await.unwrap();

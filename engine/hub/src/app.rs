@@ -16,6 +16,7 @@ use serve::auth::Callers;
 use serve::connections::{self, Bounds};
 use serve::owner::Owner;
 use serve::server::{Options as ServeOptions, Server};
+use serve::standing::Standing;
 use serve::views::Published;
 use storage::{Distributed, Store};
 use tokio::net::TcpListener;
@@ -27,6 +28,7 @@ use crate::as_of;
 use crate::backend::HubBackend;
 use crate::doors::Doors;
 use crate::figures::Figures;
+use crate::gauges::Gauges;
 use crate::known::EngineKnown;
 use crate::outcomes::Outcomes;
 use crate::past::Past;
@@ -96,6 +98,8 @@ pub struct App {
     pub sink: HubSink,
     /// What the newest facts came with.
     pub traces: Traces,
+    /// Whether the servers of the store are reached.
+    pub standing: Standing,
     clock: SharedClock,
     connectors: Connectors,
     as_of_days: u32,
@@ -191,14 +195,21 @@ impl App {
             clock: clock.clone(),
             batch_max,
             unmonitored: unmonitored.clone(),
+            standing: api.standing.clone(),
         };
         let starting = move || begun(start(runner_options, publish)?);
         let (runner, oldest) = tokio::task::spawn_blocking(starting).await??;
         figures.time_from(oldest.unwrap_or_else(|| clock.now()));
         let handle = runner.handle();
+        let gauges = Gauges {
+            published: published.clone(),
+            figures: figures.clone(),
+            settings: engine.clone(),
+            handle: handle.clone(),
+        };
         let past = Past::new(engine.clone(), model, unmonitored);
         let backend = HubBackend::new(handle.clone(), published.clone(), figures.clone(), engine, past);
-        let owner = api.owner.clone();
+        let (owner, standing) = (api.owner.clone(), api.standing.clone());
         let backend = backend.reading_by(connectors.clone()).tracing(traces.clone()).knowing(owner.clone());
         let backend = Arc::new(backend);
         let server = Server::bind(api, backend).await?;
@@ -207,6 +218,7 @@ impl App {
         let mut tasks = JoinSet::new();
         let stopped = stop.clone();
         tasks.spawn(async move { Ok(server.run(async move { stopped.cancelled().await }).await?) });
+        tasks.spawn(gauges.run(stop.clone()));
         let store = handle.store().clone();
         let outcomes = Outcomes::new(store.clone());
         let performer = Performer {
@@ -225,6 +237,7 @@ impl App {
             outcomes,
             sink,
             traces,
+            standing,
             clock,
             connectors,
             as_of_days,

@@ -1,12 +1,13 @@
 //! The hub as the API sees it: published views for reads, jobs for writes, questions to the engine
 //! for the rest.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use connectors::{Connectors, Kept};
+use insight::correlate::Candidate;
+use insight::derived::Correlation;
 use insight::kpis::KpiValue;
-use ontology::{CustomerId, EntityKey, LogPos, Millis, PartyRecord, Vocabulary};
+use ontology::{EntityKey, LogPos, Millis, PartyRecord, Vocabulary};
 use pipeline::customer::Subject;
 use pipeline::{CustomerView, Engine, EngineSettings, InReview};
 use resolver::Explanation;
@@ -136,15 +137,11 @@ fn internal(error: &anyhow::Error) -> Refusal {
     Refusal::new(Reason::Internal)
 }
 
-/// The customers that names lead to in an engine of the past.
-fn customers_in(engine: &Engine, customers: &[Lookup]) -> Vec<Option<Then>> {
-    let ids = customers.iter().filter_map(|lookup| match lookup {
-        Lookup::Customer(id) => Some(id),
-        Lookup::Record(_) => None,
-    });
-    let named = engine.subjects_named(ids);
-    let then = |lookup: &Lookup| {
-        let subject = subject_in(engine, lookup, &named)?;
+/// The customers that names lead to in an engine of the past; beside each id stands the record that it was
+/// made from, if there is one by now.
+fn customers_in(engine: &Engine, customers: &[(Lookup, Option<EntityKey>)]) -> Vec<Option<Then>> {
+    let then = |(lookup, member): &(Lookup, Option<EntityKey>)| {
+        let subject = subject_in(engine, lookup, member.as_ref())?;
         let split_into = match lookup {
             Lookup::Customer(id) => engine.split_into(id),
             Lookup::Record(_) => engine.split_into(&subject.id),
@@ -155,13 +152,13 @@ fn customers_in(engine: &Engine, customers: &[Lookup]) -> Vec<Option<Then>> {
     customers.iter().map(then).collect()
 }
 
-fn subject_in(engine: &Engine, lookup: &Lookup, named: &BTreeMap<CustomerId, Subject>) -> Option<Subject> {
+fn subject_in(engine: &Engine, lookup: &Lookup, member: Option<&EntityKey>) -> Option<Subject> {
     match lookup {
         Lookup::Record(key) => {
             let party = if key.kind.is_party() { key.clone() } else { engine.root(key)? };
             Some(Subject { id: engine.identity().known_customer_of(&party)?.clone(), party })
         }
-        Lookup::Customer(id) => named.get(id).cloned(),
+        Lookup::Customer(id) => engine.subject_named(id, member),
     }
 }
 
@@ -191,6 +188,14 @@ impl Backend for HubBackend {
                 AsOf::Position(position) => Moment::at(store, Position(position.0)),
                 AsOf::Time(time) => Moment::at_time(store, time),
             };
+            let with_member = |lookup: Lookup| {
+                let member = match &lookup {
+                    Lookup::Customer(id) => self.published.member_named(id),
+                    Lookup::Record(_) => None,
+                };
+                (lookup, member)
+            };
+            let customers: Vec<_> = customers.into_iter().map(with_member).collect();
             let question = move |engine: &Engine| customers_in(engine, &customers);
             self.past.ask(self.handle.store().clone(), moment, question).await
         })
@@ -227,6 +232,10 @@ impl Backend for HubBackend {
             let explained = self.ask(move |engine| engine.identity().resolver().explain(&left, &right)).await?;
             explained.ok_or_else(|| Refusal::new(Reason::SourceRecordUnknown).with("record", pair))
         })
+    }
+
+    fn rejected(&self, view: Arc<CustomerView>, correlation: Arc<Correlation>) -> Reply<'_, Vec<Candidate>> {
+        Box::pin(async move { self.ask(move |engine| engine.rejected(&view, &correlation)).await })
     }
 
     fn resolve(&self, party: PartyRecord, limit: usize) -> Reply<'_, Vec<Explanation>> {
@@ -282,7 +291,8 @@ impl Backend for HubBackend {
         Box::pin(self.blocking(move |store| {
             let mut discarded = Vec::new();
             for id in ids {
-                if store.quarantined(id).is_ok() {
+                // What was replayed or given up before is not given up now.
+                if store.quarantined(id).is_ok_and(|record| record.state == QuarantineState::Held) {
                     if !is_trial {
                         store.decide(id, QuarantineState::Discarded(at))?;
                     }

@@ -212,7 +212,7 @@ impl ConfigFile {
             commands: commands::resolve(commands, &connectors)?,
             connectors,
             kafka: outputs.kafka.map(outputs::kafka).transpose()?,
-            receiver: outputs.webhook.map_or(Receiver::Journal, |webhook| Receiver::Webhook(webhook.url)),
+            receiver: outputs.webhook.map_or(Ok(Receiver::Journal), outputs::webhook)?,
         })
     }
 }

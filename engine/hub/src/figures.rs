@@ -1,6 +1,6 @@
 //! Figures about the hub itself, and the key figures of the business over what is published.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +13,7 @@ use ontology::{LogPos, Millis, System, Vocabulary};
 use pipeline::effects::Applied;
 use pipeline::{CustomerView, EngineSettings};
 use serve::backend::SourceReport;
+use serve::metrics;
 use serve::views::Published;
 
 /// What is counted while the hub runs.
@@ -71,6 +72,23 @@ impl Figures {
             if is_timed && is_owner {
                 time(fact, latency_ms);
             }
+        }
+        if counted.timed_from.is_some() {
+            let systems: BTreeSet<System> = applied.iter().map(|fact| fact.system).collect();
+            for system in systems {
+                metrics::LAST_APPLIED.set(&[system.name()], seconds(visible_at.0));
+            }
+        }
+    }
+
+    /// Times transfers whose first package can be read from `visible_at` on, by when they began.
+    pub fn packaged(&self, began: &[Millis], visible_at: Millis) {
+        if began.is_empty() || self.follows.load(Ordering::Acquire) {
+            return;
+        }
+        let timed_from = self.lock().timed_from;
+        for began in began.iter().filter(|began| timed_from.is_some_and(|from| **began >= from)) {
+            metrics::PACKAGE_SECONDS.record(&[], seconds(visible_at.since(*began).max(0)));
         }
     }
 
@@ -132,11 +150,14 @@ impl Figures {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a latency in seconds for a histogram")]
+/// Milliseconds as metrics tell them.
+#[allow(clippy::cast_precision_loss, reason = "seconds for a metric")]
+pub(crate) fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
 fn time(fact: &Applied, latency_ms: i64) {
-    let (source, entity) = (fact.system.name(), fact.entity.kind.name());
-    metrics::histogram!("opshub_sync_latency_seconds", "source" => source, "entity" => entity)
-        .record(latency_ms as f64 / 1_000.0);
+    metrics::SYNC_LATENCY.record(&[fact.system.name(), fact.entity.kind.name()], seconds(latency_ms));
 }
 
 /// The key figures at `now`.
@@ -218,5 +239,29 @@ mod tests {
         let measured = figures.lock().latency.measure(0, Millis(3_000), LogPos(3));
         assert_eq!((measured.denominator, measured.records), (1, vec![EntityKey::new(EntityKind::Case, "1")]));
         assert_eq!(figures.facts(System::Human), 1, "it is counted all the same");
+    }
+
+    #[test]
+    fn packages_and_the_last_change_are_told_as_metrics() {
+        let recorder = metrics::recorder().expect("the bounds are not empty");
+        let page = recorder.handle();
+        ::metrics::with_local_recorder(&recorder, || {
+            let figures = Figures::default();
+            figures.time_from(BIRTH);
+            told(&figures, BIRTH, BIRTH + 1_500);
+            // One began before anybody listened.
+            figures.packaged(&[BIRTH - 1, BIRTH], BIRTH + 30_000);
+            figures.packaged(&[BIRTH], BIRTH + 30_001);
+            figures.set_follows(true);
+            figures.packaged(&[BIRTH], BIRTH + 30_000);
+        });
+        let page = page.render();
+        for line in [
+            "opshub_handoff_package_seconds_bucket{le=\"30\"} 1",
+            "opshub_handoff_package_seconds_count 2",
+            "opshub_source_last_applied_timestamp_seconds{source=\"salesforce\"} 1773154801.5",
+        ] {
+            assert!(page.contains(line), "{line} is not in {page}");
+        }
     }
 }

@@ -15,6 +15,7 @@ pub mod crash;
 pub mod demo;
 pub mod doors;
 pub mod figures;
+mod gauges;
 pub mod known;
 pub mod outcomes;
 pub mod outputs;

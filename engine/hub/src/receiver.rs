@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use connectors::edge::credentials::{Secret, webhook_signature};
 use connectors::edge::retry::Backoff;
+use ontology::Millis;
 use reqwest::StatusCode;
+use reqwest::redirect::Policy;
 
 /// Actions that wait because they were refused. A receiver that refuses more is taken to be away.
 const REFUSED_MAX: usize = 1_024;
@@ -18,8 +21,18 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 pub enum Receiver {
     /// To the log of the hub only: teams look at the dashboard.
     Journal,
-    /// By POST to a web address, `Idempotency-Key` in the head, until it answers 2xx.
-    Webhook(String),
+    /// By POST to a web address, until it answers 2xx.
+    Webhook(Webhook),
+}
+
+/// A web address that takes actions, each with its id as `Idempotency-Key` and signed as Standard Webhooks
+/// says.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// The address.
+    pub url: String,
+    /// What actions are signed with; two while one is being replaced, none on this machine if it likes.
+    pub secrets: Vec<Secret>,
 }
 
 /// What the receiver made of an action.
@@ -73,7 +86,8 @@ impl Receiving {
     /// # Errors
     /// When there can be no client of the web.
     pub(crate) fn new(receiver: Receiver) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().timeout(ANSWER_MAX).build()?;
+        // An action goes where the configuration says and nowhere else.
+        let client = reqwest::Client::builder().timeout(ANSWER_MAX).redirect(Policy::none()).build()?;
         Ok(Receiving { receiver, client, away: Pause::default(), refused: BTreeMap::new() })
     }
 
@@ -96,13 +110,13 @@ impl Receiving {
     }
 
     /// Sends an action, and notes who has to wait if it is not taken.
-    pub(crate) async fn send(&mut self, id: &Bytes, body: &Bytes) -> Received {
+    pub(crate) async fn send(&mut self, id: &Bytes, body: &Bytes, now: Millis) -> Received {
         let received = match &self.receiver {
             Receiver::Journal => {
                 tracing::debug!(action = %String::from_utf8_lossy(id), "action decided");
                 Received::Taken
             }
-            Receiver::Webhook(url) => post(&self.client, url, id, body).await,
+            Receiver::Webhook(webhook) => post(&self.client, webhook, (id, body), now).await,
         };
         self.note(id, received);
         received
@@ -123,9 +137,16 @@ impl Receiving {
     }
 }
 
-async fn post(client: &reqwest::Client, url: &str, id: &Bytes, body: &Bytes) -> Received {
-    let id = String::from_utf8_lossy(id);
-    let request = client.post(url).header("idempotency-key", &*id).header("content-type", "application/json");
+async fn post(client: &reqwest::Client, webhook: &Webhook, (id, body): (&Bytes, &Bytes), now: Millis) -> Received {
+    let (id, at_s) = (String::from_utf8_lossy(id), now.0.div_euclid(1_000));
+    let mut request = client.post(&webhook.url).header("idempotency-key", &*id);
+    request = request.header("content-type", "application/json");
+    if !webhook.secrets.is_empty() {
+        let signatures = webhook.secrets.iter().map(|secret| webhook_signature(secret, &id, at_s, body));
+        let signatures = signatures.collect::<Vec<_>>().join(" ");
+        request = request.header("webhook-id", &*id).header("webhook-timestamp", at_s);
+        request = request.header("webhook-signature", signatures);
+    }
     match request.body(body.clone()).send().await {
         Ok(answer) if answer.status().is_success() => Received::Taken,
         Ok(answer) => {

@@ -36,7 +36,22 @@ fn difference(a: &str, b: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_story_is_told_and_the_truth_is_found() {
+    let page = serve::metrics::install().unwrap();
     let (told, _) = told(11, 1).await;
+    // What is measured on the way is measured.
+    let page = page.render();
+    for metric in [
+        "opshub_handoff_package_seconds_count",
+        "opshub_stage_seconds_count{stage=\"decode\"}",
+        "opshub_stage_seconds_count{stage=\"log\"}",
+        "opshub_stage_seconds_count{stage=\"publish\"}",
+        "opshub_stage_seconds_count{stage=\"rows\"}",
+        "opshub_stage_seconds_count{stage=\"step\"}",
+        "opshub_source_last_applied_timestamp_seconds{source=\"wxcc\"}",
+        "opshub_source_pending_changes{source=\"oracle\"}",
+    ] {
+        assert!(page.lines().any(|line| line.starts_with(metric)), "{metric} is not in {page}");
+    }
     assert!(told.facts.values().all(|count| *count > 0), "{:?}", told.facts);
     assert_eq!(told.quarantined, told.planted);
     assert!(told.links.precision >= 0.97 && told.links.recall >= 0.80, "{:?}", told.links);

@@ -242,3 +242,31 @@ async fn a_decision_repeated_after_a_restart_overturns_no_later_one() {
     assert!(!pair(&app).await.2, "the later word stands");
     app.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_given_up_is_counted_once_and_what_is_not_held_stays() {
+    use proto::v1::admin_service_client::AdminServiceClient;
+    let dir = tempfile::tempdir().unwrap();
+    let app = hub(&dir.path().join("store"), &Parameters::shipped()).await;
+    let context = app.context(System::Oracle, "erp");
+    for garbage in ["{", "["] {
+        let decoding = context.decode(System::Oracle, "erp", &Bytes::from(garbage), Framing::Document);
+        context.submit_until_taken(decoding.submission).await.unwrap();
+    }
+    let mut admin = AdminServiceClient::connect(format!("http://{}", app.api())).await.unwrap();
+    let held = admin.list_quarantine(v1::ListQuarantineRequest::default()).await.unwrap().into_inner().records;
+    let names: Vec<String> = held.into_iter().map(|record| record.name).collect();
+    let [first, second] = &names[..] else { panic!("{names:?}") };
+    let unknown = "quarantine/999".to_owned();
+    let mut discard = async |names: &[&String], validate_only| {
+        let names = names.iter().map(|name| (*name).clone()).collect();
+        let request = v1::DiscardQuarantineRequest { names, validate_only, ..v1::DiscardQuarantineRequest::default() };
+        let done = admin.discard_quarantine(request).await.unwrap().into_inner();
+        (done.discarded_names, done.unchanged_names)
+    };
+    assert_eq!(discard(&[first], true).await, (vec![first.clone()], vec![]), "only tried");
+    assert_eq!(discard(&[first, &unknown], false).await, (vec![first.clone()], vec![unknown.clone()]));
+    let again = discard(&[first, second, &unknown], false).await;
+    assert_eq!(again, (vec![second.clone()], vec![first.clone(), unknown]));
+    app.stop().await.unwrap();
+}

@@ -2,46 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use insight::correlate::{self, Candidate};
+use insight::derived::Correlation;
 use insight::{Context, findings};
 use ontology::{CustomerId, EntityKey, Finding, Millis};
 
 use crate::customer::{Evaluated, Scene, Subject};
 use crate::engine::Engine;
 use crate::identity::went_to;
-use crate::record::RecordShard;
 use crate::transition::context_gap;
 use crate::view::{CustomerView, TransferView};
 
 impl Engine {
-    /// Customers by their ids or those that their members would have, each with one of its party records.
-    /// Ids that lead nowhere are left out.
+    /// A customer by its id, or by `member`, the party record that the id was made from: every record's own
+    /// id leads to its customer. None if it leads nowhere.
     #[must_use]
-    pub fn subjects_named<'a>(&self, ids: impl IntoIterator<Item = &'a CustomerId>) -> BTreeMap<CustomerId, Subject> {
-        let mut found = BTreeMap::new();
-        let mut former = BTreeSet::new();
-        for id in ids {
-            match self.subject_named(id) {
-                Some(subject) => drop(found.insert(id.clone(), subject)),
-                None => drop(former.insert(id)),
-            }
-        }
-        // Nothing leads from an id to the member that it was made from, so all are looked at, once.
-        if !former.is_empty() {
-            for party in self.records.iter().flat_map(RecordShard::parties) {
-                let id = CustomerId::of_member(party);
-                if former.contains(&&id)
-                    && let Some(subject) = self.subject(party)
-                {
-                    found.insert(id, subject);
-                }
-            }
-        }
-        found
-    }
-
-    fn subject_named(&self, id: &CustomerId) -> Option<Subject> {
-        let members = &self.views.get(id)?.composite.members;
-        members.iter().filter_map(|member| self.subject(&member.key)).find(|subject| subject.id == *id)
+    pub fn subject_named(&self, id: &CustomerId, member: Option<&EntityKey>) -> Option<Subject> {
+        let members = self.views.get(id).map(|view| &view.composite.members[..]).unwrap_or_default();
+        let current = members.iter().filter_map(|member| self.subject(&member.key)).find(|subject| subject.id == *id);
+        current.or_else(|| self.subject(member.filter(|member| CustomerId::of_member(member) == *id)?))
     }
 
     /// The other customers that records went to which once belonged to `id`.
@@ -89,5 +68,12 @@ impl Engine {
         let context = Context { settings: &self.settings.insight, reference: &self.reference, now };
         let handoff_alerts = transfers.iter().filter_map(|transfer| context_gap(transfer, &context)).collect();
         CustomerView { composite, derived, transfers, handoff_alerts, evaluated_at: now }
+    }
+
+    /// The service orders that were weighed for a correlation of a view and score too little to be shown.
+    #[must_use]
+    pub fn rejected(&self, view: &CustomerView, correlation: &Correlation) -> Vec<Candidate> {
+        let context = Context { settings: &self.settings.insight, reference: &self.reference, now: view.evaluated_at };
+        correlate::rejected(correlation, &view.derived, &view.composite, &context)
     }
 }

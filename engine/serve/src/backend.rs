@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use insight::correlate::Candidate;
+use insight::derived::Correlation;
 use insight::kpis::KpiValue;
 use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, PartyRecord, System, Traced};
 use pipeline::InReview;
@@ -45,6 +47,10 @@ pub trait Backend: Send + Sync + 'static {
     /// Tells why two records are linked or not.
     fn explain(&self, left: EntityKey, right: EntityKey) -> Reply<'_, Explanation>;
 
+    /// The service orders that were weighed for a correlation of a published view and score too little to be
+    /// shown, best first.
+    fn rejected(&self, view: Arc<CustomerView>, correlation: Arc<Correlation>) -> Reply<'_, Vec<Candidate>>;
+
     /// Compares a described party with all records; best first, at most `limit`.
     fn resolve(&self, party: PartyRecord, limit: usize) -> Reply<'_, Vec<Explanation>>;
 
@@ -68,7 +74,7 @@ pub trait Backend: Send + Sync + 'static {
     /// Decodes quarantined records again; writes nothing if `is_trial`.
     fn replay(&self, ids: Vec<QuarantineId>, is_trial: bool) -> Reply<'_, Replayed>;
 
-    /// Gives quarantined records up; writes nothing if `is_trial`.
+    /// Gives quarantined records up that are held, and tells which; writes nothing if `is_trial`.
     fn discard(&self, ids: Vec<QuarantineId>, is_trial: bool) -> Reply<'_, Vec<QuarantineId>>;
 
     /// Digest of all derived objects at an instant, now if none is given, with the position it stands for.

@@ -24,6 +24,7 @@ use crate::metrics;
 use crate::owner::Owner;
 use crate::patience::Client;
 use crate::policy::{Access, Entry, Policy, Principal};
+use crate::quota::{Admitted, Quota, Quotas};
 use crate::reason::{Reason, Refusal};
 use crate::service::REQUEST_BYTES_MAX;
 
@@ -69,14 +70,16 @@ struct Rules {
     callers: Callers,
     deadline: Duration,
     owner: Owner,
+    quotas: Quotas,
 }
 
 impl GateLayer {
     /// A gate with these rules; `deadline` is for unary calls that name none, `owner` answers what only
-    /// the owner of the store can.
+    /// the owner of the store can, and `quota` is for each caller who is known.
     #[must_use]
-    pub fn new(policy: Policy, callers: Callers, deadline: Duration, owner: Owner) -> Self {
-        GateLayer { rules: Arc::new(Rules { policy, callers, deadline, owner }) }
+    pub fn new(policy: Policy, callers: Callers, deadline: Duration, owner: Owner, quota: Quota) -> Self {
+        let quotas = Quotas::new(quota);
+        GateLayer { rules: Arc::new(Rules { policy, callers, deadline, owner, quotas }) }
     }
 }
 
@@ -124,6 +127,11 @@ where
         // The ready service is the one that was polled; a fresh clone takes its place.
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
+        let admitted = request.extensions_mut().remove::<Arc<Admitted>>();
+        let request = match &admitted {
+            Some(admitted) => request.map(|body| admitted.charged(body)),
+            None => request,
+        };
         let elsewhere = (entry.needs_owner && !self.rules.owner.is_here()).then(|| self.rules.owner.clone());
         Box::pin(async move {
             let begun = Instant::now();
@@ -149,7 +157,10 @@ where
             if let Ok(answer) = &answer {
                 measure(entry.path, code_of(answer), Some(begun.elapsed()));
             }
-            answer
+            match admitted {
+                Some(admitted) => answer.map(|answer| answer.map(|body| admitted.held(body))),
+                None => answer,
+            }
         })
     }
 }
@@ -175,6 +186,10 @@ impl Rules {
                 let refusal =
                     Refusal::new(Reason::RoleMissing).with("method", entry.path).with("roles", roles.join(", "));
                 return Err((entry.path, refusal));
+            }
+            if self.callers.are_known() {
+                let admitted = self.quotas.admit(&principal.name, entry.is_stream, Instant::now());
+                request.extensions_mut().insert(Arc::new(admitted.map_err(|refusal| (entry.path, refusal))?));
             }
             request.extensions_mut().insert(principal);
         }
@@ -298,6 +313,7 @@ mod tests {
             callers,
             deadline: DEADLINE_DEFAULT,
             owner: Owner::default(),
+            quotas: Quotas::new(Quota { calls_per_second: 0, ..Quota::default() }),
         }
     }
 

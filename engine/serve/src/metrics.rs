@@ -40,6 +40,9 @@ const SYNC_BOUNDS: &[f64] = &[0.05, 0.25, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0];
 /// Bounds of calls and stages.
 const CALL_BOUNDS: &[f64] = &[0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
+/// Bounds of pieces of work.
+const STAGE_BOUNDS: &[f64] = &[0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
+
 /// From the change at the source to the readable state.
 pub const SYNC_LATENCY: Metric = Metric {
     name: "opshub_sync_latency_seconds",
@@ -176,6 +179,102 @@ pub const WATERMARK: Metric = Metric {
     description: "Instant up to which everything of a source is known to be received, whether it sent anything or not",
     labels: &["source"],
 };
+/// Time of a stage.
+pub const STAGE_SECONDS: Metric = Metric {
+    name: "opshub_stage_seconds",
+    kind: MetricKind::Histogram(STAGE_BOUNDS),
+    unit: Unit::Seconds,
+    description: "Time of one piece of work by stage: decode a delivery, log a block, step the engine, publish, store rows",
+    labels: &["stage"],
+};
+/// What waits.
+pub const QUEUE_WAITING: Metric = Metric {
+    name: "opshub_queue_waiting",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "What waits for a part of the hub, by queue; when one is full, callers and sources wait",
+    labels: &["queue"],
+};
+/// Whether servers of the store are reached.
+pub const REACHED: Metric = Metric {
+    name: "opshub_store_reached",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "1 while the servers that hold the log or the rows answer, 0 while this process is cut off from them",
+    labels: &["part"],
+};
+/// When a source was applied last.
+pub const LAST_APPLIED: Metric = Metric {
+    name: "opshub_source_last_applied_timestamp_seconds",
+    kind: MetricKind::Gauge,
+    unit: Unit::Seconds,
+    description: "When a change of a source became readable last",
+    labels: &["source"],
+};
+/// What is known and not applied.
+pub const PENDING: Metric = Metric {
+    name: "opshub_source_pending_changes",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "Changes of a source that are known to have happened and are not applied; a quiet source has none",
+    labels: &["source"],
+};
+/// Time until there is a package.
+pub const PACKAGE_SECONDS: Metric = Metric {
+    name: "opshub_handoff_package_seconds",
+    kind: MetricKind::Histogram(SYNC_BOUNDS),
+    unit: Unit::Seconds,
+    description: "Time from the start of a transfer until its first package can be read",
+    labels: &[],
+};
+/// Transfers by state.
+pub const HANDOFFS: Metric = Metric {
+    name: "opshub_handoffs",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "Transfers by state; held ones wait for missing context",
+    labels: &["state"],
+};
+/// Links by decision.
+pub const LINKS: Metric = Metric {
+    name: "opshub_links",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "Records linked to another record of their customer, and pairs that wait for a review",
+    labels: &["decision"],
+};
+/// Key figures.
+pub const KPI: Metric = Metric {
+    name: "opshub_kpi",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "A key figure: seconds, a share of one, or a count; NaN while there is nothing to measure",
+    labels: &["kpi"],
+};
+/// Whether a key figure reaches its target.
+pub const KPI_MET: Metric = Metric {
+    name: "opshub_kpi_met",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "1 where a key figure reaches its target, 0 where not; NaN while there is nothing to measure",
+    labels: &["kpi"],
+};
+/// Readings of the configuration.
+pub const CONFIG_RELOADS: Metric = Metric {
+    name: "opshub_config_reloads_total",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    description: "Times that the configuration was read again while the hub ran, by outcome: taken or refused",
+    labels: &["outcome"],
+};
+/// Calls beyond a quota.
+pub const QUOTA_REFUSED: Metric = Metric {
+    name: "opshub_quota_refused_total",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    description: "Calls refused because their caller had used up its quota, by quota",
+    labels: &["quota"],
+};
 /// What runs.
 pub const BUILD: Metric = Metric {
     name: "opshub_build_info",
@@ -204,6 +303,18 @@ pub const ALL: &[Metric] = &[
     REVIEW_QUEUE,
     REVIEW_QUEUE_AGE,
     WATERMARK,
+    LAST_APPLIED,
+    PENDING,
+    STAGE_SECONDS,
+    QUEUE_WAITING,
+    REACHED,
+    PACKAGE_SECONDS,
+    HANDOFFS,
+    LINKS,
+    KPI,
+    KPI_MET,
+    CONFIG_RELOADS,
+    QUOTA_REFUSED,
     BUILD,
 ];
 

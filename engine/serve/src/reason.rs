@@ -91,6 +91,10 @@ pub enum Reason {
     SplitEmpty,
     /// A merge needs at least two records.
     MergeForbidden,
+    /// What was asked for does not fit into one answer.
+    AnswerTooLarge,
+    /// The caller has used up what it may ask for at a time.
+    QuotaExceeded,
     /// The position was not applied before the deadline.
     NotYetApplied,
     /// The position is older than what is kept.
@@ -219,6 +223,19 @@ pub const ALL: &[ReasonRow] = &[
         "MERGE_FORBIDDEN",
         Code::FailedPrecondition,
         "these records cannot be merged: {problem}",
+    ),
+    row(
+        Reason::AnswerTooLarge,
+        "ANSWER_TOO_LARGE",
+        Code::ResourceExhausted,
+        "this takes {bytes} bytes, and one answer carries {limit}: ask for fewer fields with read_mask, or for less at once",
+    ),
+    retried(
+        Reason::QuotaExceeded,
+        "QUOTA_EXCEEDED",
+        Code::ResourceExhausted,
+        "this caller has used up its quota of {limit} {what}: ask less often, or have {key} raised",
+        1_000,
     ),
     retried(
         Reason::NotYetApplied,

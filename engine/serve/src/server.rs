@@ -23,7 +23,9 @@ use crate::listen::{self, Exposure};
 use crate::owner::Owner;
 use crate::patience::{Awaited, Patience};
 use crate::policy::{Entry, POLICY, Policy};
+use crate::quota::Quota;
 use crate::service::{self, Api};
+use crate::standing::Standing;
 
 /// Streams that one connection may have open; watches count.
 const STREAMS_MAX: u32 = 100;
@@ -55,6 +57,10 @@ pub struct Options {
     pub beside: Beside,
     /// Who answers what only the owner of the store can.
     pub owner: Owner,
+    /// What each caller who is known may ask for at a time.
+    pub quota: Quota,
+    /// Whether the process reaches what it stands on, for health to tell.
+    pub standing: Standing,
 }
 
 /// Services beside the API, such as what it is measured by. A hub that serves has none.
@@ -108,6 +114,8 @@ impl Options {
             patience: Patience::default(),
             beside: Beside::default(),
             owner: Owner::default(),
+            quota: Quota::default(),
+            standing: Standing::default(),
         }
     }
 }
@@ -121,6 +129,7 @@ pub struct Server {
     gate: GateLayer,
     routes: Routes,
     health: HealthReporter,
+    standing: Standing,
     drain_switch: DrainSwitch,
     drain: Drain,
 }
@@ -131,13 +140,13 @@ impl Server {
     /// # Errors
     /// If the address may not or cannot be used, or the policy table does not fit the API.
     pub async fn bind(options: Options, backend: Arc<dyn Backend>) -> Result<Self, Error> {
-        let Options { addr, tls, authentication, deadline, patience, beside, owner } = options;
+        let Options { addr, tls, authentication, deadline, patience, beside, owner, quota, standing } = options;
         let exposure = listen::check(addr, tls.is_some(), authentication.is_configured())?;
         let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET)?;
         let policy = Policy::check(POLICY, &pool)?.with(beside.policy);
         let is_open = !authentication.is_configured();
         let callers = Callers::new(authentication);
-        let gate = GateLayer::new(policy, callers.clone(), deadline, owner);
+        let gate = GateLayer::new(policy, callers.clone(), deadline, owner, quota);
         let (drain_switch, drain) = Drain::new();
         let (health, health_service) = tonic_health::server::health_reporter();
         let routes = service::routes(Api::new(backend, pool, drain.clone()), beside.routes).add_service(health_service);
@@ -146,7 +155,7 @@ impl Server {
         if exposure == Exposure::Loopback && is_open {
             tracing::warn!(%addr, "no authentication is configured: serving programs on this machine only");
         }
-        Ok(Server { listener, tls, patience, callers, gate, routes, health, drain_switch, drain })
+        Ok(Server { listener, tls, patience, callers, gate, routes, health, standing, drain_switch, drain })
     }
 
     /// Tells whether the server is going away: for the page server and whatever else lives as long.
@@ -175,7 +184,8 @@ impl Server {
     /// # Errors
     /// If the certificate cannot be used or the transport fails.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-        let Server { listener, tls, patience, callers: _, gate, routes, health, drain_switch, drain: _ } = self;
+        let Server { listener, tls, patience, callers: _, gate, routes, health, standing, drain_switch, drain: _ } =
+            self;
         let mut transport = Transport::builder()
             .accept_http1(true)
             .max_concurrent_streams(STREAMS_MAX)
@@ -186,9 +196,13 @@ impl Server {
         if let Some(tls) = tls {
             transport = transport.tls_config(tls.into_config(patience.handshake))?;
         }
+        standing.tell();
         set_serving(&health, ServingStatus::Serving).await;
         let draining = async move {
-            stop.await;
+            tokio::select! {
+                () = stop => {}
+                () = tell_standing(&health, &standing) => {}
+            }
             set_serving(&health, ServingStatus::NotServing).await;
             drain_switch.begin();
         };
@@ -208,6 +222,20 @@ async fn set_serving(health: &HealthReporter, status: ServingStatus) {
     health.set_service_status("", status).await;
     for name in service::NAMES {
         health.set_service_status(*name, status).await;
+    }
+}
+
+/// Says, until it is dropped, whether everything is reached: a process that is cut off does not serve as a
+/// whole, and takes no events. The services that answer reads go on, with what is here.
+async fn tell_standing(health: &HealthReporter, standing: &Standing) {
+    let mut told = true;
+    loop {
+        standing.changes(told).await;
+        told = !told;
+        let status = if told { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for name in ["", service::INTAKE] {
+            health.set_service_status(name, status).await;
+        }
     }
 }
 

@@ -342,9 +342,15 @@ impl<V: View> Published<V> {
         if let Some(slot) = self.slot(id) {
             return Some(Found { slot, is_redirected: false, split_into });
         }
-        let party = self.aliases.get(id).map(|party| party.clone())?;
+        let party = self.member_named(id)?;
         let slot = self.slot(&self.customer_of(&party)?)?;
         Some(Found { slot, is_redirected: true, split_into })
+    }
+
+    /// The party record that an id was made from, whatever customer it belongs to.
+    #[must_use]
+    pub fn member_named(&self, id: &CustomerId) -> Option<EntityKey> {
+        self.aliases.get(id).map(|party| party.clone())
     }
 
     /// The other customers that records went to which once belonged to `id`.

@@ -10,14 +10,17 @@ use fixtures::authority::{Authority, Certified};
 use harness::{Running, reason};
 use proto::v1;
 use proto::v1::admin_service_client::AdminServiceClient;
+use proto::v1::ingest_service_client::IngestServiceClient;
 use serve::auth::Authentication;
 use serve::patience::Patience;
 use serve::policy::{Principal, Role};
+use serve::quota::Quota;
 use serve::server::{Options, Tls};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
+use tonic_types::StatusExt as _;
 
 const DESK: &str = "spiffe://example.org/desk";
 
@@ -142,4 +145,78 @@ async fn who_has_asked_once_is_waited_for() {
     assert!(is_answered(&mut client).await);
     given_up(running.addr, [PREFACE, SETTINGS].concat()).await;
     assert!(is_answered(&mut client).await);
+}
+
+/// A server that gives each of two callers by token this quota.
+async fn giving(quota: Quota) -> Running {
+    let mut authentication = Authentication::default();
+    for name in ["ann", "bob"] {
+        let principal = Principal { name: name.to_owned(), roles: vec![Role::Auditor, Role::Source] };
+        authentication.tokens.add(name, principal);
+    }
+    Running::start_as(Options { authentication, quota, ..Options::local() }).await
+}
+
+#[tokio::test]
+async fn a_caller_beyond_its_quota_is_told_when_to_come_again_and_no_other_notices() {
+    let rare = 1;
+    let running = giving(Quota { calls_per_second: rare, ..Quota::default() }).await;
+    let ask = async |token| digest(running.channel.clone(), Some(token)).await;
+    // However slow this is, of so many calls at once some come sooner than one a second.
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let channel = running.channel.clone();
+        calls.spawn(async move { digest(channel, Some("ann")).await });
+    }
+    let refused = calls.join_all().await.into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    let status = refused.first().expect("one of them is refused");
+    assert_eq!((status.code(), reason(status).as_str()), (Code::ResourceExhausted, "QUOTA_EXCEEDED"));
+    assert_eq!(status.get_details_error_info().unwrap().metadata["key"], "api.quota.calls_per_second");
+    assert!(status.get_details_retry_info().is_some());
+    ask("bob").await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_of_a_caller_are_bounded_while_they_are_open() {
+    use proto::v1::customer_state_service_client::CustomerStateServiceClient;
+    let running = giving(Quota { streams: 1, ..Quota::default() }).await;
+    let watch = async || {
+        let mut request = tonic::Request::new(v1::WatchCustomerStatesRequest::default());
+        request.metadata_mut().insert("authorization", "Bearer ann".parse().unwrap());
+        CustomerStateServiceClient::new(running.channel.clone()).watch_customer_states(request).await
+    };
+    let open = watch().await.unwrap();
+    assert_eq!(reason(&watch().await.unwrap_err()), "QUOTA_EXCEEDED");
+    digest(running.channel.clone(), Some("ann")).await.unwrap();
+    drop(open);
+    let again = async {
+        while watch().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), again).await.unwrap();
+}
+
+#[tokio::test]
+async fn bytes_of_requests_and_of_answers_are_charged() {
+    let running = giving(Quota { bytes_per_second: 1_000, ..Quota::default() }).await;
+    let publish = async || {
+        let event = v1::Event { event_id: "x".repeat(1_000_000), ..v1::Event::default() };
+        let mut request = tonic::Request::new(v1::PublishEventsRequest { events: vec![event], ..Default::default() });
+        request.metadata_mut().insert("authorization", "Bearer ann".parse().unwrap());
+        IngestServiceClient::new(running.channel.clone()).publish_events(request).await
+    };
+    // What is owed is paid back in five seconds, which on a slow machine is soon: then it is tried again.
+    let refused = async {
+        loop {
+            // Whatever becomes of the event, its bytes have passed.
+            let _ = publish().await;
+            if let Err(status) = digest(running.channel.clone(), Some("ann")).await {
+                break status;
+            }
+        }
+    };
+    let status = tokio::time::timeout(Duration::from_secs(120), refused).await.unwrap();
+    assert_eq!(status.get_details_error_info().unwrap().metadata["key"], "api.quota.bytes_per_second");
+    digest(running.channel.clone(), Some("bob")).await.unwrap();
 }

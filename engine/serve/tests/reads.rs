@@ -291,6 +291,76 @@ reflection!(reflection_answers_in_version_1, v1);
 reflection!(reflection_answers_in_version_1_alpha, v1alpha);
 
 #[tokio::test]
+async fn a_process_that_is_cut_off_answers_reads_and_says_that_it_does_not_serve() {
+    use serve::standing::{Part, Standing};
+    use tonic_health::pb::health_client::HealthClient;
+    use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
+    let standing = Standing::default();
+    let options = serve::server::Options { standing: standing.clone(), ..serve::server::Options::local() };
+    let running = Running::start_as(options).await;
+    running.hub.publish(&[("A1", 0)]);
+    let mut health = HealthClient::new(running.channel.clone());
+    let mut tells = async |service: &str, expected: ServingStatus| {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let mut told = health.watch(request).await.unwrap().into_inner();
+        let until = async { while told.message().await.unwrap().unwrap().status() != expected {} };
+        tokio::time::timeout(std::time::Duration::from_secs(60), until).await.unwrap();
+    };
+    tells("", ServingStatus::Serving).await;
+    standing.note(Part::Log, false);
+    tells("", ServingStatus::NotServing).await;
+    tells("opshub.v1.IngestService", ServingStatus::NotServing).await;
+    tells("opshub.v1.CustomerStateService", ServingStatus::Serving).await;
+    let mut client = CustomerStateServiceClient::new(running.channel.clone());
+    client.get_customer_state(get(name_of("A1"))).await.unwrap();
+    standing.note(Part::Log, true);
+    tells("", ServingStatus::Serving).await;
+    tells("opshub.v1.IngestService", ServingStatus::Serving).await;
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_one_answer_is_told_on_several_pages() {
+    use prost::Message as _;
+    let running = Running::start().await;
+    // Each case is named after its account.
+    let [a1, a2, a3, a4] = ["A1", "A2", "A3", "A4"].map(|id| format!("{id}{}", "x".repeat(180)));
+    running.hub.publish(&[(&a1, 8_000), (&a2, 8_000), (&a3, 1), (&a4, 22_000)]);
+    let mut client = CustomerStateServiceClient::new(running.channel.clone());
+    let large = client.get_customer_state(get(name_of(&a1))).await.unwrap().into_inner().encoded_len();
+    assert!((LIMIT / 2..LIMIT).contains(&large), "{large}");
+    let status = client.get_customer_state(get(name_of(&a4))).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "ANSWER_TOO_LARGE"));
+
+    // Three of them fit on two pages at the best, whatever their order.
+    let names = [&a1, &a2, &a3].map(|id| name_of(id));
+    let filter = names.clone().map(|name| format!("name = \"{name}\"")).join(" OR ");
+    let mut query = v1::QueryCustomerStatesRequest { filter, ..Default::default() };
+    let (mut pages, mut found) = (0, Vec::new());
+    loop {
+        let page = client.query_customer_states(query.clone()).await.unwrap().into_inner();
+        assert!(page.encoded_len() < LIMIT);
+        found.extend(page.customer_states.into_iter().map(|state| state.name));
+        (pages, query.page_token) = (pages + 1, page.next_page_token);
+        if query.page_token.is_empty() {
+            break;
+        }
+    }
+    found.sort();
+    let mut expected = names.to_vec();
+    expected.sort();
+    assert!((2..=3).contains(&pages) && found == expected, "{pages} {found:?}");
+
+    let request = v1::BatchGetCustomerStatesRequest { names: names.to_vec(), ..Default::default() };
+    let items = client.batch_get_customer_states(request).await.unwrap().into_inner().items;
+    let told = |item: &v1::BatchGetCustomerStatesItem| match item.result.as_ref().unwrap() {
+        v1::batch_get_customer_states_item::Result::CustomerState(state) => state.name.clone(),
+        v1::batch_get_customer_states_item::Result::Error(error) => error.reason.clone(),
+    };
+    let told: Vec<_> = items.iter().map(told).collect();
+    assert_eq!(told, [&names[0], "ANSWER_TOO_LARGE", &names[2]]);
+}
+
+#[tokio::test]
 async fn other_addresses_are_refused_without_tls_and_authentication() {
     let options = serve::server::Options { addr: "0.0.0.0:0".parse().unwrap(), ..serve::server::Options::local() };
     let error = serve::server::Server::bind(options, harness::SmallHub::new()).await.err().unwrap();

@@ -10,6 +10,7 @@ const QUARANTINED: &str = "opshub_quarantined_total";
 const EXPIRED: &str = "opshub_store_expired_total";
 const REFUSED: &str = "opshub_store_refused_full_total";
 const FREE: &str = "opshub_store_free_bytes";
+const BYTES: &str = "opshub_store_bytes";
 const COMMITS: &str = "opshub_store_commits_total";
 const LOADS: &str = "opshub_store_loads_total";
 const STOPPED: &str = "opshub_store_stopped";
@@ -24,6 +25,7 @@ pub fn describe() {
     describe_counter!(EXPIRED, Unit::Count, "Payload blocks and quarantined records dropped by retention, by kind");
     describe_counter!(REFUSED, Unit::Count, "Commits refused because the disk is nearly full");
     describe_gauge!(FREE, Unit::Bytes, "Free bytes of the disk that holds the store");
+    describe_gauge!(BYTES, Unit::Bytes, "Bytes that the store takes on its disk, when rows were stored last");
     describe_counter!(COMMITS, Unit::Count, "Commits, by what they are of: log or rows");
     describe_counter!(LOADS, Unit::Count, "Reads of rows by key or of a whole table, by table");
     describe_gauge!(STOPPED, Unit::Count, "1 after a failed write, until the restart");
@@ -53,6 +55,10 @@ pub(crate) fn refused_full() {
 
 pub(crate) fn free_bytes(bytes: u64) {
     gauge!(FREE).set(bytes as f64);
+}
+
+pub(crate) fn bytes(bytes: u64) {
+    gauge!(BYTES).set(bytes as f64);
 }
 
 pub(crate) fn committed(of: &'static str) {

@@ -32,6 +32,13 @@ others out, which the network policy does.
 {{- $_ := set $api "callers" . -}}
 {{- $_ := set $api "callers_ca" (printf "%s/callers/ca" $credentials) -}}
 {{- end -}}
+{{- with .Values.api.quota -}}
+{{- $quota := dict -}}
+{{- if hasKey . "callsPerSecond" }}{{ $_ := set $quota "calls_per_second" (int64 .callsPerSecond) }}{{ end -}}
+{{- if hasKey . "bytesPerSecond" }}{{ $_ := set $quota "bytes_per_second" (int64 .bytesPerSecond) }}{{ end -}}
+{{- if hasKey . "streams" }}{{ $_ := set $quota "streams" (int64 .streams) }}{{ end -}}
+{{- $_ := set $api "quota" $quota -}}
+{{- end -}}
 {{- end -}}
 {{- $table := deepCopy .Values.config -}}
 {{- $_ := set $table "api" $api -}}

@@ -13,6 +13,7 @@ use benches::stream::{Collector, Workload};
 use bytes::Bytes;
 use ontology::LogPos;
 use pipeline::EngineSettings;
+use serve::standing::Standing;
 use serve::views::Published;
 use state::Entity;
 use storage::{Embedded, Store};
@@ -67,6 +68,7 @@ fn run(bytes: &[u8], options: &IngestOptions) -> anyhow::Result<PipelineRun> {
         clock: clock.clone(),
         batch_max: BATCH_MAX,
         unmonitored: Vec::new(),
+        standing: Standing::default(),
     };
     let runner = Runner::start(store.clone(), runner_options, publisher(published.clone(), figures, clock))?;
     let handle = runner.handle();

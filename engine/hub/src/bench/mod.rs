@@ -27,6 +27,7 @@ use connectors::SharedClock;
 use ontology::{LogPos, Millis};
 use pipeline::{CustomerView, EngineSettings};
 use resolver::Model;
+use serve::standing::Standing;
 use serve::views::Published;
 
 use crate::app::BATCH_MAX;
@@ -57,6 +58,7 @@ fn by_clock(clock: SharedClock) -> (RunnerOptions, Publish, Arc<Published<Custom
         clock,
         batch_max: BATCH_MAX,
         unmonitored: Vec::new(),
+        standing: Standing::default(),
     };
     (options, publish, published)
 }

@@ -228,26 +228,31 @@ async fn replay(args: &DecideArgs) -> Result<(), Failure> {
     } else {
         let done = if is_trial { "would become facts" } else { "became facts" };
         println!("{} {done}", count(answer.replayed_names.len(), "record"));
-        for name in answer.refused_names.iter().take(REFUSED_TOLD_MAX) {
-            println!("{name} {}", why_refused(&hub, name).await);
-        }
-        if let Some(more) = answer.refused_names.len().checked_sub(REFUSED_TOLD_MAX).filter(|more| *more > 0) {
-            println!("and {} more", count(more, "record"));
-        }
+        tell_unchanged(&hub, &answer.refused_names, "is still refused").await;
     }
     if answer.refused_names.is_empty() { Ok(()) } else { Err(Failure::told(PARTLY_DONE)) }
 }
 
-/// Why a record did not become facts, as the hub knows it.
-async fn why_refused(hub: &Hub, name: &str) -> String {
+/// Tells of the first of the records that a decision has not changed why, as the hub knows it; `held` is
+/// said of those that are held.
+async fn tell_unchanged(hub: &Hub, names: &[String], held: &str) {
+    for name in names.iter().take(REFUSED_TOLD_MAX) {
+        println!("{name} {}", why_unchanged(hub, name, held).await);
+    }
+    if let Some(more) = names.len().checked_sub(REFUSED_TOLD_MAX).filter(|more| *more > 0) {
+        println!("and {} more", count(more, "record"));
+    }
+}
+
+async fn why_unchanged(hub: &Hub, name: &str, held: &str) -> String {
     let asked = admin(hub).get_quarantine(hub.request(v1::GetQuarantineRequest { name: name.to_owned() })).await;
     match asked.map(|answer| answer.into_inner().record.unwrap_or_default()) {
         Ok(record) if record.state() == v1::QuarantineState::Held => {
-            format!("is still refused: {}: {}", record.reason, printable(record.detail.as_bytes()))
+            format!("{held}: {}: {}", record.reason, printable(record.detail.as_bytes()))
         }
         Ok(record) => format!("is {} already", word(record.state().as_str_name(), "QUARANTINE_STATE")),
         Err(status) if status.code() == Code::NotFound => "is not known".to_owned(),
-        Err(_) => "is still refused".to_owned(),
+        Err(_) => held.to_owned(),
     }
 }
 
@@ -264,19 +269,16 @@ async fn discard(args: &DecideArgs) -> Result<(), Failure> {
         let part = admin(&hub).discard_quarantine(hub.request(request)).await;
         let part = part.map_err(|status| args.client.failed("discard", &status, IF_UNKNOWN))?.into_inner();
         answer.discarded_names.extend(part.discarded_names);
+        answer.unchanged_names.extend(part.unchanged_names);
     }
-    let discarded: HashSet<&String> = answer.discarded_names.iter().collect();
-    let unknown: Vec<&String> = names.iter().filter(|name| !discarded.contains(name)).collect();
     if args.client.json {
         print_json("DiscardQuarantineResponse", &answer)?;
     } else {
         let done = if is_trial { "would be given up" } else { "given up" };
         println!("{} {done}", count(answer.discarded_names.len(), "record"));
-        for name in &unknown {
-            println!("{name} is not known");
-        }
+        tell_unchanged(&hub, &answer.unchanged_names, "is still held").await;
     }
-    if unknown.is_empty() { Ok(()) } else { Err(Failure::told(PARTLY_DONE)) }
+    if answer.unchanged_names.is_empty() { Ok(()) } else { Err(Failure::told(PARTLY_DONE)) }
 }
 
 #[cfg(test)]

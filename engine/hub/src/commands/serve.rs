@@ -220,7 +220,9 @@ async fn until_it_ends(mut started: Running, args: &ServeArgs, signals: &mut Sig
 /// used changes nothing.
 fn reload(args: &ServeArgs, callers: &Callers) {
     let read = configured(args).map_err(anyhow::Error::from);
-    match read.and_then(|config| Ok(callers.replace(config.api.authentication)?)) {
+    let taken = read.and_then(|config| Ok(callers.replace(config.api.authentication)?));
+    figures::CONFIG_RELOADS.add(&[if taken.is_ok() { "taken" } else { "refused" }], 1);
+    match taken {
         Ok(()) => tracing::info!("the callers of the API were read again; other changes wait for a restart"),
         Err(error) => tracing::error!(error = format!("{error:#}"), "the callers of the API stay as they were"),
     }
@@ -294,7 +296,7 @@ impl Running {
             None => work.begin(&mut app).await.map(|()| None)?,
         };
         let (drain, draining) = Drain::new();
-        let router = page_server::router(recorder, draining.clone()).merge(app.outcomes.page());
+        let router = page_server::router(recorder, draining.clone(), app.standing.clone()).merge(app.outcomes.page());
         let draining = async move { draining.draining().await };
         let pages = tokio::spawn(connections::serve(page_listener, router, Bounds::default(), draining));
         Ok(Running { app, metrics, drain, pages, turn, work, advertise, has_tls })
@@ -494,6 +496,19 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let health = reqwest::get(format!("http://{}/healthz", running.metrics)).await.unwrap();
         assert_eq!(health.text().await.unwrap(), "serving\n");
+        running.app.standing.note(serve::standing::Part::Log, false);
+        let health = reqwest::get(format!("http://{}/healthz", running.metrics)).await.unwrap();
+        assert_eq!(health.status(), 200, "it waits, and is not to be ended");
+        assert_eq!(health.text().await.unwrap(), "serving reads only: cut off from the log\n");
+        let counted =
+            ["opshub_kpi_met{kpi=", "opshub_handoffs{state=\"held\"} 0", "opshub_links{decision=\"linked\"} 0"];
+        let all_told = async {
+            let page = || async { reqwest::get(format!("http://{}/metrics", running.metrics)).await?.text().await };
+            while !page().await.is_ok_and(|page| counted.iter().all(|metric| page.contains(metric))) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all_told).await.unwrap();
         running.stop().await.unwrap();
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serve::auth::{Authentication, BearerTokens, ClientCertificates, JwtKeyError, JwtRules};
 use serve::policy::{Principal, Role};
+use serve::quota::Quota;
 use serve::server::{Options as ApiOptions, Tls};
 
 use super::{Error, SecretRef, suggest};
@@ -30,6 +31,27 @@ pub struct ApiSection {
     pub callers_ca: Option<PathBuf>,
     /// Who may call with which certificate.
     pub callers: Vec<CallerSection>,
+    /// What each caller may ask for at a time, where callers are known.
+    pub quota: QuotaSection,
+}
+
+/// What each caller may ask for at a time; 0 is without bound.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuotaSection {
+    /// Calls in a second; default `1000`.
+    pub calls_per_second: u32,
+    /// Bytes of requests, and of answers that are no streams, in a second; default `33554432`.
+    pub bytes_per_second: u64,
+    /// Streams open at a time, watches among them; default `2000`.
+    pub streams: u32,
+}
+
+impl Default for QuotaSection {
+    fn default() -> Self {
+        let Quota { calls_per_second, bytes_per_second, streams } = Quota::default();
+        QuotaSection { calls_per_second, bytes_per_second, streams }
+    }
 }
 
 impl Default for ApiSection {
@@ -42,6 +64,7 @@ impl Default for ApiSection {
             jwt: None,
             callers_ca: None,
             callers: Vec::new(),
+            quota: QuotaSection::default(),
         }
     }
 }
@@ -142,7 +165,9 @@ pub(super) fn resolve(api: ApiSection) -> Result<ApiOptions, Error> {
     }
     serve::listen::check(api.listen, tls.is_some(), authentication.is_configured())
         .map_err(|error| Error::key("api.listen", format!("cannot be used: {error}")))?;
-    Ok(ApiOptions { addr: api.listen, tls, authentication, ..ApiOptions::local() })
+    let QuotaSection { calls_per_second, bytes_per_second, streams } = api.quota;
+    let quota = Quota { calls_per_second, bytes_per_second, streams };
+    Ok(ApiOptions { addr: api.listen, tls, authentication, quota, ..ApiOptions::local() })
 }
 
 fn read(key: &str, path: &Path) -> Result<Vec<u8>, Error> {

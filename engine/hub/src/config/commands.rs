@@ -94,7 +94,7 @@ pub(super) fn resolve(section: CommandsSection, connectors: &ConnectorsConfig) -
 fn sap_target(section: SapCommandsSection) -> Result<SapOutboundConfig, Error> {
     let at = Section("commands.sap");
     Ok(SapOutboundConfig {
-        base_url: at.need("base_url", section.base_url)?.trim_end_matches('/').to_owned(),
+        base_url: at.address("base_url", section.base_url)?.trim_end_matches('/').to_owned(),
         login: sap::login(&at, section.oauth, section.user, section.password)?,
     })
 }
@@ -139,6 +139,9 @@ mod tests {
         check("enabled = [\"create_task\"]", "[connectors.salesforce]");
         check("enabled = [\"flag_invoice\"]", "[connectors.oracle.list]");
         check("enabled = [\"delay_dispatch\"]", "commands.sap.base_url");
+        let plain =
+            "enabled = [\"note_order\"]\n[sap]\nbase_url = \"http://s4/\"\nuser = \"u\"\npassword = \"env:PATH\"";
+        check(plain, "commands.sap.base_url leads to another machine without TLS");
         check("enabled = [\"hold_transfer\"]", "commands.wxcc.token");
         check("enable = []", "unknown field `enable`");
     }

@@ -1,5 +1,6 @@
 //! The sources of a configuration, checked: a source is connected when its section is there.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use connectors::salesforce::rest::RestConfig;
 use connectors::salesforce::transport::{BUS_URL, SalesforceConfig};
 use connectors::{Connectors, Mapping};
 use ontology::{System, Vocabulary as _};
+use reqwest::Url;
 
 use super::file::{ConnectorsSection, JwtSection, SalesforceSection, Span};
 use super::oracle::{self, OracleSetup};
@@ -107,11 +109,12 @@ fn salesforce(section: SalesforceSection) -> Result<SalesforceConfig, Error> {
         ),
     };
     let rest = RestConfig {
-        login_url: at.need("login_url", section.login_url)?,
+        login_url: at.address("login_url", section.login_url)?,
         client_id: at.need("client_id", section.client_id)?,
         grant: grant(&at, section.client_secret, section.jwt)?,
     };
-    let usual = SalesforceConfig::new(rest, section.bus_url.unwrap_or_else(|| BUS_URL.to_owned()));
+    let usual =
+        SalesforceConfig::new(rest, at.address("bus_url", section.bus_url.or_else(|| Some(BUS_URL.to_owned())))?);
     let audit = AuditConfig::default();
     let audit = AuditConfig {
         interval: section.audit_every.map_or(audit.interval, Span::timer),
@@ -163,7 +166,29 @@ impl Section {
         })
     }
 
+    /// A web address that credentials go to: to another machine only by TLS.
+    pub(super) fn address(&self, key: &str, value: Option<String>) -> Result<String, Error> {
+        let address = self.need(key, value)?;
+        if is_plain_elsewhere(&address) {
+            let problem = "leads to another machine without TLS, and credentials go there: write https";
+            return Err(Error::key(format!("{}.{key}", self.0), problem));
+        }
+        Ok(address)
+    }
+
     pub(super) fn secret(&self, key: &str, reference: Option<SecretRef>) -> Result<Secret, Error> {
         self.need(key, reference)?.read(&format!("{}.{key}", self.0))
     }
+}
+
+/// Whether an address leads to another machine without TLS.
+pub(super) fn is_plain_elsewhere(address: &str) -> bool {
+    let Ok(url) = Url::parse(address) else { return false };
+    url.scheme() == "http" && !url.host_str().is_some_and(is_loopback)
+}
+
+/// Whether the host of an address is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

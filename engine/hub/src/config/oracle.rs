@@ -171,7 +171,7 @@ fn ords(
     client_secret: Option<SecretRef>,
 ) -> Result<OrdsConfig, Error> {
     Ok(OrdsConfig {
-        base_url: at.need("base_url", base_url)?.trim_end_matches('/').to_owned(),
+        base_url: at.address("base_url", base_url)?.trim_end_matches('/').to_owned(),
         client_id: at.need("client_id", client_id)?,
         client_secret: at.secret("client_secret", client_secret)?,
     })

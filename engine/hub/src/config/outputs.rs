@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::Url;
 use serde::Deserialize;
 
+use super::connectors::{is_loopback, is_plain_elsewhere};
 use super::{Error, SecretRef, kafka as client};
 use crate::outputs::KafkaOutput;
+use crate::receiver::{Receiver, Webhook};
 
 /// Partitions of topics that the hub makes, unless configured.
 const PARTITIONS: i32 = 6;
+/// Secrets that actions are signed with at once.
+const SECRETS_MAX: usize = 2;
 
 /// Where actions and events go.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -24,8 +29,11 @@ pub struct OutputsSection {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookSection {
-    /// The address.
+    /// The address; `https`, or on this machine `http`.
     pub url: String,
+    /// What actions are signed with, one or two while one is being replaced; needed for another machine.
+    #[serde(default)]
+    pub secrets: Vec<SecretRef>,
 }
 
 /// Topics that events are written to.
@@ -44,6 +52,28 @@ pub struct KafkaOutputSection {
     pub properties: BTreeMap<String, String>,
     /// Properties that are secrets, such as `sasl.password`, by reference.
     pub secrets: BTreeMap<String, SecretRef>,
+}
+
+pub(super) fn webhook(section: WebhookSection) -> Result<Receiver, Error> {
+    let wrong = |problem: &str| Error::key("outputs.webhook.url", problem);
+    let url = Url::parse(&section.url).map_err(|error| wrong(&format!("is no web address: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("is no web address: write https://host/path"));
+    }
+    if is_plain_elsewhere(&section.url) {
+        return Err(wrong("leads to another machine without TLS: write https"));
+    }
+    let is_here = url.host_str().is_some_and(is_loopback);
+    let key = "outputs.webhook.secrets";
+    if section.secrets.is_empty() && !is_here {
+        return Err(Error::key(key, "is missing: what goes to another machine is signed; write [\"file:PATH\"]"));
+    }
+    if section.secrets.len() > SECRETS_MAX {
+        return Err(Error::key(key, format!("names more than {SECRETS_MAX}: the one in use, and the one it replaces")));
+    }
+    let secrets = section.secrets.iter().enumerate();
+    let secrets = secrets.map(|(i, secret)| secret.read(&format!("{key}[{i}]"))).collect::<Result<_, _>>()?;
+    Ok(Receiver::Webhook(Webhook { url: section.url, secrets }))
 }
 
 pub(super) fn kafka(section: KafkaOutputSection) -> Result<KafkaOutput, Error> {
@@ -69,6 +99,29 @@ pub(super) fn kafka(section: KafkaOutputSection) -> Result<KafkaOutput, Error> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn actions_go_to_another_machine_by_tls_and_signed() {
+        let check = |text: &str, expected: Result<usize, &str>| {
+            let told = webhook(toml::from_str(text).unwrap());
+            match (told, expected) {
+                (Ok(Receiver::Webhook(webhook)), Ok(secrets)) => assert_eq!(webhook.secrets.len(), secrets, "{text}"),
+                (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
+                (told, expected) => panic!("{text}: {told:?}, not {expected:?}"),
+            }
+        };
+        check("url = \"https://desk.example/x\"\nsecrets = [\"env:PATH\"]\n", Ok(1));
+        check("url = \"http://127.0.0.1:1/x\"\n", Ok(0));
+        check("url = \"http://[::1]:1/x\"\n", Ok(0));
+        check("url = \"http://localhost/x\"\nsecrets = [\"env:PATH\", \"env:PATH\"]\n", Ok(2));
+        check("url = \"http://desk.example/x\"\nsecrets = [\"env:PATH\"]\n", Err("without TLS: write https"));
+        check("url = \"https://desk.example/x\"\n", Err("outputs.webhook.secrets is missing"));
+        check("url = \"ftp://localhost/x\"\n", Err("is no web address"));
+        check("url = \"desk\"\n", Err("is no web address"));
+        let three = "[\"env:PATH\", \"env:PATH\", \"env:PATH\"]";
+        check(&format!("url = \"https://desk.example/x\"\nsecrets = {three}\n"), Err("names more than 2"));
+        check("url = \"https://desk.example/x\"\nsecrets = [\"file:/none\"]\n", Err("outputs.webhook.secrets[0]"));
+    }
 
     fn resolved(text: &str) -> Result<KafkaOutput, String> {
         kafka(toml::from_str(text).unwrap()).map_err(|error| error.to_string())

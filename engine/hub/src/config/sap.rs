@@ -111,7 +111,7 @@ pub(super) fn resolve(section: SapSection) -> Result<SapSetup, Error> {
 fn list(section: SapListSection, partition: &str) -> Result<SapListConfig, Error> {
     let at = Section("connectors.sap.list");
     let access = SapAccess {
-        base_url: at.need("base_url", section.base_url)?.trim_end_matches('/').to_owned(),
+        base_url: at.address("base_url", section.base_url)?.trim_end_matches('/').to_owned(),
         login: login(&at, section.oauth, section.user, section.password)?,
     };
     let usual = SapListConfig::new(access, partition);
@@ -138,7 +138,7 @@ pub(super) fn login(
         return Err(Error::key(at.0, "names both a user and an oauth client: write one of them"));
     }
     Ok(Login::tokens(ClientCredentials {
-        token_url: at.need("oauth.token_url", oauth.token_url)?,
+        token_url: at.address("oauth.token_url", oauth.token_url)?,
         client_id: at.need("oauth.client_id", oauth.client_id)?,
         client_secret: at.secret("oauth.client_secret", oauth.client_secret)?,
         scope: oauth.scope.unwrap_or_default(),
@@ -181,13 +181,13 @@ mod tests {
     #[test]
     fn events_are_read_again_where_there_is_a_list_job() {
         assert!(resolved("").unwrap().refetch.is_none());
-        let list = "[list]\nbase_url = \"http://s4/odata/\"\nuser = \"u\"\npassword = \"env:PATH\"\n";
+        let list = "[list]\nbase_url = \"https://s4/odata/\"\nuser = \"u\"\npassword = \"env:PATH\"\n";
         let setup = resolved(list).unwrap();
-        assert_eq!(setup.refetch.unwrap().access.base_url, "http://s4/odata");
+        assert_eq!(setup.refetch.unwrap().access.base_url, "https://s4/odata");
         assert_eq!(setup.list.unwrap().sets.len(), 3);
         let one = resolved(&format!("{list}sets = [\"A_ServiceOrder\"]\n")).unwrap();
         assert_eq!(one.list.unwrap().sets.len(), 1);
-        let tokens = "[list]\nbase_url = \"x\"\n[list.oauth]\ntoken_url = \"http://s4/token\"\nclient_id = \"c\"\nclient_secret = \"env:PATH\"\n";
+        let tokens = "[list]\nbase_url = \"x\"\n[list.oauth]\ntoken_url = \"https://s4/token\"\nclient_id = \"c\"\nclient_secret = \"env:PATH\"\n";
         assert!(matches!(resolved(tokens).unwrap().list.unwrap().access.login, Login::Tokens(..)));
         let both = tokens.replace("[list.oauth]", "user = \"u\"\n[list.oauth]");
         assert!(resolved(&both).unwrap_err().contains("both a user and an oauth client"));

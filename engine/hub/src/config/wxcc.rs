@@ -98,7 +98,7 @@ fn search(section: WxccSearchSection, partition: &str, secret: &Secret) -> Resul
     let at = Section("connectors.wxcc.search");
     let auth = auth(&at, section.token, section.oauth)?;
     let subscriptions = section.subscriptions.map(|section| subscriptions(section, secret)).transpose()?;
-    let (base_url, org_id) = (at.need("base_url", section.base_url)?, at.need("org_id", section.org_id)?);
+    let (base_url, org_id) = (at.address("base_url", section.base_url)?, at.need("org_id", section.org_id)?);
     let usual = WxccSearchConfig::new(&base_url, &org_id, auth, partition);
     Ok(WxccSearchConfig {
         interval: section.interval.map_or(usual.interval, Span::timer),
@@ -121,7 +121,7 @@ fn auth(at: &Section, token: Option<SecretRef>, oauth: Option<WxccOauthSection>)
         (None, Some(oauth)) => {
             let at = Section("connectors.wxcc.search.oauth");
             Ok(WxccAuth::Refresh {
-                token_url: oauth.token_url.unwrap_or_else(|| TOKEN_URL.to_owned()),
+                token_url: at.address("token_url", oauth.token_url.or_else(|| Some(TOKEN_URL.to_owned())))?,
                 client_id: at.need("client_id", oauth.client_id)?,
                 client_secret: at.secret("client_secret", oauth.client_secret)?,
                 refresh_token: at.secret("refresh_token", oauth.refresh_token)?,
@@ -150,7 +150,7 @@ mod tests {
         "[search.oauth]\nclient_id = \"a\"\nclient_secret = \"env:PATH\"\nrefresh_token = \"env:PATH\"\n";
 
     fn resolved(search: &str) -> Result<WxccSetup, String> {
-        let text = format!("secrets = [\"env:PATH\"]\n[search]\nbase_url = \"http://x\"\norg_id = \"o\"\n{search}");
+        let text = format!("secrets = [\"env:PATH\"]\n[search]\nbase_url = \"https://x\"\norg_id = \"o\"\n{search}");
         resolve(toml::from_str(&text).unwrap()).map_err(|error| error.to_string())
     }
 

@@ -83,7 +83,7 @@ fn export(section: ZendeskExportSection, partition: &str) -> Result<ZendeskExpor
         Some(names) => names.iter().map(|name| stream(name)).collect::<Result<_, _>>()?,
     };
     Ok(ZendeskExportConfig {
-        base_url: at.need("base_url", section.base_url)?.trim_end_matches('/').to_owned(),
+        base_url: at.address("base_url", section.base_url)?.trim_end_matches('/').to_owned(),
         login: match section.email {
             Some(email) => Login::ApiToken { email, token },
             None => Login::Bearer(token),

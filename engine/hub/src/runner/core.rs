@@ -9,9 +9,9 @@ use pipeline::{Effects, Engine};
 use storage::Store;
 use tokio::sync::oneshot;
 
-use super::Publish;
 use super::aside::{Aside, Stand};
 use super::snapshots::{self, Snapshots};
+use super::{Publish, timed};
 
 /// Facts after which a snapshot is due.
 const FACTS_PER_SNAPSHOT: usize = 500_000;
@@ -156,10 +156,10 @@ impl Core {
         if let pipeline::Input::Facts { facts, .. } = &input {
             crate::crash::facts(facts);
         }
-        let effects = self.engine.step(input);
+        let effects = timed("step", || self.engine.step(input));
         crate::crash::point("engine.after_step");
         self.keeping.remember(&effects, ingested_at);
-        (self.publish)(effects);
+        timed("publish", || (self.publish)(effects));
         crate::crash::point("engine.after_publish");
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use connectors::SharedClock;
 use ontology::{LogPos, Millis};
+use serve::standing::{Part, Standing};
 use storage::{Distributed, Error, Log as _, Position, Tail, Told};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -21,6 +22,10 @@ const STORED_EVERY_MS: i64 = 10_000;
 /// How often it is measured how far this process lags behind.
 const MEASURE_EVERY_MS: i64 = 1_000;
 
+/// A living owner speaks each second: after so much silence this process is cut off from the log, or the
+/// log has no owner.
+const SILENT_MAX_MS: i64 = 30_000;
+
 /// What is done when another process says that it owns the store: called with what it says.
 pub type OwnerChanged = Box<dyn FnMut(&str) + Send>;
 
@@ -29,6 +34,7 @@ pub(super) struct Follower {
     tail: Tail,
     inputs: SyncSender<Input>,
     clock: SharedClock,
+    standing: Standing,
     owner_changed: OwnerChanged,
     /// Everything up to here was passed on.
     passed: Position,
@@ -39,6 +45,8 @@ pub(super) struct Follower {
     time: Option<(Millis, Position)>,
     /// The newest instant that the log has told.
     newest: Millis,
+    /// When it began to follow.
+    began_at: Millis,
     asked_at: Millis,
     measured_at: Millis,
 }
@@ -55,26 +63,27 @@ impl Follower {
     /// Follows behind `applied`, which was taken at `now` at the latest.
     pub(super) fn new(
         store: Distributed,
-        inputs: SyncSender<Input>,
-        clock: SharedClock,
+        (inputs, clock, standing): (SyncSender<Input>, SharedClock, Standing),
         mut owner_changed: OwnerChanged,
         ((applied, now), waits): ((LogPos, Millis), bool),
     ) -> anyhow::Result<Self> {
         let passed = Position(applied.0);
         let tail = store.tail(passed.next())?;
         owner_changed(&store.owner());
-        let asked_at = clock.now();
+        let began_at = clock.now();
         Ok(Follower {
             store,
             tail,
             inputs,
             clock,
+            standing,
             owner_changed,
             passed,
             waits,
             time: None,
             newest: now,
-            asked_at,
+            began_at,
+            asked_at: began_at,
             measured_at: Millis::MIN,
         })
     }
@@ -120,7 +129,10 @@ impl Follower {
         let now = self.clock.now();
         if now.since(self.asked_at) >= STORED_EVERY_MS {
             self.asked_at = now;
-            match recovery::stored(&self.store) {
+            let stored = recovery::stored(&self.store);
+            let error = stored.as_ref().err().and_then(|error| error.downcast_ref::<Error>());
+            self.standing.note(Part::Rows, !matches!(error, Some(Error::Unreachable { .. })));
+            match stored {
                 Ok(stand) => self.send(Input::Stored(stand))?,
                 Err(error) => tracing::warn!(error = format!("{error:#}"), "look how far the owner's snapshots are"),
             }
@@ -138,6 +150,9 @@ impl Follower {
         serve::metrics::REPLICA_LAG_POSITIONS.set(&[], behind as f64);
         let silent_ms = if self.newest == Millis::MIN { 0 } else { now.since(self.newest).max(0) };
         serve::metrics::REPLICA_LAG_SECONDS.set(&[], silent_ms as f64 / 1_000.0);
+        // What was told before this process began to listen may be old.
+        let heard_at = self.newest.max(self.began_at);
+        self.standing.note(Part::Log, now.since(heard_at) <= SILENT_MAX_MS);
     }
 
     /// Claims the store, passes on what was written before, and tells the engine. Gives the instant
@@ -153,6 +168,9 @@ impl Follower {
         })?;
         self.begins();
         let stored = recovery::stored(&self.store)?;
+        for part in [Part::Log, Part::Rows] {
+            self.standing.note(part, true);
+        }
         self.send(Input::Own { stored, done })?;
         serve::metrics::REPLICA_LAG_POSITIONS.set(&[], 0.0);
         serve::metrics::REPLICA_LAG_SECONDS.set(&[], 0.0);

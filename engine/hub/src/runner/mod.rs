@@ -31,6 +31,7 @@ use connectors::SharedClock;
 use ontology::{Fact, LogPos, Millis};
 use pipeline::snapshot::Restored;
 use pipeline::{Effects, Engine, EngineSettings};
+use serve::standing::Standing;
 use storage::{Distributed, NewQuarantined, Priority, Store};
 use tokio::sync::{mpsc, oneshot};
 
@@ -111,6 +112,8 @@ pub struct RunnerOptions {
     pub batch_max: usize,
     /// Systems for which neither heartbeat nor probe is configured.
     pub unmonitored: Vec<ontology::System>,
+    /// Told whether the servers of the store are reached.
+    pub standing: Standing,
 }
 
 /// A running hub. Dropping it without [`Runner::stop`] is like losing the process: what was
@@ -166,14 +169,18 @@ impl Runner {
         }
         let log_writer = begun.writer(store.clone(), &options);
         let inputs = begun.inputs.clone();
-        let mut follower =
-            Follower::new(shared.clone(), inputs, options.clock.clone(), owner_changed, (begun.recovered, waits))?;
+        let mut follower = Follower::new(
+            shared.clone(),
+            (inputs, options.clock.clone(), options.standing.clone()),
+            owner_changed,
+            (begun.recovered, waits),
+        )?;
         let (messages, mut waiting) = mpsc::channel(MESSAGES_WAITING_MAX);
         let follow_then_write = move || match follower.run(&mut waiting)? {
             Ended::Stop => log_writer.stop(),
             Ended::Turn(told, done) => {
                 let after = follower.take_over(&told, done)?;
-                log_writer.run(&mut waiting, Some(Teller::start(shared, after)?))
+                log_writer.run(&mut waiting, Some(Teller::start(shared, after, options.standing.clone())?))
             }
         };
         let log = named("opshub-log", follow_then_write)?;
@@ -233,7 +240,8 @@ impl Begun {
     fn writer(&self, store: Arc<dyn Store>, options: &RunnerOptions) -> writer::Writer {
         let (inputs, wake) = (self.inputs.clone(), self.wake.clone());
         let (clock, batch_max) = (options.clock.clone(), options.batch_max);
-        writer::Writer { store, inputs, clock, batch_max, wake, after: self.recovered.1 }
+        let standing = options.standing.clone();
+        writer::Writer { store, inputs, clock, batch_max, wake, standing, after: self.recovered.1 }
     }
 }
 
@@ -294,6 +302,12 @@ impl Handle {
         answer.await.map_err(|_| stopped())
     }
 
+    /// How many jobs and questions wait for the log's thread.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.messages.max_capacity() - self.messages.capacity()
+    }
+
     /// The store.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
@@ -305,6 +319,15 @@ impl Handle {
     pub fn now(&self) -> Millis {
         self.clock.now()
     }
+}
+
+/// Does a piece of work and counts how long it took.
+#[allow(clippy::disallowed_methods, reason = "the outermost layer measures durations")]
+fn timed<T>(stage: &str, work: impl FnOnce() -> T) -> T {
+    let begun = std::time::Instant::now();
+    let done = work();
+    serve::metrics::STAGE_SECONDS.record(&[stage], begun.elapsed().as_secs_f64());
+    done
 }
 
 fn named(

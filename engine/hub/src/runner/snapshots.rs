@@ -99,7 +99,7 @@ fn write_when_there_is_room(
     loop {
         // Asked first: a hub that ends while the disk is looked at has one more try.
         let is_last = ending.load(Ordering::Acquire);
-        match write(store, snapshot, actions) {
+        match super::timed("rows", || write(store, snapshot, actions)) {
             Err(error @ storage::Error::Full { .. }) if !is_last => {
                 tracing::warn!(%error, "rows wait for room on the disk, will retry");
                 std::thread::park_timeout(ROOM_PAUSE);

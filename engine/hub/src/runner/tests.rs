@@ -17,6 +17,8 @@ use storage::{
 };
 
 use super::{Payload, Runner, RunnerOptions, recovery, write_snapshot};
+use serve::standing::Standing;
+
 use crate::clock::StoryClock;
 use crate::rented::Rented;
 
@@ -52,6 +54,7 @@ fn options(now: Millis) -> RunnerOptions {
         clock,
         batch_max: 10,
         unmonitored: Vec::new(),
+        standing: Standing::default(),
     }
 }
 
@@ -199,4 +202,26 @@ async fn what_was_acknowledged_is_in_every_answer() {
     }
     drop(handle);
     tokio::task::spawn_blocking(move || runner.stop()).await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_hears_no_owner_for_half_a_minute_says_so_until_it_owns_the_store() {
+    let (clock, options) = (Arc::new(StoryClock::standing(NOW)), options(NOW));
+    let options = RunnerOptions { clock: clock.clone(), ..options };
+    let standing = options.standing.clone();
+    let following = move || {
+        let servers = (address("OPSHUB_KAFKA"), redis_urls("OPSHUB_REDIS"));
+        let rented = Rented::on(&DistributedOptions::new(servers.0, servers.1, "test"));
+        drop(rented.open().unwrap());
+        let store = Distributed::follow(rented.options()).unwrap();
+        (Runner::follow(store, options, Box::new(|_| ()), Box::new(|_| ())).unwrap(), rented)
+    };
+    let (runner, rented) = tokio::task::spawn_blocking(following).await.unwrap();
+    assert!(standing.is_whole());
+    clock.advance_to(NOW + Millis::MINUTE_MS);
+    tokio::time::timeout(PATIENCE, standing.changes(true)).await.unwrap();
+    assert_eq!(standing.lacks(), "the log");
+    runner.own(String::new()).await.unwrap();
+    assert!(standing.is_whole());
+    tokio::task::spawn_blocking(move || runner.stop().map(|()| drop(rented))).await.unwrap().unwrap();
 }

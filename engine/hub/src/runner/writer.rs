@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use connectors::SharedClock;
 use ontology::{LogPos, Millis};
+use serve::standing::{Part, Standing};
 use storage::{Distributed, Intake, NewBlock, Priority, Store};
 use tokio::sync::mpsc;
 
@@ -31,6 +32,8 @@ pub(super) struct Writer {
     pub(super) clock: SharedClock,
     pub(super) batch_max: usize,
     pub(super) wake: Arc<Wake>,
+    /// Told whether the log is reached.
+    pub(super) standing: Standing,
     /// The newest instant in the store: nothing is stamped before it, wherever the clock stands.
     pub(super) after: Millis,
 }
@@ -55,9 +58,9 @@ pub(super) struct Teller {
 
 impl Teller {
     /// Everything is taken after `told`.
-    pub(super) fn start(store: Distributed, told: Millis) -> anyhow::Result<Self> {
+    pub(super) fn start(store: Distributed, told: Millis, standing: Standing) -> anyhow::Result<Self> {
         let (instants, waiting) = sync_channel(1);
-        let thread = super::named("opshub-time", move || tell_all(&store, &waiting))?;
+        let thread = super::named("opshub-time", move || tell_all(&store, &waiting, &standing))?;
         Ok(Teller { instants, thread, told, told_at: None })
     }
 
@@ -85,9 +88,12 @@ impl Teller {
     }
 }
 
-fn tell_all(store: &Distributed, waiting: &Receiver<Millis>) -> anyhow::Result<()> {
+/// Each second at the latest it is seen here whether the log is reached, also while nothing is written.
+fn tell_all(store: &Distributed, waiting: &Receiver<Millis>, standing: &Standing) -> anyhow::Result<()> {
     while let Ok(now) = waiting.recv() {
-        match store.tell_time(now) {
+        let told = store.tell_time(now);
+        standing.note(Part::Log, !matches!(told, Err(storage::Error::Unreachable { .. })));
+        match told {
             Err(error) if error.class() != storage::Class::Retry => {
                 tracing::error!(%error, "tell those who follow how far time has come");
                 return Err(error.into());
@@ -204,7 +210,9 @@ impl Writer {
             intake = intake.block(block);
         }
         crate::crash::point("writer.before_append");
-        match self.store.append(intake.priority(priority)) {
+        let appended = super::timed("log", || self.store.append(intake.priority(priority)));
+        self.standing.note(Part::Log, !matches!(appended, Err(storage::Error::Unreachable { .. })));
+        match appended {
             Ok(positions) => {
                 crate::crash::point("writer.after_append");
                 for (reply, count) in replies {

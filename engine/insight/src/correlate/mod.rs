@@ -21,7 +21,7 @@ use state::Composite;
 use state::composite::Micros;
 
 use crate::context::Context;
-use crate::derived::Derived;
+use crate::derived::{Correlation, Derived};
 use crate::evaluate::Before;
 
 pub use anomalies::{ALL, AnomalyRule};
@@ -136,6 +136,9 @@ pub const ACCEPTED_MIN: Micros = 700_000;
 /// An order of at least this score is shown.
 pub const SUGGESTED_MIN: Micros = 500_000;
 
+/// So many orders that score less are told, the best of them.
+pub const REJECTED_MAX: usize = 100;
+
 /// A service order that may explain a billing event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
@@ -159,6 +162,21 @@ impl Candidate {
     #[must_use]
     pub fn is_accepted(&self) -> bool {
         self.score >= ACCEPTED_MIN
+    }
+
+    /// Why it does not count, in words; none if it does.
+    #[must_use]
+    pub fn why_not(&self) -> Option<String> {
+        let share = |micros: Micros| format!("0.{:04}", micros / 100);
+        let (score, link) = (self.score, self.link_confidence);
+        if self.is_accepted() {
+            return None;
+        }
+        let doubt = if link < 1_000_000 { format!(", with a link of {}", share(link)) } else { String::new() };
+        Some(match score >= SUGGESTED_MIN {
+            true => format!("scores {}{doubt}: below 0.70 it is a suggestion and does not count", share(score)),
+            false => format!("scores {}{doubt}: below 0.50 it is not shown", share(score)),
+        })
     }
 
     /// Canonical form.
@@ -200,4 +218,21 @@ pub(crate) fn evaluate(
     derived.billing.depends_on_rates = ledger.has_asked_for_rate();
     derived.billing.depends_on_orders = !derived.correlations.is_empty() || ledger.names_orders();
     derived.billing.depends_on_disputes = !ledger.disputes.is_empty();
+}
+
+/// The service orders that were weighed for a correlation and score too little to be shown, best first: at
+/// most [`REJECTED_MAX`]. They are not kept but weighed again, by the same rules, when somebody asks.
+/// `derived` is what was concluded from `composite`, with the correlation in it.
+#[must_use]
+pub fn rejected(
+    correlation: &Correlation,
+    derived: &Derived,
+    composite: &Composite,
+    context: &Context<'_>,
+) -> Vec<Candidate> {
+    let ledger = ledger::Ledger::open(composite, context);
+    let subject = subjects::Subject::of_correlation(correlation, &ledger, &derived.anomalies);
+    let mut rejected = subject.map(|subject| candidates::rejected(&subject, &ledger)).unwrap_or_default();
+    rejected.truncate(REJECTED_MAX);
+    rejected
 }

@@ -78,6 +78,37 @@ impl<'a> Subject<'a> {
         subject
     }
 
+    fn of_dispute(entity: &'a Arc<Entity>, ledger: &'a Ledger<'a>, anomalies: &[Anomaly]) -> Self {
+        let fields = Dispute::read(entity.as_ref());
+        let bill = bill_of_dispute(&fields, ledger);
+        let mut subject = Subject::new(entity, bill, ledger);
+        let is_undelivered = fields.dispute_type.is_some_and(is_non_delivery);
+        subject.direction = if is_undelivered { Direction::Undelivered } else { direction_on(bill, anomalies) };
+        subject
+    }
+
+    fn of_note(entity: &'a Arc<Entity>, ledger: &'a Ledger<'a>, anomalies: &[Anomaly]) -> Self {
+        let bill = bill_of_note(entity, ledger);
+        let mut subject = Subject::new(entity, bill, ledger);
+        subject.direction = direction_on(bill, anomalies);
+        subject
+    }
+
+    /// What a correlation explains; none if the record is no longer there.
+    pub fn of_correlation(correlation: &Correlation, ledger: &'a Ledger<'a>, anomalies: &[Anomaly]) -> Option<Self> {
+        let key = &correlation.subject;
+        if let Some(kind) = correlation.anomaly {
+            let is_it = |anomaly: &&Anomaly| anomaly.kind == kind && anomaly.invoice == *key;
+            let anomaly = anomalies.iter().find(is_it)?;
+            return Some(Subject::of_anomaly(anomaly, ledger.bill(&key.id)?, ledger));
+        }
+        let entity = ledger.composite.get(key)?;
+        Some(match key.kind {
+            EntityKind::Dispute => Subject::of_dispute(entity, ledger, anomalies),
+            _ => Subject::of_note(entity, ledger, anomalies),
+        })
+    }
+
     /// Whether a line of the invoice names the order.
     pub fn names(&self, order: &str) -> bool {
         self.bill.is_some_and(|bill| bill.lines_for(order).next().is_some())
@@ -133,24 +164,12 @@ pub(super) fn correlate_all(before: Option<&Before<'_>>, ledger: &Ledger<'_>, de
         found.push(known.unwrap_or_else(|| explain(Subject::of_anomaly(anomaly, bill, ledger))));
     }
     for dispute in ledger.composite.of_kind(EntityKind::Dispute) {
-        let fields = Dispute::read(dispute.as_ref());
-        let bill = fields.invoice_ref.and_then(|id| ledger.bill(id));
-        let known = known(dispute, bill, None);
-        found.push(known.unwrap_or_else(|| {
-            let mut subject = Subject::new(dispute, bill, ledger);
-            let is_undelivered = fields.dispute_type.is_some_and(is_non_delivery);
-            subject.direction = if is_undelivered { Direction::Undelivered } else { direction_on(bill, &anomalies) };
-            explain(subject)
-        }));
+        let known = known(dispute, bill_of_dispute(&Dispute::read(dispute.as_ref()), ledger), None);
+        found.push(known.unwrap_or_else(|| explain(Subject::of_dispute(dispute, ledger, &anomalies))));
     }
     for note in ledger.composite.of_kind(EntityKind::CreditNote) {
-        let bill = invoice_of_note(note, ledger.composite).and_then(|id| ledger.bill(id));
-        let known = known(note, bill, None);
-        found.push(known.unwrap_or_else(|| {
-            let mut subject = Subject::new(note, bill, ledger);
-            subject.direction = direction_on(bill, &anomalies);
-            explain(subject)
-        }));
+        let known = known(note, bill_of_note(note, ledger), None);
+        found.push(known.unwrap_or_else(|| explain(Subject::of_note(note, ledger, &anomalies))));
     }
     if let Some(next_day) = found.iter().find(|c| c.sentence.is_some()).and_then(|_| next_day(ledger.context)) {
         // What was "3 days ago" is told differently tomorrow.
@@ -158,6 +177,14 @@ pub(super) fn correlate_all(before: Option<&Before<'_>>, ledger: &Ledger<'_>, de
         derived.billing.wake_at = Some(next_day);
     }
     derived.correlations = Arc::new(found);
+}
+
+fn bill_of_dispute<'a>(dispute: &Dispute<'_>, ledger: &'a Ledger<'a>) -> Option<&'a Bill<'a>> {
+    dispute.invoice_ref.and_then(|id| ledger.bill(id))
+}
+
+fn bill_of_note<'a>(note: &Entity, ledger: &'a Ledger<'a>) -> Option<&'a Bill<'a>> {
+    invoice_of_note(note, ledger.composite).and_then(|id| ledger.bill(id))
 }
 
 /// When the next calendar day begins; none beyond the last day that calendars reach.

@@ -38,6 +38,12 @@ impl Callers {
         Ok(())
     }
 
+    /// Whether callers have to prove who they are.
+    #[must_use]
+    pub fn are_known(&self) -> bool {
+        self.0.load().is_configured()
+    }
+
     /// The caller of a request, by the ways that are in force: as [`Authentication::principal`].
     #[must_use]
     pub fn principal(&self, headers: &HeaderMap, chain: &[CertificateDer<'_>]) -> Option<Principal> {

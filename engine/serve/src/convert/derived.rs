@@ -114,7 +114,9 @@ pub fn correlations(view: &CustomerView) -> Vec<v1::Correlation> {
     view.derived.correlations.iter().map(|correlation| correlation_of(view, correlation)).collect()
 }
 
-fn correlation_of(view: &CustomerView, correlation: &Correlation) -> v1::Correlation {
+/// A correlation of a customer.
+#[must_use]
+pub fn correlation_of(view: &CustomerView, correlation: &Correlation) -> v1::Correlation {
     let best = correlation.candidates.first();
     let state = match best {
         Some(best) if best.is_accepted() => v1::CorrelationState::Accepted,
@@ -147,7 +149,9 @@ fn correlation_of(view: &CustomerView, correlation: &Correlation) -> v1::Correla
     }
 }
 
-fn candidate_of(candidate: &Candidate) -> v1::CorrelationCandidate {
+/// A service order with what speaks for it and why it does not count.
+#[must_use]
+pub fn candidate_of(candidate: &Candidate) -> v1::CorrelationCandidate {
     let factor = |(signal, weight): &(insight::correlate::Signal, u32)| v1::CorrelationFactor {
         rule: signal.name().to_owned(),
         weight: ratio(*weight),
@@ -157,6 +161,7 @@ fn candidate_of(candidate: &Candidate) -> v1::CorrelationCandidate {
         score: ratio(candidate.score),
         factors: candidate.factors.iter().map(factor).collect(),
         gap_days: candidate.gap_days.unwrap_or_default(),
+        why_not: candidate.why_not().unwrap_or_default(),
     }
 }
 

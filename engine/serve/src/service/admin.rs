@@ -103,8 +103,9 @@ impl AdminService for Admin {
         };
         let write = async {
             let ids = self.0.chosen(&request.names, &request.filter).await?;
-            let discarded = self.0.backend.discard(ids, request.validate_only).await?;
-            Ok(v1::DiscardQuarantineResponse { discarded_names: names(&discarded) })
+            let discarded = self.0.backend.discard(ids.clone(), request.validate_only).await?;
+            let unchanged: Vec<_> = ids.into_iter().filter(|id| !discarded.contains(id)).collect();
+            Ok(v1::DiscardQuarantineResponse { discarded_names: names(&discarded), unchanged_names: names(&unchanged) })
         };
         Ok(Response::new(self.0.answers.once(call, self.0.now(), write).await?))
     }

@@ -9,11 +9,12 @@ use tonic::{Request, Response, Status};
 
 use super::Api;
 use super::listing::{Listing, later_first};
-use crate::convert::common::{entity_key, id_of, source_ref};
+use crate::convert::common::{entity_key, id_of};
 use crate::convert::derived;
 use crate::filter::{Column, Kind, Operand};
 use crate::reason::{Reason, Refusal};
-use crate::views::Collection;
+use crate::view::CustomerView;
+use crate::views::{Collection, Slot};
 
 /// States and verdicts in the order of the wire.
 const STATES: &[&str] = &["ACCEPTED", "SUGGESTED", "NONE"];
@@ -61,27 +62,37 @@ impl CorrelationService for Correlations {
         &self,
         request: Request<v1::ExplainCorrelationRequest>,
     ) -> Result<Response<v1::ExplainCorrelationResponse>, Status> {
-        let correlation = self.0.explain_correlation(&request.into_inner())?;
-        Ok(Response::new(v1::ExplainCorrelationResponse { correlation: Some(correlation), rejected: Vec::new() }))
+        let (slot, found) = self.0.find_correlation(&request.into_inner())?;
+        let correlation = derived::correlation_of(&slot.view, &found);
+        let rejected = self.0.backend.rejected(slot.view, found).await?;
+        let rejected = rejected.iter().map(derived::candidate_of).collect();
+        Ok(Response::new(v1::ExplainCorrelationResponse { correlation: Some(correlation), rejected }))
     }
 }
 
 impl Api {
-    fn explain_correlation(&self, request: &v1::ExplainCorrelationRequest) -> Result<Correlation, Refusal> {
+    /// The correlation that is asked for, with the view that it stands in.
+    fn find_correlation(
+        &self,
+        request: &v1::ExplainCorrelationRequest,
+    ) -> Result<(Slot<CustomerView>, Arc<insight::derived::Correlation>), Refusal> {
         let published = self.backend.published();
+        let found = |slot: Option<Slot<CustomerView>>, is_it: &dyn Fn(&insight::derived::Correlation) -> bool| {
+            let slot = slot?;
+            let found = slot.view.derived.correlations.iter().find(|correlation| is_it(correlation))?.clone();
+            Some((slot, found))
+        };
         let none = |subject: &str| Refusal::new(Reason::NoCorrelation).with("subject", subject);
         match &request.subject {
             Some(Subject::Name(name)) => {
-                let slot = published.customer_of_object(Collection::Correlations, id_of("name", "correlations", name)?);
-                let all = slot.map(|slot| derived::correlations(&slot.view)).unwrap_or_default();
-                all.into_iter().find(|found| found.name == *name).ok_or_else(|| none(name))
+                let id = id_of("name", "correlations", name)?;
+                let slot = published.customer_of_object(Collection::Correlations, id);
+                found(slot, &|correlation| correlation.id.0 == id).ok_or_else(|| none(name))
             }
             Some(Subject::BillingRef(reference)) => {
                 let record = entity_key("billing_ref", reference)?;
                 let slot = published.customer_of(&record).and_then(|customer| published.slot(&customer));
-                let all = slot.map(|slot| derived::correlations(&slot.view)).unwrap_or_default();
-                let wanted = Some(source_ref(&record));
-                all.into_iter().find(|found| found.billing_ref == wanted).ok_or_else(|| none(&record.to_string()))
+                found(slot, &|correlation| correlation.subject == record).ok_or_else(|| none(&record.to_string()))
             }
             None => Err(Refusal::field("subject", "name or billing_ref is required")),
         }

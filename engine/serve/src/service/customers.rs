@@ -11,6 +11,7 @@ use compact_str::CompactString;
 use futures::Stream;
 use ontology::CustomerId;
 use pipeline::sources::LastEvents;
+use prost::Message as _;
 use proto::v1::customer_state_service_server::CustomerStateService;
 use proto::v1::get_customer_state_request::{At, Customer};
 use proto::v1::{self, batch_get_customer_states_item as item, watch_customer_states_response as watched};
@@ -29,9 +30,12 @@ use crate::reason::{Reason, Refusal};
 use crate::token::{position_token, read_position};
 use crate::view::CustomerView;
 use crate::views::{Found, Slot};
+use crate::walk::check_size;
 use crate::watch::{Event, Selection, Stamp, Watch, WatchRequest};
 
 const MESSAGE: &str = "opshub.v1.CustomerState";
+/// Bytes of an item of a batch without its state: its name, and an error.
+const ITEM_BYTES: usize = 768;
 
 /// The service.
 pub struct Customers(pub Arc<Api>);
@@ -103,13 +107,12 @@ impl Api {
             let then = then.ok_or_else(|| unknown(&lookup))?;
             check_staleness(&then.view.composite.freshness, then.view.evaluated_at, max_staleness)?;
             let redirected_from = redirected_from(&lookup, then.view.id());
-            let customer_state = Some(mask.apply(past_state(then)));
-            return Ok(v1::GetCustomerStateResponse { customer_state, redirected_from });
+            return single(mask.apply(past_state(then)), redirected_from);
         }
         check_staleness(&self.backend.published().freshness(), self.now(), max_staleness)?;
         let found = self.find(&lookup).ok_or_else(|| unknown(&lookup))?;
         let redirected_from = redirected_from(&lookup, found.slot.view.id());
-        Ok(v1::GetCustomerStateResponse { customer_state: Some(mask.apply(self.state_of(&found))), redirected_from })
+        single(mask.apply(self.state_of(&found)), redirected_from)
     }
 
     fn find(&self, lookup: &Lookup) -> Option<Found<CustomerView>> {
@@ -153,11 +156,19 @@ impl Api {
             }
         };
         let mut states = states.into_iter();
+        // What does not fit into this answer may be asked for in another.
+        let mut bytes = request.names.len() * ITEM_BYTES;
         let mut items = Vec::with_capacity(request.names.len());
         for (name, lookup) in request.names.into_iter().zip(lookups) {
             let state = lookup.and_then(|lookup| states.next().flatten().ok_or_else(|| unknown(&lookup)));
+            let state = state.map(|state| mask.apply(state)).and_then(|state| {
+                let with_it = bytes + state.encoded_len();
+                check_size(with_it)?;
+                bytes = with_it;
+                Ok(state)
+            });
             let result = match state {
-                Ok(state) => item::Result::CustomerState(mask.apply(state)),
+                Ok(state) => item::Result::CustomerState(state),
                 Err(refusal) => item::Result::Error(refusal.into_item_error()),
             };
             items.push(v1::BatchGetCustomerStatesItem { name, result: Some(result) });
@@ -172,14 +183,16 @@ impl Api {
         let arguments = Arguments::of("QueryCustomerStates", &[&request.filter, &request.order_by]);
         let page = Page::read(arguments, request.page_size, &request.page_token)?;
         let published = self.backend.published();
-        let turn = self.customer_walks.turn(&page, published.position(), || {
+        let find = || {
             let mut found = published.all();
             found.retain(|slot| filter.matches(slot));
             found.sort_by(|a, b| order.compare(a, b));
             found
-        })?;
+        };
+        let tell = |slot: &Slot<CustomerView>| mask.apply(self.state(slot));
+        let turn = self.customer_walks.turn_told(&page, published.position(), find, tell)?;
         Ok(v1::QueryCustomerStatesResponse {
-            customer_states: turn.items.iter().map(|slot| mask.apply(self.state(slot))).collect(),
+            customer_states: turn.items,
             next_page_token: turn.next_page_token,
             read_position: position_token(turn.position),
             estimated_total: i64::try_from(turn.total).unwrap_or(i64::MAX),
@@ -268,6 +281,12 @@ fn lookup(customer: Option<&Customer>) -> Result<Lookup, Refusal> {
         Some(Customer::SourceRef(reference)) => Ok(Lookup::Record(entity_key("source_ref", reference)?)),
         None => Err(Refusal::field("name", "name or source_ref is required")),
     }
+}
+
+/// The answer with one state, if it is not too large.
+fn single(state: v1::CustomerState, redirected_from: String) -> Result<v1::GetCustomerStateResponse, Refusal> {
+    check_size(state.encoded_len())?;
+    Ok(v1::GetCustomerStateResponse { customer_state: Some(state), redirected_from })
 }
 
 fn unknown(lookup: &Lookup) -> Refusal {

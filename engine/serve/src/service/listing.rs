@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use prost::Message;
+
 use super::Api;
 use crate::filter::{Column, Filter, Order};
 use crate::page::{Arguments, Page};
@@ -32,7 +34,7 @@ impl Api {
     /// Lists the objects that `objects` finds in the views that have some of the collection, and
     /// `others` that belong to no customer.
     /// `newest_first` compares for calls that ask for no order.
-    pub(super) fn list<T: Clone>(
+    pub(super) fn list<T: Message + Clone>(
         &self,
         listing: Listing<'_>,
         columns: &'static [Column<T>],

@@ -42,6 +42,9 @@ const TURN_MAX: Duration = Duration::from_secs(60);
 /// Items of one batch, at most.
 pub(crate) const BATCH_MAX: usize = 500;
 
+/// The service that takes events.
+pub(crate) const INTAKE: &str = "opshub.v1.IngestService";
+
 /// Full names of the services, for health.
 pub const NAMES: &[&str] = &[
     "opshub.v1.CustomerStateService",
@@ -51,7 +54,7 @@ pub const NAMES: &[&str] = &[
     "opshub.v1.AlertService",
     "opshub.v1.CorrelationService",
     "opshub.v1.KpiService",
-    "opshub.v1.IngestService",
+    INTAKE,
     "opshub.v1.AdminService",
 ];
 

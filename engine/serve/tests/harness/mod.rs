@@ -4,8 +4,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use insight::correlate::Candidate;
+use insight::derived::Correlation;
 use insight::kpis::KpiValue;
-use ontology::status::CaseStatus;
+use ontology::status::{CaseStatus, InvoiceStatus, ServiceOrderStatus, ServiceOrderType};
 use ontology::{
     CustomerId, EntityKey, EntityKind, Fact, Field, FieldsBuilder, LogPos, Millis, Op, PartyRecord, System, ValueRef,
     Version, Vocabulary,
@@ -64,6 +66,19 @@ impl SmallHub {
     pub fn found(&self, position: LogPos, accounts: &[(&str, u32)]) {
         self.position.store(position.0, Ordering::Relaxed);
         self.publish_at(position, T, accounts);
+    }
+
+    /// Publishes customers as they are, with their records.
+    pub fn publish_views(&self, views: Vec<Arc<CustomerView>>) {
+        let position = LogPos(self.position.fetch_add(1, Ordering::Relaxed) + 1);
+        let member = |view: &Arc<CustomerView>| (view.composite.members[0].key.clone(), view.id().clone());
+        let memberships = views.iter().map(member).collect();
+        let roots = views.iter().flat_map(|view| {
+            let (root, _) = member(view);
+            view.composite.entities().map(|entity| (entity.key.clone(), root.clone())).collect::<Vec<_>>()
+        });
+        let roots = roots.filter(|(key, root)| key != root).map(|(key, root)| (key, Some(root))).collect();
+        self.published.publish(Publication { views, memberships, roots, ..publication(position, T, &[]) });
     }
 
     /// Publishes what time alone made of these customers.
@@ -151,6 +166,38 @@ fn view_of(composite: Composite) -> Arc<CustomerView> {
     })
 }
 
+/// A billed customer: its invoices by id, amount in cents and time, its service orders by id and time of
+/// completion, and what is concluded from them.
+pub fn billed(id: &str, invoices: &[(&str, i64, Millis)], orders: &[(&str, Millis)]) -> Arc<CustomerView> {
+    let key = EntityKey::new(EntityKind::ArCustomer, id);
+    let mut tree = PartyTree::default();
+    tree.put(Arc::new(entity(&key, "AR_CUSTOMER", FieldsBuilder::default())));
+    for (invoice, cents, at) in invoices {
+        let mut fields = FieldsBuilder::default();
+        fields.set(Field::ArCustomerRef, ValueRef::Text(id)).set(Field::Currency, ValueRef::Text("USD"));
+        fields.set(Field::Amount, ValueRef::Decimal { mantissa: *cents, scale: 2 });
+        fields.set(Field::IssuedAt, ValueRef::Time(*at)).word(Field::Status, InvoiceStatus::Open);
+        tree.put(Arc::new(entity(&EntityKey::new(EntityKind::Invoice, invoice), "INVOICE", fields)));
+    }
+    for (order, at) in orders {
+        let mut fields = FieldsBuilder::default();
+        fields.word(Field::Type, ServiceOrderType::Maintenance).word(Field::Status, ServiceOrderStatus::Completed);
+        fields.set(Field::CompletedAt, ValueRef::Time(*at));
+        tree.put(Arc::new(entity(&EntityKey::new(EntityKind::ServiceOrder, order), "ORDER", fields)));
+    }
+    let composite = Composite {
+        id: CustomerId::of_member(&key),
+        members: vec![Member { key, confidence: 1_000_000, joined: None, tree: Arc::new(tree) }],
+        possible: Vec::new(),
+        freshness: Freshness::default(),
+        log_pos: LogPos(1),
+    };
+    let (settings, reference) = (insight::Settings::default(), insight::Reference::default());
+    let context = insight::Context { settings: &settings, reference: &reference, now: T };
+    let derived = Arc::new(insight::evaluate(&composite, &context));
+    Arc::new(CustomerView { derived, ..(*view_of(composite)).clone() })
+}
+
 fn entity(key: &EntityKey, object: &str, mut fields: FieldsBuilder) -> Entity {
     let fact = Fact {
         event_id: format!("e-{key}").into(),
@@ -216,6 +263,12 @@ impl Backend for SmallHub {
     fn explain(&self, left: EntityKey, right: EntityKey) -> Reply<'_, Explanation> {
         let explained = self.resolver.lock().unwrap().explain(&left, &right);
         ready(explained.ok_or_else(|| Refusal::new(Reason::SourceRecordUnknown).with("record", &left)))
+    }
+
+    fn rejected(&self, view: Arc<CustomerView>, correlation: Arc<Correlation>) -> Reply<'_, Vec<Candidate>> {
+        let (settings, reference) = (insight::Settings::default(), insight::Reference::default());
+        let context = insight::Context { settings: &settings, reference: &reference, now: T };
+        ready(Ok(insight::correlate::rejected(&correlation, &view.derived, &view.composite, &context)))
     }
 
     fn resolve(&self, party: PartyRecord, _limit: usize) -> Reply<'_, Vec<Explanation>> {

@@ -35,11 +35,14 @@ impl Embedded {
         let mut next = *writer;
         let mut write = inner.tables.db.batch();
         let size_bytes = batch.intake.block.as_ref().map_or(0, NewBlock::size_bytes);
-        let has_rows = !batch.changes.is_empty();
+        let (has_rows, moves_rows) = (!batch.changes.is_empty(), batch.changes.applied.is_some());
         inner.add_intake(&mut write, &mut batch.intake, &mut next);
         inner.add_changes(&mut write, batch.changes, &mut next);
         inner.write(write, &mut writer, next, durability)?;
         record(&batch.intake, size_bytes, &writer);
+        if moves_rows {
+            inner.tell_size();
+        }
         if !batch.intake.is_empty() {
             inner.counted.log_committed();
         }
@@ -169,6 +172,13 @@ impl Inner {
         let space = space.map_err(Error::io(format!("ask for the free space of {}", self.dir.display())))?;
         figures::free_bytes(space.free_bytes);
         self.options.limits.check(space, priority).inspect_err(|_| figures::refused_full())
+    }
+
+    /// How large the store is, as often as rows are stored; a failure tells nothing.
+    fn tell_size(&self) {
+        if let Ok(bytes) = self.tables.db.disk_space() {
+            figures::bytes(bytes);
+        }
     }
 
     fn probe(&self) -> std::io::Result<()> {

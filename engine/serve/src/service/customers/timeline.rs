@@ -34,15 +34,16 @@ impl Api {
         let position = published.position();
         let found = published.find(&id);
         let found = found.ok_or_else(|| Refusal::new(Reason::CustomerNotFound).with("name", &request.parent))?;
-        let turn = self.timeline_walks.turn(&page, position, || {
+        let find = || {
             let view = &found.slot.view;
             let mut entries = timeline(&view.composite, &view.derived, Millis::MIN, self.now());
             entries.retain(|entry| filter.matches(entry));
             entries.reverse();
             entries
-        })?;
+        };
+        let turn = self.timeline_walks.turn_told(&page, position, find, entry)?;
         Ok(v1::ListTimelineEntriesResponse {
-            entries: turn.items.iter().map(entry).collect(),
+            entries: turn.items,
             next_page_token: turn.next_page_token,
             read_position: position_token(turn.position),
         })

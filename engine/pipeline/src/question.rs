@@ -1,7 +1,5 @@
 //! Questions about customers as they stand, which publish nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use insight::correlate::{self, Candidate};
 use insight::derived::Correlation;
 use insight::{Context, findings};

@@ -41,7 +41,6 @@ async fn the_story_is_told_and_the_truth_is_found() {
     // What is measured on the way is measured.
     let page = page.render();
     for metric in [
-        "opshub_handoff_package_seconds_count",
         "opshub_stage_seconds_count{stage=\"decode\"}",
         "opshub_stage_seconds_count{stage=\"log\"}",
         "opshub_stage_seconds_count{stage=\"publish\"}",

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use compact_str::CompactString;
 use connectors::edge::Context;
 use connectors::edge::status::StatusHandle;
 use connectors::{Connectors, SharedClock};
-use ontology::{LogPos, Millis, System};
+use ontology::{LogPos, Millis, System, Vocabulary};
+use pipeline::sources::retirement;
 use pipeline::{CustomerView, EngineSettings};
 use resolver::Model;
 use serve::auth::Callers;
@@ -18,7 +20,7 @@ use serve::owner::Owner;
 use serve::server::{Options as ServeOptions, Server};
 use serve::standing::Standing;
 use serve::views::Published;
-use storage::{Distributed, Store};
+use storage::{Distributed, Priority, Store};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +35,7 @@ use crate::known::EngineKnown;
 use crate::outcomes::Outcomes;
 use crate::past::Past;
 use crate::publish::publisher;
-use crate::runner::{Handle, OwnerChanged, Publish, Runner, RunnerOptions};
+use crate::runner::{Handle, OwnerChanged, Payload, Publish, Runner, RunnerOptions};
 use crate::sink::HubSink;
 use crate::stands;
 use crate::targets::Targets;
@@ -299,6 +301,30 @@ impl App {
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()
+    }
+
+    /// Says in the log which partitions of sources are configured no longer, so that they hold back neither
+    /// their system's picture nor that of whoever reads the log: those that were heard of, and that no
+    /// [`App::context`] was made for.
+    ///
+    /// # Errors
+    /// When the hub has stopped, or the log takes nothing.
+    pub async fn retire_partitions(&self) -> anyhow::Result<()> {
+        let named = self.figures.sources().into_iter();
+        let configured: Vec<(System, CompactString)> =
+            named.map(|report| (report.system, report.partition.into())).collect();
+        let gone = self.handle().ask(move |engine| engine.sources().not_among(&configured)).await?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let fact = |(system, partition, until): &(System, CompactString, Millis)| {
+            tracing::info!(system = system.name(), %partition, "a partition is configured no longer");
+            retirement(*system, partition, *until, now)
+        };
+        let facts = gone.iter().map(fact).collect();
+        self.handle().append(facts, Vec::new(), Payload::default(), None, Priority::Decision).await?;
+        Ok(())
     }
 
     /// What a connector of `system` needs, its status listed under `partition`.

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use connectors::edge::status::StatusHandle;
-use insight::Context;
 use insight::kpis::{
     self, Contribution, KpiValue, LatencyRecord, correlation_rate, discrepancies, handoff_completeness,
 };
+use insight::{Context, Noticed};
 use ontology::{LogPos, Millis, System, Vocabulary};
 use pipeline::effects::Applied;
 use pipeline::{CustomerView, EngineSettings};
@@ -170,7 +170,7 @@ pub fn kpis(
 ) -> Vec<KpiValue> {
     let position: LogPos = published.position();
     let reference = insight::Reference::default();
-    let context = Context { settings: &settings.insight, reference: &reference, now };
+    let context = Context { settings: &settings.insight, reference: &reference, now, noticed: Noticed::default() };
     let contributions: Vec<Contribution> = published.all().iter().map(|slot| contribution(&slot.view)).collect();
     let freshness = published.freshness();
     let never_applied = System::SOURCES.into_iter().map(|system| freshness.source(system).gap_count).sum();

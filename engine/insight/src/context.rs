@@ -55,6 +55,25 @@ pub struct Reference {
     pub decisions: BTreeMap<ObjectId, Arc<Entity>>,
 }
 
+/// Since when contradictions hold as the hub saw it: the instant at which the records first stood together
+/// in contradiction, whatever brought them together. A status tells when it came; a link between two records,
+/// or a case that lists another, does not. Without a memory the records alone tell.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Noticed<'a>(Option<(&'a BTreeMap<ObjectId, Millis>, Millis)>);
+
+impl<'a> Noticed<'a> {
+    /// What is remembered, by discrepancy; what is not in it is noticed at `now`.
+    #[must_use]
+    pub fn new(remembered: &'a BTreeMap<ObjectId, Millis>, now: Millis) -> Self {
+        Noticed(Some((remembered, now)))
+    }
+
+    /// When a contradiction that holds was noticed; none without a memory.
+    pub(crate) fn at(&self, discrepancy: &ObjectId) -> Option<Millis> {
+        self.0.map(|(remembered, now)| remembered.get(discrepancy).copied().unwrap_or(now))
+    }
+}
+
 /// Everything that an evaluation may look at besides the customer itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
@@ -64,4 +83,6 @@ pub struct Context<'a> {
     pub reference: &'a Reference,
     /// The instant that the answer is for.
     pub now: Millis,
+    /// Since when contradictions hold.
+    pub noticed: Noticed<'a>,
 }

@@ -31,6 +31,8 @@ pub struct Derived {
     pub findings: Vec<Finding>,
     /// The next instant at which time alone may change any of this.
     pub wake_at: Option<Millis>,
+    /// Contradictions that hold now, opened or not, each with when the hub noticed that it does.
+    pub noticed: Vec<(ObjectId, Millis)>,
     /// Revision of the side inputs that all of it was concluded with.
     pub(crate) reference_revision: u64,
     /// What of the above follows from billing records alone, for the next evaluation.
@@ -49,6 +51,8 @@ pub(crate) struct Billing {
     pub depends_on_orders: bool,
     /// Whether some dispute names an invoice.
     pub depends_on_disputes: bool,
+    /// Orders that invoices name and that are not among the customer's, in order.
+    pub unmet_orders: Vec<EntityKey>,
 }
 
 impl Derived {
@@ -68,6 +72,13 @@ impl Derived {
     #[must_use]
     pub fn depends_on_rates(&self) -> bool {
         self.billing.depends_on_rates
+    }
+
+    /// Orders that the customer's invoices name and that are not among its own, in order: they may be
+    /// another customer's, or not have arrived.
+    #[must_use]
+    pub fn unmet_orders(&self) -> &[EntityKey] {
+        &self.billing.unmet_orders
     }
 
     /// Canonical form of what was concluded from `composite`: everything but what depends on arrival.
@@ -209,6 +220,8 @@ pub struct Anomaly {
     pub actual: Option<Money>,
     /// When the invoice was issued.
     pub at: Option<Millis>,
+    /// When it began anew, if it had ended in between.
+    pub began_at: Option<Millis>,
     /// What it rests on.
     pub grounds: Grounds,
     /// It in one sentence.

@@ -35,9 +35,10 @@ impl Before<'_> {
     }
 
     /// Whether what was concluded then can say anything about now: the same members by the same
-    /// links, and the same side inputs.
+    /// links, the same orders of others, and the same side inputs.
     fn is_comparable(&self, composite: &Composite, context: &Context<'_>) -> bool {
         self.derived.reference_revision == context.reference.revision
+            && self.composite.elsewhere == composite.elsewhere
             && self.composite.members.len() == composite.members.len()
             && self.composite.members.iter().zip(&composite.members).all(|(was, is)| was.is_same_link(is))
     }

@@ -15,7 +15,7 @@ pub mod timeline;
 pub mod values;
 pub mod words;
 
-pub use context::{Context, Reference, Settings};
+pub use context::{Context, Noticed, Reference, Settings};
 pub use derived::Derived;
 pub use evaluate::{Before, evaluate, evaluate_after};
 pub use rates::{RateKey, Rates};

@@ -9,7 +9,7 @@ use insight::{Before, Context, Derived, evaluate_after};
 use ontology::{CustomerId, EntityKey, EntityKind, LogPos};
 use smallvec::SmallVec;
 use state::composite::Micros;
-use state::{Composite, Entity, Freshness, Member, PartyTree, Possible};
+use state::{Composite, Elsewhere, Entity, Freshness, Member, PartyTree, Possible};
 
 use crate::identity::Identity;
 use crate::record::RecordShard;
@@ -117,11 +117,18 @@ impl Scene<'_> {
     /// Evaluates one customer.
     #[must_use]
     pub fn evaluate(&self, subject: &Subject) -> Evaluated {
-        let composite = self.assemble(subject);
+        let mut composite = self.assemble(subject);
         let known = self.views.and_then(|views| views.get(&subject.id));
         let before =
             known.map(|view| Before { composite: &view.composite, derived: &view.derived, now: view.evaluated_at });
-        let derived = evaluate_after(before, &composite, &self.context);
+        // Which orders of others it names is found on the way; mostly it is what it was, which is nothing.
+        let named = known.map_or(&[][..], |view| view.derived.unmet_orders());
+        composite.elsewhere = self.elsewhere(named, &composite);
+        let mut derived = evaluate_after(before, &composite, &self.context);
+        if derived.unmet_orders() != named {
+            composite.elsewhere = self.elsewhere(derived.unmet_orders(), &composite);
+            derived = evaluate_after(before, &composite, &self.context);
+        }
         let transfers = self.assess_transfers(&composite, &derived);
         let is_settled = transfers.is_empty()
             && known.is_some_and(|view| view.transfers.is_empty() && Arc::ptr_eq(&view.derived, &derived));
@@ -141,7 +148,20 @@ impl Scene<'_> {
                 Member { key, confidence: strongest.map_or(CERTAIN, |link| link.0), joined, tree }
             })
             .collect();
-        Composite { id: subject.id.clone(), members, possible, freshness: self.freshness, log_pos: self.log_pos }
+        let (id, elsewhere) = (subject.id.clone(), Vec::new());
+        Composite { id, members, possible, elsewhere, freshness: self.freshness, log_pos: self.log_pos }
+    }
+
+    /// Those of the `orders` that another customer has.
+    fn elsewhere(&self, orders: &[EntityKey], composite: &Composite) -> Vec<Elsewhere> {
+        let others = orders.iter().filter_map(|order| {
+            let shard = &self.records[shard_of(order, self.records.len())];
+            let record = shard.entity(order).filter(|record| record.is_alive())?.clone();
+            let party = shard.root(order)?;
+            let is_own = composite.members.iter().any(|member| member.key == party);
+            (!is_own).then_some(Elsewhere { record, party })
+        });
+        others.collect()
     }
 
     fn assess_transfers(&self, composite: &Composite, derived: &Derived) -> Vec<(Arc<Entity>, Arc<Assessment>)> {

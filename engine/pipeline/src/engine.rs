@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use insight::{Context, Reference};
-use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, System};
+use insight::{Context, Noticed, Reference};
+use ontology::{CustomerId, EntityKey, EntityKind, Fact, LogPos, Millis, System};
 use resolver::Model;
 use state::{Entity, Freshness, PartyTree};
 
@@ -224,7 +224,8 @@ impl Engine {
     }
 
     pub(crate) fn scene(&self, now: Millis, freshness: Freshness) -> Scene<'_> {
-        let context = Context { settings: &self.settings.insight, reference: &self.reference, now };
+        let noticed = Noticed::new(self.memory.noticed().all(), self.now);
+        let context = Context { noticed, ..plain(&self.settings, &self.reference, now) };
         Scene {
             records: &self.records,
             identity: &self.identity,
@@ -266,7 +267,7 @@ impl Engine {
         let freshness_before = self.sources.freshness();
         let mut facts = facts;
         facts.iter().for_each(|fact| self.sources.observe(fact));
-        facts.retain(|fact| fact.op != ontology::Op::Heartbeat);
+        facts.retain(|fact| fact.op != ontology::Op::Heartbeat && fact.entity.kind != EntityKind::Watermark);
         let mut cut = self.settle(facts, Touched::default());
         self.remember_reviews(std::mem::take(&mut cut.regrouped.reviews));
         for shard in 0..self.records.len() {
@@ -361,6 +362,10 @@ impl Engine {
         for party in &cut.regrouped.touched {
             cut.touched.extend(self.subject(party));
         }
+        let changed = cut.applied.iter().map(|applied| &applied.entity).chain(cut.roots.iter().map(|(key, _)| key));
+        let orders = changed.filter(|key| key.kind == EntityKind::ServiceOrder);
+        let naming = orders.flat_map(|order| self.memory.naming().of(order));
+        cut.touched.extend(naming.filter_map(|party| self.subject(party)));
         cut
     }
 
@@ -416,7 +421,7 @@ impl Engine {
         touched.retain(|subject| retired.binary_search(&subject.id).is_err());
         let now = transition.now();
         let evaluated = self.scene(now, self.sources.freshness()).evaluate_all(touched);
-        let context = Context { settings: &self.settings.insight, reference: &self.reference, now };
+        let context = plain(&self.settings, &self.reference, now);
         let views = transition.customers(&mut self.memory, &mut self.timers, evaluated, &context);
         for id in retired {
             self.views.remove(id);
@@ -434,7 +439,7 @@ impl Engine {
             let stale_at = freshness.source(system).stale_at().filter(|at| *at > now);
             self.timers.set(Due::Source(system), stale_at);
         }
-        let context = Context { settings: &self.settings.insight, reference: &self.reference, now };
+        let context = plain(&self.settings, &self.reference, now);
         effects.source_alerts = Some(transition.sources(&mut self.memory, &self.sources, &context));
     }
 
@@ -452,6 +457,11 @@ impl Engine {
     fn subject_of(&self, entity: &EntityKey) -> Option<Subject> {
         self.subject(&self.root(entity)?)
     }
+}
+
+/// What may be looked at besides a customer, without what is remembered.
+pub(crate) fn plain<'a>(settings: &'a EngineSettings, reference: &'a Reference, now: Millis) -> Context<'a> {
+    Context { settings: &settings.insight, reference, now, noticed: Noticed::default() }
 }
 
 /// Gives every shard the facts about its own entities.

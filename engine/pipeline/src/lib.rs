@@ -22,6 +22,8 @@ pub mod engine;
 pub mod identity;
 pub mod marker;
 pub mod memory;
+mod naming;
+mod noticed;
 pub mod opening;
 mod question;
 pub mod record;

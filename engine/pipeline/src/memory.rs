@@ -8,12 +8,15 @@ use std::sync::Arc;
 use compact_str::CompactString;
 use insight::Reference;
 use insight::handoff::TransferMemory;
+use insight::reconcile::RuleCode;
 use ontology::codec::{Corrupt, Cursor, put_bytes, put_i64, put_u64};
 use ontology::entity::{Decided, ExchangeRate};
 use ontology::id::ObjectId;
-use ontology::{CustomerId, EntityKey, Field, FieldReader, Millis};
+use ontology::{CustomerId, EntityKey, Field, FieldReader, Millis, Vocabulary};
 use state::Entity;
 
+use crate::naming::Naming;
+use crate::noticed::NoticedBook;
 use crate::review::{Pair, ReviewQueue};
 
 /// Something that was notified as open.
@@ -58,6 +61,7 @@ enum Dirty {
     Tasks(ObjectId),
     Split(CustomerId),
     Review(Pair),
+    Noticed(ObjectId),
 }
 
 /// How many alerts and discrepancies are open, by rule or alert number. A rule under which nothing is
@@ -77,6 +81,10 @@ pub struct Memory {
     /// Records that belonged to customers which became several.
     splits: BTreeMap<CustomerId, Vec<EntityKey>>,
     review: ReviewQueue,
+    noticed: NoticedBook,
+    /// Whether what was stored tells since when contradictions hold.
+    has_noticed: bool,
+    naming: Naming,
     waiting: BTreeSet<EntityKey>,
     lacking: BTreeSet<EntityKey>,
     converted: BTreeSet<EntityKey>,
@@ -199,6 +207,43 @@ impl Memory {
         }
     }
 
+    /// Contradictions that hold, each with when that was noticed.
+    #[must_use]
+    pub fn noticed(&self) -> &NoticedBook {
+        &self.noticed
+    }
+
+    /// Notes that a contradiction of the customer of a party record holds since an instant, or no longer.
+    pub fn set_noticed(&mut self, id: &ObjectId, held: Option<(&EntityKey, Millis)>) {
+        if self.noticed.set(id, held) {
+            self.dirty.insert(Dirty::Noticed(id.clone()));
+        }
+    }
+
+    /// What was stored before it told since when contradictions hold tells which had opened: their grace
+    /// had run out. Those that hold no longer are found out when their customers are looked at.
+    pub(crate) fn notice_opened(&mut self, grace_ms: i64) {
+        if self.has_noticed {
+            return;
+        }
+        for (id, opened) in &self.opened {
+            if let Some(party) = opened.party.as_ref().filter(|_| is_discrepancy(&opened.rule)) {
+                self.noticed.set(id, Some((party, opened.since - grace_ms)));
+            }
+        }
+    }
+
+    /// Which customers name orders that are not their own.
+    #[must_use]
+    pub fn naming(&self) -> &Naming {
+        &self.naming
+    }
+
+    /// The same, to change it.
+    pub fn naming_mut(&mut self) -> &mut Naming {
+        &mut self.naming
+    }
+
     /// Says whether a customer has a transfer that waits for a source.
     pub fn set_waiting(&mut self, party: &EntityKey, is_waiting: bool) {
         set(&mut self.waiting, party, is_waiting);
@@ -283,6 +328,14 @@ impl Memory {
                 }
                 (format!("review/{}\0{}", pair.0, pair.1).into_bytes(), value)
             }
+            Dirty::Noticed(id) => {
+                // Nothing, once it holds no longer.
+                if let Some((party, at)) = self.noticed.get(id) {
+                    put_bytes(&mut value, party.to_string().as_bytes());
+                    put_i64(&mut value, at.0);
+                }
+                (format!("noticed/{id}").into_bytes(), value)
+            }
         }
     }
 
@@ -327,11 +380,22 @@ impl Memory {
                 let since = if cursor.is_empty() { None } else { Some(Millis(cursor.i64()?)) };
                 self.review.set(&pair, since);
             }
+            "noticed" => {
+                self.has_noticed = true;
+                if !cursor.is_empty() {
+                    let party = EntityKey::parse(cursor.text()?).ok_or(Corrupt("a party record"))?;
+                    self.noticed.set(&ObjectId(id.into()), Some((&party, Millis(cursor.i64()?))));
+                }
+            }
             _ => return Err(Corrupt("a memory key")),
         }
         self.dirty.clear();
         Ok(())
     }
+}
+
+fn is_discrepancy(rule: &str) -> bool {
+    RuleCode::ALL.iter().any(|(_, name)| *name == rule)
 }
 
 fn set(parties: &mut BTreeSet<EntityKey>, party: &EntityKey, is_member: bool) {

@@ -2,11 +2,11 @@
 
 use insight::correlate::{self, Candidate};
 use insight::derived::Correlation;
-use insight::{Context, findings};
+use insight::findings;
 use ontology::{CustomerId, EntityKey, Finding, Millis};
 
 use crate::customer::{Evaluated, Scene, Subject};
-use crate::engine::Engine;
+use crate::engine::{Engine, plain};
 use crate::identity::went_to;
 use crate::transition::context_gap;
 use crate::view::{CustomerView, TransferView};
@@ -63,7 +63,7 @@ impl Engine {
                 Some(TransferView { key: transfer.key.clone(), memory, assessment })
             })
             .collect();
-        let context = Context { settings: &self.settings.insight, reference: &self.reference, now };
+        let context = plain(&self.settings, &self.reference, now);
         let handoff_alerts = transfers.iter().filter_map(|transfer| context_gap(transfer, &context)).collect();
         CustomerView { composite, derived, transfers, handoff_alerts, evaluated_at: now }
     }
@@ -71,7 +71,7 @@ impl Engine {
     /// The service orders that were weighed for a correlation of a view and score too little to be shown.
     #[must_use]
     pub fn rejected(&self, view: &CustomerView, correlation: &Correlation) -> Vec<Candidate> {
-        let context = Context { settings: &self.settings.insight, reference: &self.reference, now: view.evaluated_at };
+        let context = plain(&self.settings, &self.reference, view.evaluated_at);
         correlate::rejected(correlation, &view.derived, &view.composite, &context)
     }
 }

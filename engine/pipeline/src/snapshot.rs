@@ -64,6 +64,7 @@ impl Engine {
             self.sources.set_bounds(self.settings.lag_max);
         }
         self.memory = restored.memory;
+        self.memory.notice_opened(self.settings.insight.grace_ms);
         Ok(self.take_up(restored.entities, restored.position))
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use compact_str::CompactString;
+use compact_str::{CompactString, format_compact};
 use ontology::codec::{Corrupt, Cursor, put_bytes, put_i64, put_u64};
-use ontology::{EntityKey, EntityKind, Evidence, Fact, Millis, Op, System, Vocabulary};
+use ontology::{EntityKey, EntityKind, Evidence, Fact, Fields, LogPos, Millis, Op, System, Version, Vocabulary};
 use state::freshness::{LagBounds, SourceState};
 use state::{Freshness, SystemFreshness};
 
@@ -13,6 +13,9 @@ use state::{Freshness, SystemFreshness};
 pub struct Sources {
     /// Per partition that sends heartbeats or is probed.
     partitions: BTreeMap<(System, CompactString), Millis>,
+    /// Partitions that are no longer configured, each with how far it was received then. What it says
+    /// later brings it back.
+    retired: BTreeMap<(System, CompactString), Millis>,
     /// Newest event per system: the watermark of a source without partitions.
     newest_event: BTreeMap<System, Millis>,
     /// Changes known and not applied.
@@ -56,6 +59,9 @@ impl Sources {
             }
             let watermark = self.partitions.entry((fact.system, fact.record_id.clone())).or_insert(event_time);
             *watermark = event_time.max(*watermark);
+        } else if fact.entity.kind == EntityKind::Watermark {
+            let retired = self.retired.entry((fact.system, fact.record_id.clone())).or_insert(event_time);
+            *retired = event_time.max(*retired);
         } else {
             let newest = self.newest_event.entry(fact.system).or_insert(event_time);
             *newest = event_time.max(*newest);
@@ -86,10 +92,24 @@ impl Sources {
         &self.gaps
     }
 
+    /// Partitions in force that no connector of `configured` names, each with how far it is received. A
+    /// system's picture that nothing is configured for keeps its partitions: it is as stale as they say.
+    #[must_use]
+    pub fn not_among(&self, configured: &[(System, CompactString)]) -> Vec<(System, CompactString, Millis)> {
+        let is_connected = |system| configured.iter().any(|(of, _)| counts_with(*of) == counts_with(system));
+        let gone = self.in_force().filter(|(key, _)| is_connected(key.0) && !configured.contains(key));
+        gone.map(|((system, partition), watermark)| (*system, partition.clone(), *watermark)).collect()
+    }
+
+    /// Partitions that are not retired.
+    fn in_force(&self) -> impl Iterator<Item = (&(System, CompactString), &Millis)> {
+        self.partitions.iter().filter(|(key, watermark)| self.retired.get(*key).is_none_or(|until| *watermark > until))
+    }
+
     /// Up to when everything of a system is known received: the lowest over its partitions.
     #[must_use]
     pub fn watermark(&self, system: System) -> Option<Millis> {
-        let partitions = self.partitions.iter().filter(|((of, _), _)| counts_with(*of) == system);
+        let partitions = self.in_force().filter(|((of, _), _)| counts_with(*of) == system);
         let newest = self.newest_event.iter().filter(|(of, _)| counts_with(**of) == system);
         partitions.map(|(_, watermark)| *watermark).min().or_else(|| newest.map(|(_, newest)| *newest).max())
     }
@@ -97,7 +117,7 @@ impl Sources {
     /// The partition that holds a system's watermark back; none if the system has no partitions.
     #[must_use]
     pub fn slowest_partition(&self, system: System) -> Option<&CompactString> {
-        let partitions = self.partitions.iter().filter(|((of, _), _)| counts_with(*of) == system);
+        let partitions = self.in_force().filter(|((of, _), _)| counts_with(*of) == system);
         partitions.min_by_key(|(_, watermark)| **watermark).map(|((_, partition), _)| partition)
     }
 
@@ -137,33 +157,46 @@ impl Sources {
 
     /// Appends the stored form. Gaps are not part of it: they stand in the rows.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        put_u64(out, self.partitions.len() as u64);
-        for ((system, partition), watermark) in &self.partitions {
-            out.push(system.code());
-            put_bytes(out, partition.as_bytes());
-            put_i64(out, watermark.0);
-        }
+        put_partitions(out, &self.partitions);
         put_u64(out, self.newest_event.len() as u64);
         for (system, newest) in &self.newest_event {
             out.push(system.code());
             put_i64(out, newest.0);
         }
+        put_partitions(out, &self.retired);
     }
 
     /// Reads the stored form.
     pub fn decode(cursor: &mut Cursor<'_>) -> Result<Self, Corrupt> {
         let system_at = |cursor: &mut Cursor<'_>| System::from_code(cursor.byte()?).ok_or(Corrupt("a system"));
-        let mut sources = Sources::default();
-        for _ in 0..cursor.u64()? {
-            let system = system_at(cursor)?;
-            let partition = cursor.compact()?;
-            sources.partitions.insert((system, partition), Millis(cursor.i64()?));
-        }
+        let partitions_at = |cursor: &mut Cursor<'_>| -> Result<BTreeMap<_, _>, Corrupt> {
+            let mut partitions = BTreeMap::new();
+            for _ in 0..cursor.u64()? {
+                let system = system_at(cursor)?;
+                let partition = cursor.compact()?;
+                partitions.insert((system, partition), Millis(cursor.i64()?));
+            }
+            Ok(partitions)
+        };
+        let mut sources = Sources { partitions: partitions_at(cursor)?, ..Sources::default() };
         for _ in 0..cursor.u64()? {
             let system = system_at(cursor)?;
             sources.newest_event.insert(system, Millis(cursor.i64()?));
         }
+        // What was stored before partitions could be retired ends here.
+        if !cursor.is_empty() {
+            sources.retired = partitions_at(cursor)?;
+        }
         Ok(sources)
+    }
+}
+
+fn put_partitions(out: &mut Vec<u8>, partitions: &BTreeMap<(System, CompactString), Millis>) {
+    put_u64(out, partitions.len() as u64);
+    for ((system, partition), at) in partitions {
+        out.push(system.code());
+        put_bytes(out, partition.as_bytes());
+        put_i64(out, at.0);
     }
 }
 
@@ -181,10 +214,33 @@ pub fn watermark_key(system: System, partition: &str) -> EntityKey {
     EntityKey::new(EntityKind::Watermark, format!("{}/{partition}", system.name()))
 }
 
+/// The fact that a partition is no longer configured, once it is received up to `until`.
+#[must_use]
+pub fn retirement(system: System, partition: &CompactString, until: Millis, now: Millis) -> Fact {
+    Fact {
+        event_id: format_compact!("watermark/{partition}/retired/{}", until.0),
+        system,
+        object: "watermark".into(),
+        record_id: partition.clone(),
+        entity: watermark_key(system, partition),
+        op: Op::Delete,
+        version: Version::new(u64::try_from(until.0).unwrap_or(0), 0, 0),
+        changed_at: until,
+        observed_at: now,
+        ingested_at: now,
+        log_pos: LogPos(0),
+        contract_version: 1,
+        mapping_version: 0,
+        read_at: None,
+        key_slot: 0,
+        fields: Fields::default(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use ontology::{Field, Fields, LogPos, Version};
+    use ontology::Field;
 
     use super::*;
 
@@ -207,6 +263,51 @@ mod tests {
             key_slot: 0,
             fields: Fields::default(),
         }
+    }
+
+    #[test]
+    fn a_partition_that_nobody_configures_any_more_holds_nothing_back_until_it_speaks_again() {
+        let named =
+            |names: &[&str]| names.iter().map(|name| (System::Oracle, CompactString::from(*name))).collect::<Vec<_>>();
+        let mut sources = Sources::default();
+        for (partition, at) in [("erp", 100), ("queue", 40)] {
+            sources.observe(&heartbeat(System::Oracle, partition, at));
+        }
+        sources.observe(&heartbeat(System::Sap, "s4", 7));
+        assert_eq!(sources.not_among(&named(&["erp", "queue"])), [], "SAP is not connected, and keeps what it said");
+        let gone = sources.not_among(&named(&["erp", "new"]));
+        assert_eq!(gone, [(System::Oracle, CompactString::from("queue"), Millis(40))]);
+        assert_eq!(sources.watermark(System::Oracle), Some(Millis(40)));
+        let (system, partition, until) = &gone[0];
+        let retired = retirement(*system, partition, *until, Millis(500));
+        // In any order with what it said before, and as often as it comes.
+        let mut late = Sources::default();
+        for fact in [retired.clone(), heartbeat(System::Oracle, "queue", 40), heartbeat(System::Oracle, "erp", 100)] {
+            late.observe(&fact);
+        }
+        sources.observe(&retired);
+        sources.observe(&retired);
+        for told in [&sources, &late] {
+            assert_eq!(told.watermark(System::Oracle), Some(Millis(100)));
+            assert_eq!(told.slowest_partition(System::Oracle).map(CompactString::as_str), Some("erp"));
+        }
+        assert_eq!(sources.last_events(), LastEvents::default(), "it is no event of the source");
+        assert_eq!(sources.not_among(&named(&["erp"])), []);
+        let mut stored = Vec::new();
+        sources.encode(&mut stored);
+        assert_eq!(Sources::decode(&mut Cursor(&stored)).unwrap(), sources);
+        sources.observe(&heartbeat(System::Oracle, "queue", 41));
+        assert_eq!(sources.watermark(System::Oracle), Some(Millis(41)), "it is configured again");
+    }
+
+    #[test]
+    fn what_was_stored_before_partitions_could_be_retired_is_read() {
+        let mut sources = Sources::default();
+        sources.observe(&heartbeat(System::Oracle, "erp", 100));
+        let mut stored = Vec::new();
+        sources.encode(&mut stored);
+        let before = &stored[..stored.len() - 1];
+        assert_eq!(Sources::decode(&mut Cursor(before)).unwrap(), sources);
     }
 
     #[test]

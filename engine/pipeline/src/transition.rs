@@ -55,6 +55,8 @@ impl Transition {
     ) -> Vec<Arc<CustomerView>> {
         let mut before: BTreeSet<ObjectId> = BTreeSet::new();
         let mut after: BTreeMap<ObjectId, (CustomerId, EntityKey, Opening)> = BTreeMap::new();
+        let mut held: BTreeSet<ObjectId> = BTreeSet::new();
+        let mut holding: BTreeMap<ObjectId, (EntityKey, Millis)> = BTreeMap::new();
         let mut views = Vec::with_capacity(evaluated.len());
         for customer in evaluated {
             if customer.is_settled {
@@ -63,6 +65,7 @@ impl Transition {
             }
             for member in &customer.composite.members {
                 memory.open_of(&member.key, &mut before);
+                memory.noticed().add_below(&member.key, &mut held);
             }
             let Some(party) = customer.composite.members.first().map(|member| member.key.clone()) else { continue };
             let view = self.customer(memory, timers, customer, &party, context);
@@ -70,8 +73,11 @@ impl Transition {
             for opening in openings(&view.derived).chain(gaps) {
                 after.insert(opening.id.clone(), (view.id().clone(), party.clone(), opening));
             }
+            holding.extend(view.derived.noticed.iter().map(|(id, at)| (id.clone(), (party.clone(), *at))));
             views.push(Arc::new(view));
         }
+        held.iter().filter(|id| !holding.contains_key(*id)).for_each(|id| memory.set_noticed(id, None));
+        holding.iter().for_each(|(id, (party, at))| memory.set_noticed(id, Some((party, *at))));
         for id in before.iter().filter(|id| !after.contains_key(*id)) {
             self.close(memory, id);
         }
@@ -106,6 +112,7 @@ impl Transition {
             memory.set_waiting(&member.key, is_first && is_waiting);
             memory.set_lacking(&member.key, is_first && is_lacking);
             memory.set_converted(&member.key, is_first && derived.depends_on_rates());
+            memory.naming_mut().set(&member.key, if is_first { derived.unmet_orders() } else { &[] });
             timers.set(Due::Customer(member.key.clone()), wake_at.filter(|at| is_first && *at > self.now));
         }
         let handoff_alerts = views.iter().filter_map(|view| context_gap(view, context)).collect();

@@ -47,6 +47,15 @@ pub struct Possible {
     pub confidence: Micros,
 }
 
+/// A record of another customer that a record of this one names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The record, which is alive.
+    pub record: Arc<Entity>,
+    /// The party record that it hangs below, which is no member.
+    pub party: EntityKey,
+}
+
 /// One customer with everything that its records say.
 #[derive(Debug, Clone)]
 pub struct Composite {
@@ -56,6 +65,8 @@ pub struct Composite {
     pub members: Vec<Member>,
     /// Records in review against a member, in key order.
     pub possible: Vec<Possible>,
+    /// Orders of other customers that its invoices name, in key order.
+    pub elsewhere: Vec<Elsewhere>,
     /// What is known about the sources.
     pub freshness: Freshness,
     /// Position that all of this reflects.
@@ -162,6 +173,7 @@ mod tests {
                 member(e.clone(), 1_000_000, None),
             ],
             possible: Vec::new(),
+            elsewhere: Vec::new(),
             freshness: Freshness::default(),
             log_pos: LogPos(1),
         };

@@ -13,7 +13,7 @@ pub mod parents;
 pub mod row;
 pub mod tree;
 
-pub use composite::{Composite, Member, Possible};
+pub use composite::{Composite, Elsewhere, Member, Possible};
 pub use entity::Entity;
 pub use freshness::{Freshness, SystemFreshness};
 pub use history::{Change, History};

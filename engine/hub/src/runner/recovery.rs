@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use ontology::codec::Cursor;
-use ontology::{EntityKey, Fact, LogPos, Millis, Op};
+use ontology::{EntityKey, EntityKind, Fact, LogPos, Millis, Op};
 use pipeline::memory::Memory;
 use pipeline::snapshot::Restored;
 use pipeline::{Effects, Engine, Input};
@@ -132,7 +132,7 @@ pub(super) fn read_while_written(store: &Distributed) -> anyhow::Result<Restored
 }
 
 fn apply(entities: &mut HashMap<EntityKey, Entity>, fact: &Fact) {
-    if fact.op == Op::Heartbeat {
+    if fact.op == Op::Heartbeat || fact.entity.kind == EntityKind::Watermark {
         return;
     }
     let entity = entities.entry(fact.entity.clone()).or_insert_with_key(|key| Entity::named(key.clone()));

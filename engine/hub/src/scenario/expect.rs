@@ -317,7 +317,8 @@ pub struct ExpectCorrelation {
 pub struct ExpectAnomaly {
     /// The invoice.
     pub of: String,
-    /// `spike`, `drop`, `estimate_deviation`, `duplicate_charge`, `charge_without_service`.
+    /// `spike`, `drop`, `estimate_deviation`, `duplicate_charge`, `charge_without_service`,
+    /// `foreign_order`.
     pub kind: String,
     /// Whether there is none.
     #[serde(default)]

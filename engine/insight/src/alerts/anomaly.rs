@@ -14,12 +14,14 @@ pub(super) fn alerts(derived: &Derived) -> Vec<Alert> {
     deviations.map(alert).collect()
 }
 
-/// When the invoice was issued, or when it was told if it is dated ahead.
+/// When the invoice was issued, or when it was told if it is dated ahead; when the anomaly came back, if it
+/// had gone: what people said of it before was about another one.
 fn since(anomaly: &Anomaly) -> Millis {
     let invoice = anomaly.grounds.record(&anomaly.invoice);
     let told = invoice.and_then(|invoice| invoice.provenance(Field::IssuedAt)).map(|told| told.event_time);
     let issued_at = anomaly.at.unwrap_or_default();
-    told.map_or(issued_at, |told| told.min(issued_at))
+    let since = told.map_or(issued_at, |told| told.min(issued_at));
+    anomaly.began_at.map_or(since, |began_at| began_at.max(since))
 }
 
 fn alert(anomaly: &Anomaly) -> Alert {

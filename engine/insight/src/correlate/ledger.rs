@@ -10,7 +10,7 @@ use ontology::status::{CreditNoteStatus, InvoiceStatus};
 use ontology::{Coded, Currency, EntityKey, EntityKind, Field, FieldReader, Millis, Money};
 use smallvec::SmallVec;
 use state::composite::Micros;
-use state::{Composite, Entity};
+use state::{Composite, Elsewhere, Entity};
 
 use crate::context::Context;
 use crate::words;
@@ -29,7 +29,7 @@ pub(super) struct Line<'a> {
 }
 
 /// An invoice with its lines.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Bill<'a> {
     pub entity: &'a Arc<Entity>,
     pub status: Coded<'a, InvoiceStatus>,
@@ -188,6 +188,8 @@ pub(super) struct Ledger<'a> {
     order_places: Places<'a>,
     /// Living cases that list what they are about.
     pub naming_cases: Vec<&'a Arc<Entity>>,
+    /// Living credit notes, each with the place of the bill that it is for.
+    notes: Vec<(usize, &'a Arc<Entity>)>,
     /// Living disputes that name an invoice, with its id.
     pub disputes: Vec<(&'a str, &'a Arc<Entity>)>,
     /// Whether some amount was to be converted.
@@ -208,6 +210,7 @@ impl<'a> Ledger<'a> {
             naming_places: Places::default(),
             order_places: Places::new(orders.iter().map(Order::id).zip(0..)),
             bills,
+            notes: Vec::new(),
             orders,
             naming_cases: cases.filter(|case| case.lists_related()).collect(),
             disputes: disputes.filter_map(|dispute| Some((dispute.text(Field::InvoiceRef)?, dispute))).collect(),
@@ -232,6 +235,35 @@ impl<'a> Ledger<'a> {
     /// Whether some invoice names an order.
     pub fn names_orders(&self) -> bool {
         !self.naming_places.0.is_empty()
+    }
+
+    /// The orders that some invoice names and that are not among the customer's, in order.
+    pub fn unmet_orders(&self) -> Vec<EntityKey> {
+        let mut named: Vec<&str> = self.naming_places.0.iter().map(|(order, _)| *order).collect();
+        named.dedup();
+        let unmet = named.into_iter().filter(|order| self.order(order).is_none());
+        unmet.map(|order| EntityKey::new(EntityKind::ServiceOrder, order)).collect()
+    }
+
+    /// An order of another customer.
+    pub fn elsewhere(&self, order: &str) -> Option<&'a Elsewhere> {
+        let all = &self.composite.elsewhere;
+        let place = all.binary_search_by(|known| known.record.key.id.as_str().cmp(order));
+        place.ok().map(|place| &all[place])
+    }
+
+    /// The orders of other customers that a bill names, each once, in the order of its lines.
+    pub fn orders_elsewhere(&self, bill: &Bill<'_>) -> SmallVec<[&'a Elsewhere; 1]> {
+        let mut found: SmallVec<[&Elsewhere; 1]> = SmallVec::new();
+        if self.composite.elsewhere.is_empty() {
+            return found;
+        }
+        for order in bill.lines.iter().filter_map(|line| self.elsewhere(line.order?)) {
+            if !found.iter().any(|known| known.record.key == order.record.key) {
+                found.push(order);
+            }
+        }
+        found
     }
 
     /// The bills of which a line bills for an order, in the order of members and ids.
@@ -268,22 +300,59 @@ impl<'a> Ledger<'a> {
     }
 
     fn add_credits(&mut self) {
-        for entity in self.composite.of_kind(EntityKind::CreditNote) {
-            let note = CreditNote::read(entity.as_ref());
-            if !note.status.known().is_some_and(CreditNoteStatus::is_effective) {
+        for note in self.composite.of_kind(EntityKind::CreditNote) {
+            let Some(invoice) = invoice_of_note(note, self.composite) else { continue };
+            let Some(place) = self.bill_places.of(invoice).next() else { continue };
+            self.notes.push((place, note));
+            let fields = CreditNote::read(note.as_ref());
+            if !fields.status.known().is_some_and(CreditNoteStatus::is_effective) {
                 continue;
             }
-            let Some(invoice) = invoice_of_note(entity, self.composite) else { continue };
-            let Some(place) = self.bill_places.of(invoice).next() else { continue };
             let bill = &self.bills[place];
-            let currency = bill.currency.and_then(Currency::parse);
             // A note without a readable amount takes nothing back; that it has none is a finding of its own.
-            let Some(amount) = words::money(note.amount, note.currency.or(bill.currency)) else { continue };
-            match currency.and_then(|to| self.convert(amount, to, bill)) {
+            let Some(amount) = words::money(fields.amount, fields.currency.or(bill.currency)) else { continue };
+            match self.in_currency_of(bill, amount) {
                 Some(amount) => self.bills[place].credit(amount),
                 None => self.bills[place].has_unread_credit = true,
             }
         }
+    }
+
+    fn in_currency_of(&self, bill: &Bill<'_>, amount: Money) -> Option<Money> {
+        self.convert(amount, bill.currency.and_then(Currency::parse)?, bill)
+    }
+
+    /// The instants at which credit notes on bills of an order changed, newest first.
+    pub fn credit_changes(&self, order: &str) -> Vec<Millis> {
+        let notes = self.notes.iter().filter(|(place, _)| self.naming_places.of(order).any(|of| of == *place));
+        let mut changes: Vec<Millis> = notes
+            .flat_map(|(_, note)| [Field::Status, Field::Amount].map(|field| note.history(field)))
+            .flat_map(|history| history.0)
+            .map(|stretch| stretch.from)
+            .collect();
+        changes.sort_unstable_by(|a, b| b.cmp(a));
+        changes.dedup();
+        changes
+    }
+
+    /// What was billed for an order by the bills as they are now and the credit notes as they were just
+    /// before an instant; none if some amount has no rate.
+    pub fn billed_before(&self, at: Millis, order: &str, currency: Currency) -> Option<i64> {
+        let mut sum: i64 = 0;
+        for place in self.naming_places.of(order).filter(|place| self.bills[*place].is_billed()) {
+            let mut bill = self.bills[place].clone();
+            bill.lines.iter_mut().for_each(|line| line.credited_minor = 0);
+            for (_, note) in self.notes.iter().filter(|(of, _)| *of == place) {
+                if let Some(amount) = credited_before(at, note, &bill) {
+                    bill.credit(self.in_currency_of(&bill, amount)?);
+                }
+            }
+            for line in bill.lines_for(order) {
+                let net = Money { minor: line.amount.minor.saturating_sub(line.credited_minor), ..line.amount };
+                sum = sum.saturating_add(self.convert(net, currency, &bill)?.minor);
+            }
+        }
+        Some(sum)
     }
 
     /// Whether some amount was to be converted, so that what is concluded depends on rates.
@@ -316,6 +385,18 @@ impl<'a> Ledger<'a> {
         let key = (amount.currency.code().to_owned(), to.code().to_owned(), day);
         amount.convert(to, self.context.reference.rates.get(&key)?)
     }
+}
+
+/// What a credit note took back just before an instant; none if it was not effective then.
+fn credited_before(at: Millis, note: &Entity, bill: &Bill<'_>) -> Option<Money> {
+    let then = |field| {
+        let stretches = note.history(field).0;
+        stretches.into_iter().rev().find(|stretch| stretch.from < at)
+    };
+    let status = then(Field::Status)?.value()?.coded::<CreditNoteStatus>().known();
+    let amount = then(Field::Amount)?.value()?.decimal();
+    let currency = note.text(Field::Currency).or(bill.currency);
+    status.filter(|status| status.is_effective()).and(words::money(amount, currency))
 }
 
 /// The invoice that a credit note is for: the one that it names, else that of its dispute.

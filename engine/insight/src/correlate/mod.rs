@@ -42,6 +42,8 @@ pub enum AnomalyKind {
     DuplicateCharge,
     /// Billed for an order that was cancelled or failed.
     ChargeWithoutService,
+    /// Billed for an order of another customer.
+    ForeignOrder,
 }
 
 impl Vocabulary for AnomalyKind {
@@ -51,6 +53,7 @@ impl Vocabulary for AnomalyKind {
         (AnomalyKind::EstimateDeviation, "estimate_deviation"),
         (AnomalyKind::DuplicateCharge, "duplicate_charge"),
         (AnomalyKind::ChargeWithoutService, "charge_without_service"),
+        (AnomalyKind::ForeignOrder, "foreign_order"),
     ];
     fn code(self) -> u8 {
         self as u8
@@ -218,6 +221,7 @@ pub(crate) fn evaluate(
     derived.billing.depends_on_rates = ledger.has_asked_for_rate();
     derived.billing.depends_on_orders = !derived.correlations.is_empty() || ledger.names_orders();
     derived.billing.depends_on_disputes = !ledger.disputes.is_empty();
+    derived.billing.unmet_orders = ledger.unmet_orders();
 }
 
 /// The service orders that were weighed for a correlation and score too little to be shown, best first: at

@@ -171,7 +171,9 @@ pub(super) fn correlate_all(before: Option<&Before<'_>>, ledger: &Ledger<'_>, de
         let known = known(note, bill_of_note(note, ledger), None);
         found.push(known.unwrap_or_else(|| explain(Subject::of_note(note, ledger, &anomalies))));
     }
-    if let Some(next_day) = found.iter().find(|c| c.sentence.is_some()).and_then(|_| next_day(ledger.context)) {
+    if let Some(next_day) =
+        found.iter().find(|c| c.sentence.is_some() && c.is_accepted()).and_then(|_| next_day(ledger.context))
+    {
         // What was "3 days ago" is told differently tomorrow.
         derived.wake(next_day);
         derived.billing.wake_at = Some(next_day);
@@ -228,7 +230,13 @@ fn is_non_delivery(dispute_type: &str) -> bool {
 }
 
 fn correlation(subject: &Subject<'_>, ledger: &Ledger<'_>, derived: &Derived) -> Correlation {
-    let mut candidates = candidates::rank(subject, ledger);
+    let is_foreign = subject.anomaly == Some(AnomalyKind::ForeignOrder);
+    let question = derived
+        .anomalies
+        .iter()
+        .find(|it| is_foreign && it.kind == AnomalyKind::ForeignOrder && it.invoice == subject.entity.key);
+    // What others' orders are charged to a customer for, its own do not explain.
+    let mut candidates = if is_foreign { Vec::new() } else { candidates::rank(subject, ledger) };
     let verdict = verdict::judge(&mut candidates, subject, ledger, derived);
     let key = &subject.entity.key;
     let kind = subject.anomaly.map_or(key.kind.name(), Vocabulary::name);
@@ -241,8 +249,11 @@ fn correlation(subject: &Subject<'_>, ledger: &Ledger<'_>, derived: &Derived) ->
         anomaly: subject.anomaly,
         verdict,
         at,
-        grounds: grounds(subject, &candidates, ledger),
-        sentence: sentence(subject, &candidates, verdict, ledger),
+        grounds: question.map_or_else(|| grounds(subject, &candidates, ledger), |question| question.grounds.clone()),
+        sentence: match question {
+            Some(question) => question.sentence.clone(),
+            None => sentence(subject, &candidates, verdict, ledger),
+        },
         candidates,
     }
 }
@@ -280,9 +291,10 @@ fn sentence(subject: &Subject<'_>, candidates: &[Candidate], verdict: Verdict, l
     let what = match subject.anomaly? {
         AnomalyKind::Spike => "spike",
         AnomalyKind::Drop => "drop",
-        AnomalyKind::EstimateDeviation | AnomalyKind::DuplicateCharge | AnomalyKind::ChargeWithoutService => {
-            return None;
-        }
+        AnomalyKind::EstimateDeviation
+        | AnomalyKind::DuplicateCharge
+        | AnomalyKind::ChargeWithoutService
+        | AnomalyKind::ForeignOrder => return None,
     };
     let best = candidates.first().filter(|candidate| candidate.is_accepted())?;
     let order = ledger.order(&best.order.id)?;

@@ -3,7 +3,7 @@
 use ontology::status::ServiceOrderStatus;
 
 use super::candidates::{is_undone, is_visit_unfixed};
-use super::ledger::Ledger;
+use super::ledger::{Bill, Ledger};
 use super::subjects::Subject;
 use super::{AnomalyKind, Candidate, Signal, Verdict};
 use crate::derived::Derived;
@@ -22,7 +22,8 @@ pub(super) fn judge(
     for candidate in candidates.iter_mut() {
         candidate.verdict = verdict_of(candidate, subject, ledger, derived);
     }
-    let mut rests_on_blocked = is_blocked(subject.entity) || subject.bill.is_some_and(|bill| is_blocked(bill.entity));
+    let is_doubtful = |bill: &Bill<'_>| is_blocked(bill.entity) || !ledger.orders_elsewhere(bill).is_empty();
+    let mut rests_on_blocked = is_blocked(subject.entity) || subject.bill.is_some_and(is_doubtful);
     let mut verdict = Verdict::Uncorrelated;
     if let Some(best) = candidates.first().filter(|candidate| candidate.is_accepted()) {
         verdict = best.verdict;

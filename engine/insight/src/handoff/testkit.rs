@@ -15,10 +15,10 @@ use ontology::{
 };
 use state::composite::Possible;
 use state::parents::parents_of;
-use state::{Composite, Entity, Freshness, Member, PartyTree};
+use state::{Composite, Elsewhere, Entity, Freshness, Member, PartyTree};
 
 use super::{Assessment, HandoffAction, TransferMemory, advance, assess};
-use crate::context::{Context, Reference, Settings};
+use crate::context::{Context, Noticed, Reference, Settings};
 use crate::derived::Derived;
 use crate::evaluate;
 
@@ -247,9 +247,20 @@ impl World {
             id: CustomerId::of_member(&self.members[0]),
             members: self.members.iter().enumerate().map(member).collect(),
             possible: self.possible.clone(),
+            elsewhere: self.elsewhere(),
             freshness: self.freshness,
             log_pos: LogPos(self.facts),
         }
+    }
+
+    /// Orders below parties that are no members.
+    fn elsewhere(&self) -> Vec<Elsewhere> {
+        let orders = self.entities.values().filter(|entity| entity.key.kind == EntityKind::ServiceOrder);
+        let strangers = orders.filter(|order| order.is_alive()).filter_map(|order| {
+            let party = self.root_of(&order.key).filter(|party| !self.members.contains(party))?;
+            Some(Elsewhere { record: Arc::new(order.clone()), party })
+        });
+        strangers.collect()
     }
 
     fn root_of(&self, key: &EntityKey) -> Option<EntityKey> {
@@ -261,7 +272,7 @@ impl World {
     }
 
     pub fn context(&self) -> Context<'_> {
-        Context { settings: &self.settings, reference: &self.reference, now: self.now }
+        Context { settings: &self.settings, reference: &self.reference, now: self.now, noticed: Noticed::default() }
     }
 
     /// What is concluded about the customer now.

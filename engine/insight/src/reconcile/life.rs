@@ -33,7 +33,8 @@ pub(super) fn judge(
     }
     for case in cases {
         let ours = Runs::of(case, Field::Status, is_resolved);
-        let mut pair = Pair { rule, case, counterpart, basis, ours, theirs: &theirs, naming: None };
+        let id = ObjectId::new(rule.id_kind, &[case.key.to_string(), counterpart.key.to_string()]);
+        let mut pair = Pair { id, rule, case, counterpart, basis, ours, theirs: &theirs, naming: None };
         let mut stretches = pair.stretches();
         if !stretches.is_empty() && is_tied_by_reference(case, counterpart) {
             pair.naming = Some(Runs::of(counterpart, Field::CaseRef, |named| pair.is_case(named)));
@@ -42,6 +43,9 @@ pub(super) fn judge(
         let history = Course::of(&stretches, &pair, context);
         if let Some(at) = history.wake_at {
             derived.wake(at);
+        }
+        if stretches.last().is_some_and(|last| last.until.is_none()) {
+            derived.noticed.extend(context.noticed.at(&pair.id).map(|at| (pair.id.clone(), at)));
         }
         if let Some(discrepancy) = pair.discrepancy(&history, related.composite, context) {
             if let DiscrepancyState::Waived { until: Some(until), .. } = &discrepancy.state {
@@ -58,6 +62,7 @@ fn is_resolved(status: ValueRef<'_>) -> bool {
 
 /// A case and a record that may contradict it.
 struct Pair<'a> {
+    id: ObjectId,
     rule: &'a Rule,
     case: &'a Arc<Entity>,
     counterpart: &'a Arc<Entity>,
@@ -87,7 +92,7 @@ impl Course {
         let mut kept: Vec<Span> = stretches.iter().filter(long_enough).copied().collect();
         let (mut opened_at, mut wake_at) = (None, None);
         if let Some(current) = stretches.last().filter(|span| span.until.is_none()) {
-            let opens_at = current.from.max(pair.noticed_at(*current)) + grace_ms;
+            let opens_at = current.from.max(pair.known_at(*current, context)) + grace_ms;
             if context.now >= opens_at {
                 kept.push(*current);
                 opened_at = Some(opens_at);
@@ -95,7 +100,7 @@ impl Course {
                 wake_at = Some(opens_at);
             }
         }
-        let noticed_at = kept.last().map_or(Millis::MIN, |last| pair.noticed_at(*last));
+        let noticed_at = kept.last().map_or(Millis::MIN, |last| pair.known_at(*last, context));
         Course { stretches: kept, opened_at, noticed_at, wake_at }
     }
 }
@@ -119,6 +124,14 @@ impl Pair<'_> {
         spans
     }
 
+    /// When the hub could know of a stretch. Of one that holds it is not before the records were seen
+    /// together: what links them, or ties them by way of others, may have come later than all that they say.
+    fn known_at(&self, stretch: Span, context: &Context<'_>) -> Millis {
+        let seen = context.noticed.at(&self.id).filter(|_| stretch.until.is_none());
+        self.noticed_at(stretch).max(seen.unwrap_or(Millis::MIN))
+    }
+
+    /// When the hub was told what the records say in a stretch.
     fn noticed_at(&self, stretch: Span) -> Millis {
         let around = |runs: &Runs| runs.spans.iter().copied().find(|span| span.overlap(stretch).is_some());
         let contradicts = |status: ValueRef<'_>| (self.rule.contradicts)(self.counterpart.key.kind, status);
@@ -132,15 +145,14 @@ impl Pair<'_> {
 
     fn discrepancy(&self, course: &Course, composite: &Composite, context: &Context<'_>) -> Option<Discrepancy> {
         let last = *course.stretches.last()?;
-        let id = ObjectId::new(self.rule.id_kind, &[self.case.key.to_string(), self.counterpart.key.to_string()]);
         let grace_ms = context.settings.grace_ms;
-        let state = self.state(&id, last, context);
+        let state = self.state(last, context);
         let severity = match self.basis {
             Basis::Explicit | Basis::Bridged => self.rule.severity,
             Basis::Inferred => self.rule.severity.lowered(),
         };
         Some(Discrepancy {
-            id,
+            id: self.id.clone(),
             rule: self.rule.code,
             severity,
             owner_team: self.rule.owner_team,
@@ -173,8 +185,8 @@ impl Pair<'_> {
     }
 
     /// Where it stands: what the records say, and what people decided since the stretch began.
-    fn state(&self, id: &ObjectId, last: Span, context: &Context<'_>) -> DiscrepancyState {
-        let decision = context.reference.decisions.get(id).map(|entity| Decided::read(entity.as_ref()));
+    fn state(&self, last: Span, context: &Context<'_>) -> DiscrepancyState {
+        let decision = context.reference.decisions.get(&self.id).map(|entity| Decided::read(entity.as_ref()));
         let decision = decision.filter(|d| d.decided_at.is_some_and(|at| at >= last.from));
         let by = || CompactString::new(decision.and_then(|d| d.actor).unwrap_or_default());
         let verdict = decision.and_then(|d| d.verdict.known());

@@ -189,3 +189,19 @@ fn a_source_is_stale_beyond_its_own_bound() {
     assert_eq!(alerts(&told.tick(480_001)), Some(2));
     assert_eq!(stale(&told, 480_001), [true, true]);
 }
+
+#[test]
+fn what_had_opened_before_rows_told_since_when_it_holds_stays_open() {
+    let mut told = Told::contradiction();
+    told.tick(60_000);
+    let snapshot = told.engine.take_snapshot();
+    let mut memory = crate::memory::Memory::default();
+    let rows = snapshot.memory.iter().filter(|(key, _)| !key.starts_with(b"noticed/"));
+    assert!(rows.clone().count() < snapshot.memory.len(), "it is told now");
+    rows.for_each(|(key, value)| memory.restore(key, value).unwrap());
+    let entities = snapshot.entities.iter().map(|entity| (**entity).clone()).collect();
+    let restored = crate::snapshot::Restored { entities, memory, head: snapshot.head, position: snapshot.position };
+    let mut engine = Engine::new(EngineSettings::default(), Model::shipped());
+    let effects = engine.restore(restored).unwrap();
+    assert_eq!((effects.actions, effects.open_by_rule["RC1"]), (vec![], 1));
+}

@@ -43,6 +43,7 @@ fn slot(payments: &[Millis]) -> Slot<CustomerView> {
         id: CustomerId::of_member(&key),
         members: vec![Member { key, confidence: 1_000_000, joined: None, tree: Arc::new(tree) }],
         possible: Vec::new(),
+        elsewhere: Vec::new(),
         freshness: Freshness::default(),
         log_pos: LogPos(1),
     };

@@ -150,6 +150,7 @@ pub fn customer(account: &str, cases: u32, position: LogPos) -> Arc<CustomerView
         id: CustomerId::of_member(&key),
         members: vec![Member { key, confidence: 1_000_000, joined: None, tree: Arc::new(tree) }],
         possible: Vec::new(),
+        elsewhere: Vec::new(),
         freshness: Freshness::default(),
         log_pos: position,
     };

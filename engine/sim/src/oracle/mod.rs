@@ -13,11 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use insight::findings::blocked_fields;
-use insight::{Context, Reference, Settings, evaluate};
+use insight::{Context, Noticed, Reference, Settings, evaluate};
 use ontology::canonical::{CanonicalDigest, Json};
-use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, PartyRecord};
+use ontology::{CustomerId, EntityKey, EntityKind, Fact, LogPos, Millis, PartyRecord};
 use resolver::Model;
-use state::{Composite, Freshness, Member, PartyTree};
+use state::{Composite, Elsewhere, Freshness, Member, PartyTree};
 
 use customers::{Membership, customers};
 use record::{Record, records, root_of};
@@ -62,7 +62,8 @@ impl Oracle {
         let mut all = BTreeMap::new();
         for membership in &picture.memberships {
             let composite = self.composite(&picture, membership);
-            let context = Context { settings: &self.settings, reference: &picture.reference, now };
+            let (settings, reference, noticed) = (&self.settings, &picture.reference, Noticed::default());
+            let context = Context { settings, reference, now, noticed };
             let derived = evaluate(&composite, &context).canonical(&composite);
             let customer = Json::object([("state", canonical_state(&picture, membership)), ("derived", derived)]);
             all.insert(membership.id.clone(), customer);
@@ -121,10 +122,27 @@ impl Oracle {
             id: membership.id.clone(),
             members: membership.members.iter().enumerate().map(member).collect(),
             possible: membership.possible.clone(),
+            elsewhere: elsewhere(picture, membership),
             freshness: picture.freshness,
             log_pos: self.facts.iter().map(|fact| fact.log_pos).max().unwrap_or(LogPos(0)),
         }
     }
+}
+
+/// The orders of all other customers: the rules look at those that an invoice names.
+fn elsewhere(picture: &Picture<'_>, membership: &Membership) -> Vec<Elsewhere> {
+    let is_own = |party: &EntityKey| membership.members.iter().any(|(member, _)| member == party);
+    let others = picture.roots.iter().filter(|(party, _)| !is_own(party));
+    let orders = others.flat_map(|(party, below)| below.iter().map(move |key| (party, key)));
+    let orders = orders.filter(|(_, key)| key.kind == EntityKind::ServiceOrder && picture.records[key].is_alive());
+    let mut all: Vec<Elsewhere> = orders
+        .map(|(party, key)| Elsewhere {
+            record: Arc::new(entity_of(key, &picture.records[key].rows)),
+            party: party.clone(),
+        })
+        .collect();
+    all.sort_by(|a, b| a.record.key.cmp(&b.record.key));
+    all
 }
 
 fn canonical_state(picture: &Picture<'_>, membership: &Membership) -> Json {

@@ -37,6 +37,7 @@ pub async fn connect(app: &mut App, config: ConnectorsConfig, address: SocketAdd
     if let Some(config) = salesforce {
         connect_salesforce(app, config, stop)?;
     }
+    app.retire_partitions().await?;
     if doors.is_empty() {
         return Ok(());
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use insight::Context;
 use insight::kpis::{self, Contribution, KpiValue, Measure};
+use insight::{Context, Noticed};
 use ontology::System;
 use state::SystemFreshness;
 use storage::QuarantineFilter;
@@ -85,7 +85,8 @@ pub fn kpis(expected: &BTreeMap<String, ExpectKpi>, scene: &Scene<'_>, found: &m
 
 fn measure(scene: &Scene<'_>) -> Vec<KpiValue> {
     let reference = scene.engine.reference();
-    let context = Context { settings: &scene.stage.settings().insight, reference, now: scene.now };
+    let settings = &scene.stage.settings().insight;
+    let context = Context { settings, reference, now: scene.now, noticed: Noticed::default() };
     let position = scene.engine.position();
     let contributions: Vec<Contribution> = scene
         .customers()

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use ontology::entity::ServiceOrder;
-use ontology::{EntityKey, Field, FindingKind, Money};
+use ontology::{Currency, EntityKey, Field, FindingKind, Millis, Money};
 
 use super::{AnomalyRule, Measured, anomaly};
 use crate::correlate::AnomalyKind;
@@ -31,15 +31,24 @@ fn find(ledger: &Ledger<'_>, derived: &mut Derived) {
             Billed::Amount(billed) => billed,
         };
         let only_overrun = is_milestone(&order.fields) && !has_final_bill(key, ledger);
-        if !deviates(billed.minor, estimate.minor) || (only_overrun && billed.minor < estimate.minor) {
+        let is_off = |billed: i64| deviates(billed, estimate.minor) && !(only_overrun && billed < estimate.minor);
+        if !is_off(billed.minor) {
             continue;
         }
         let Some((bill, others)) = bills_for(key, ledger) else { continue };
         let measured = Measured { expected: Some(estimate), actual: Some(billed) };
         let mut found = anomaly(AnomalyKind::EstimateDeviation, bill, Some(&key.id), &others, measured, ledger);
         found.sentence = Some(sentence(bill, order, billed, estimate));
+        found.began_at = began_at(&key.id, estimate.currency, is_off, ledger);
         Arc::make_mut(&mut derived.anomalies).push(found);
     }
+}
+
+/// When it began to be off, if credit notes had brought it in line before; how else it may have been is not
+/// remembered.
+fn began_at(order: &str, currency: Currency, is_off: impl Fn(i64) -> bool, ledger: &Ledger<'_>) -> Option<Millis> {
+    let mut changes = ledger.credit_changes(order).into_iter();
+    changes.find(|at| ledger.billed_before(*at, order, currency).is_some_and(|billed| !is_off(billed)))
 }
 
 /// Strictly more than 20 % off; against an estimate of nothing, anything billed is.

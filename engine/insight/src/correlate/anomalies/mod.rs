@@ -2,6 +2,7 @@
 
 mod duplicate;
 mod estimate;
+mod foreign;
 mod unserved;
 mod usual;
 
@@ -21,7 +22,7 @@ pub struct AnomalyRule {
 }
 
 /// All of them.
-pub const ALL: &[AnomalyRule] = &[usual::RULE, estimate::RULE, duplicate::RULE, unserved::RULE];
+pub const ALL: &[AnomalyRule] = &[usual::RULE, estimate::RULE, duplicate::RULE, unserved::RULE, foreign::RULE];
 
 /// Applies all of them.
 pub(super) fn find_all(ledger: &Ledger<'_>, derived: &mut Derived) {
@@ -68,6 +69,7 @@ fn anomaly(
         expected: measured.expected,
         actual: measured.actual,
         at: bill.issued_at,
+        began_at: None,
         grounds: Grounds {
             subjects,
             cited,

@@ -98,6 +98,9 @@ pub trait Columns {
     fn column(&self, column: &str) -> Option<Native<'_>>;
 }
 
+/// Most digits of a decimal that is rounded: more than a database writes.
+const DIGITS_MAX: usize = 400;
+
 /// An exact decimal `mantissa x 10^-scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decimal {
@@ -167,6 +170,53 @@ impl Decimal {
         Some(Decimal { mantissa: i64::try_from(unscaled).ok()?, scale: u8::try_from(scale).ok()? })
     }
 
+    /// Reads decimal text of any number of digits, rounded to those that fit, half to even; none if it
+    /// is no decimal, or larger than fits.
+    ///
+    /// ```
+    /// use connectors::value::Decimal;
+    /// let rate = Decimal::rounded("1.08695652173913043478260869565217391304");
+    /// assert_eq!(rate, Some(Decimal { mantissa: 1_086_956_521_739_130_435, scale: 18 }));
+    /// ```
+    #[must_use]
+    pub fn rounded(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (text, is_negative) = text.strip_prefix('-').map_or((text, false), |rest| (rest, true));
+        let (number, exponent) = match text.split_once(['e', 'E']) {
+            Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
+            None => (text, 0),
+        };
+        let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+        let mut digits = Vec::with_capacity(whole.len() + part.len());
+        for digit in whole.bytes().chain(part.bytes()) {
+            digits.push(char::from(digit).to_digit(10)?);
+        }
+        if digits.is_empty() || digits.len() > DIGITS_MAX {
+            return None;
+        }
+        // As many places as fit; each that does not fit is tried without.
+        let places = i32::try_from(part.len()).ok()?.checked_sub(exponent)?;
+        let most = u8::try_from(places.clamp(0, i32::from(Self::SCALE_MAX))).ok()?;
+        let kept_at = |scale: u8| {
+            let dropped = usize::try_from(places.checked_sub(i32::from(scale))?).ok()?;
+            let (kept, rest) = digits.split_at(digits.len().saturating_sub(dropped));
+            let mut mantissa: i64 = 0;
+            for digit in kept {
+                mantissa = mantissa.checked_mul(10)?.checked_add(i64::from(*digit))?;
+            }
+            // Fewer digits than places that are dropped begin with zeros: they round to nothing.
+            let (first, behind) = match rest.split_first() {
+                Some((first, behind)) if dropped <= digits.len() => (*first, behind),
+                Some(_) | None => (0, rest),
+            };
+            let is_more = behind.iter().any(|digit| *digit > 0);
+            let is_up = first > 5 || (first == 5 && (is_more || mantissa % 2 == 1));
+            mantissa = mantissa.checked_add(i64::from(is_up))?;
+            Some(Decimal { mantissa: if is_negative { -mantissa } else { mantissa }, scale })
+        };
+        (0..=most).rev().find_map(kept_at)
+    }
+
     /// Big-endian two's complement in base64, as change capture writes exact decimals.
     #[must_use]
     pub fn from_base64(text: &str, scale: i32) -> Option<Self> {
@@ -202,6 +252,40 @@ pub(crate) fn twos_complement(bytes: &[u8]) -> Option<i128> {
     let value = i128::from_be_bytes(wide);
     // A stripped sign byte must not have carried the sign.
     ((value < 0) == (fill == 0xff)).then_some(value)
+}
+
+/// The decimal that big-endian two's complement and a scale stand for, as text; none if it is empty or
+/// longer than a database writes.
+pub(crate) fn decimal_text(bytes: &[u8], scale: i32) -> Option<String> {
+    const BYTES_MAX: usize = 64;
+    let is_negative = *bytes.first()? & 0x80 != 0;
+    let mut rest: Vec<u8> = bytes.to_vec();
+    if is_negative {
+        // The magnitude: inverted, plus one.
+        rest.iter_mut().for_each(|byte| *byte = !*byte);
+        for byte in rest.iter_mut().rev() {
+            let (sum, is_over) = byte.overflowing_add(1);
+            *byte = sum;
+            if !is_over {
+                break;
+            }
+        }
+    }
+    let mut digits = Vec::new();
+    while bytes.len() <= BYTES_MAX && rest.iter().any(|byte| *byte > 0) {
+        let mut remainder = 0_u32;
+        for byte in &mut rest {
+            let value = remainder * 256 + u32::from(*byte);
+            *byte = u8::try_from(value / 10).ok()?;
+            remainder = value % 10;
+        }
+        digits.push(char::from_digit(remainder, 10)?);
+    }
+    let sign = if is_negative { "-" } else { "" };
+    let digits: String = digits.into_iter().rev().collect();
+    let digits = if digits.is_empty() { "0" } else { digits.as_str() };
+    let exponent = if scale == 0 { String::new() } else { format!("e{}", -i64::from(scale)) };
+    (bytes.len() <= BYTES_MAX).then(|| format!("{sign}{digits}{exponent}"))
 }
 
 /// What a number stands for where an instant is expected.
@@ -285,11 +369,11 @@ pub fn parse_sap_date(date: &str) -> Result<Option<jiff::civil::Date>, NoDate> {
     jiff::civil::Date::new(year, parts(number / 100 % 100)?, parts(number % 100)?).map(Some).map_err(|_| NoDate)
 }
 
-/// The day of an instant in UTC as ISO text.
+/// The day of an instant in `zone` as ISO text.
 #[must_use]
-pub fn day_of(instant: Millis) -> Option<String> {
+pub fn day_of(instant: Millis, zone: &jiff::tz::TimeZone) -> Option<String> {
     let stamp = jiff::Timestamp::from_millisecond(instant.0).ok()?;
-    Some(stamp.to_zoned(jiff::tz::TimeZone::UTC).date().to_string())
+    Some(stamp.to_zoned(zone.clone()).date().to_string())
 }
 
 /// A wall time in `zone`; one that daylight saving skips or repeats is read as the earlier offset

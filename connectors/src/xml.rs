@@ -10,10 +10,13 @@ use std::ops::Range;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use crate::contract::BODY_BYTES_MAX;
 use crate::value::trimmed;
 
-/// Most elements of a document.
-pub const ELEMENTS_MAX: usize = 10_000;
+/// Most elements of a text, which may hold many documents: as many as a whole body has room for.
+pub const ELEMENTS_MAX: usize = BODY_BYTES_MAX / 8;
+/// Most elements of one document.
+pub const DOCUMENT_ELEMENTS_MAX: usize = 10_000;
 /// Most attributes of an element.
 pub const ATTRIBUTES_MAX: usize = 64;
 /// Deepest nesting.
@@ -93,6 +96,16 @@ impl<'t> Element<'t> {
     #[must_use]
     pub fn is_leaf(self) -> bool {
         self.node().first == 0
+    }
+
+    /// How many elements stand within it, where elements were added in the order of writing.
+    #[must_use]
+    pub fn count_within(self) -> usize {
+        let mut end = self.at;
+        while self.nodes[end].last != 0 {
+            end = self.nodes[end].last as usize;
+        }
+        end - self.at
     }
 
     /// Its children in the order of writing.
@@ -407,6 +420,7 @@ mod tests {
         assert_eq!((root.text_of("C"), root.text_of("D")), (Some("c"), None));
         assert_eq!(&raw[root.child("C").unwrap().range()], b"<n:C>c</n:C>");
         assert_eq!(&raw[root.child("B").unwrap().range()], b"<B/>");
+        assert_eq!((root.count_within(), root.child("B").unwrap().count_within()), (2, 0));
     }
 
     #[test]

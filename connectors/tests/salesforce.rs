@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "the simulator stamps tokens by the real clock")]
 
 mod contents;
+mod shown;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -83,7 +84,9 @@ impl Vendor {
     fn run(&self, log: &MemoryLog, config: SalesforceConfig) -> Running {
         let (stop, context) = (CancellationToken::new(), context(System::Salesforce, log, &self.story));
         let status = context.status.clone();
-        let positions = Positions { stream: log.position(TOPIC), audit: log.position(&position_name(TOPIC)) };
+        let objects = ["Account", "Case", "Knowledge_Article__c", "Directory_Entry__c"].into_iter();
+        let stored = Positions::stored(TOPIC, objects, |name| Ok::<_, std::convert::Infallible>(log.position(name)));
+        let positions = stored.unwrap_or_else(|never| match never {});
         Running { task: tokio::spawn(run(context, config, positions, stop.clone())), stop, status }
     }
 }

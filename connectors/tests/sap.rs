@@ -145,12 +145,33 @@ async fn pages_have_no_gaps_however_many_rows_changed_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partner_that_was_created_and_not_changed_since_is_found() {
+    let (log, story) = (MemoryLog::default(), Story::default());
+    story.set(T_MS);
+    let server = SapServer::start(any()).await.unwrap();
+    let partner = |id: &str, docnum: u64, name: &str| {
+        let fields = [("KUNNR", id.into()), ("NAME1", name.into()), ("KTOKD", "ORGA".into())];
+        SapChange { idoc_type: "DEBMAS07", id: id.to_owned(), docnum, fields: fixtures::story::fields(fields) }
+    };
+    server.apply(&happening(T_MS - 900_000, partner("17100001", 1, "Old")));
+    server.apply(&happening(T_MS - 900_000, partner("17100002", 2, "Renamed")));
+    server.apply(&happening(T_MS - 60_000, partner("17100002", 3, "Newly")));
+    server.apply(&happening(T_MS - 60_000, partner("17100003", 4, "New")));
+    server.quiet_until(T_MS);
+    list(listing(&server), &log, &story, Some(T_MS - 480_000), T_MS).await;
+    let found: BTreeSet<_> =
+        log.facts().into_iter().filter(|f| f.op == Op::Image).map(|f| f.record_id.to_string()).collect();
+    assert_eq!(found, BTreeSet::from(["17100002", "17100003"].map(str::to_owned)));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_is_stored_first_and_read_until_it_is_there() {
     let (log, story) = (MemoryLog::default(), Story::default());
     story.set(T_MS);
     let switch = FaultSwitch::default();
     let server = SapServer::start_with(any(), switch.clone()).await.unwrap();
-    let (refetches, queue) = refetch::queue();
+    let (refetches, queue) = refetch::queue(&connectors::Connectors::shipped(), &SapSet::usual());
     let config = SapConfig { event_origins: vec!["mesh.example".to_owned()], ..config() };
     let base = serve(sap::transport::router(context(System::Sap, &log, &story), config, Some(refetches))).await;
     let door = SapEventDoor {
@@ -177,7 +198,7 @@ async fn an_event_is_stored_first_and_read_until_it_is_there() {
 
     switch.set(Faults { fail: Rate::percent(30), ..Faults::default() });
     // The door holds the sending end as long as the hub runs.
-    let (_sender, queue) = refetch::queue();
+    let (_sender, queue) = refetch::queue(&connectors::Connectors::shipped(), &SapSet::usual());
     let stop = CancellationToken::new();
     let running = tokio::spawn(refetch::run(context(System::Sap, &log, &story), reading, queue, stop.clone()));
     let has_no_gap = |log: &MemoryLog| log.open_gaps(System::Sap).now_or_never().unwrap().is_empty();
@@ -248,6 +269,54 @@ async fn every_posted_document_is_answered() {
     assert!(text.contains("<DOCNUM>0000000000000041</DOCNUM><STATUS>53</STATUS>"), "{text}");
     assert!(text.contains("<DOCNUM>0000000000000042</DOCNUM><STATUS>51</STATUS><STATXT>no_identity"), "{text}");
     assert_eq!((log.facts().len(), log.rejects().values().sum::<u64>()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_cannot_be_opened_keeps_no_other_waiting() {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    let (log, story) = (MemoryLog::default(), Story::default());
+    story.set(T_MS);
+    let place = tempfile::tempdir().unwrap();
+    // A name in ISO 8859-1, and a file that may not be read: both older than the good one.
+    let strange = place.path().join(std::ffi::OsStr::from_bytes(b"Auftr\xe4ge.txt"));
+    std::fs::write(&strange, flat(&[(T_MS, &order("700001", 1, "REL"))])).unwrap();
+    let closed = place.path().join("closed.txt");
+    std::fs::write(&closed, flat(&[(T_MS, &order("700003", 3, "REL"))])).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
+    std::fs::write(place.path().join("good.txt"), flat(&[(T_MS, &order("700002", 2, "REL"))])).unwrap();
+    let config =
+        SapFolderConfig { interval: Duration::from_millis(10), ..SapFolderConfig::new(place.path(), PARTITION) };
+    let stop = CancellationToken::new();
+    let watching = tokio::spawn(folder::watch(context(System::Sap, &log, &story), config, stop.clone()));
+    // Who may read everything reads the third as well.
+    let is_known = |log: &MemoryLog, id: &str| log.facts().iter().any(|fact| fact.record_id == id);
+    log.until("both orders", |log| is_known(log, "700001") && is_known(log, "700002")).await;
+    stop.cancel();
+    watching.await.unwrap();
+    assert!(!strange.exists(), "read and moved");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_of_a_set_that_is_not_asked_for_opens_no_gap() {
+    let (log, story) = (MemoryLog::default(), Story::default());
+    story.set(T_MS);
+    let sets: Vec<_> = SapSet::usual().into_iter().filter(|set| set.name == "A_BusinessPartner").collect();
+    let (refetches, mut queue) = refetch::queue(&connectors::Connectors::shipped(), &sets);
+    let base = serve(sap::transport::router(context(System::Sap, &log, &story), config(), Some(refetches))).await;
+    let door = SapEventDoor {
+        url: format!("{base}/sap/events"),
+        user: USER.0.to_owned(),
+        password: USER.1.to_owned(),
+        origin: "mesh.example".to_owned(),
+    };
+    let sender = Sender::new(1).unwrap();
+    let told = event(&order("700123", 1, "REL"), T_MS).unwrap();
+    let receipt = door.push(&sender, &told, Mode::Structured).await.unwrap();
+    assert!(matches!(receipt, fixtures::Receipt::Taken), "{receipt:?}");
+    assert_eq!(log.facts().len(), 0);
+    assert_eq!(log.submissions.lock().unwrap().iter().map(|s| s.unmapped).sum::<usize>(), 1, "kept and counted");
+    assert!(queue.try_recv().is_err());
 }
 
 fn names(folder: &Path) -> BTreeSet<String> {

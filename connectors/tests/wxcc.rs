@@ -147,6 +147,82 @@ async fn a_transferred_contact_begins_with_its_first_leg() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agents_wrap_up_says_nothing_of_status_caller_and_channel() {
+    let (log, story) = (MemoryLog::default(), Story::default());
+    story.set(T_MS);
+    let door = WebexDoor::new(door(&log, &story).await, SECRET);
+    let sender = Sender::new(3).unwrap();
+    let push = async |kind: &'static str, at_ms: i64, data: serde_json::Value| {
+        let mut data = data;
+        data["taskId"] = "t".into();
+        data["createdTime"] = at_ms.into();
+        let change = WebexChange { kind, event_id: format!("e-{at_ms}"), data, lost: false };
+        door.push(&sender, &change, T_MS).await.unwrap();
+    };
+    let told = |field: Field| {
+        let facts = log.facts();
+        let of_contact =
+            facts.iter().filter(|fact| fact.object == "task" && fact.fields.iter().any(|(f, _)| f == field));
+        let newest = of_contact.max_by_key(|fact| fact.version.clone());
+        newest.map(|fact| format!("{:?}", fact.fields.get(field)))
+    };
+    // An outbound call is handed on: the second agent talks while the first one wraps up.
+    let call = |agent: &str, queue: &str| {
+        serde_json::json!({ "agentId": agent, "queueId": queue, "channelType": "telephony", "direction": "OUTBOUND",
+            "outboundType": "COURTESY_CALLBACK", "origin": "+18005550199", "destination": "+15185550112" })
+    };
+    push("task:connected", 10_000, call("a", "q1")).await;
+    push("task:connected", 100_000, call("b", "q2")).await;
+    let fields = [Field::Status, Field::AgentId, Field::Queue, Field::Channel, Field::Direction, Field::CallerRef];
+    let before = fields.map(told);
+    assert!(before.iter().all(Option::is_some), "{before:?}");
+    for (kind, at_ms, state) in
+        [("agent:state_change", 101_000, "wrapup"), ("agent:channel_state_change", 130_000, "wrapup-done")]
+    {
+        let mut wrapped = call("a", "q1");
+        for absent in ["direction", "outboundType"] {
+            wrapped.as_object_mut().unwrap().remove(absent);
+        }
+        wrapped["currentState"] = state.into();
+        wrapped["globalVariables"] = serde_json::json!({ "wrapUp": state });
+        push(kind, at_ms, wrapped).await;
+    }
+    assert_eq!(fields.map(told), before);
+    assert!(told(Field::WrapUp).unwrap().contains("wrapup-done"), "what the flow says of it stays");
+    let callers: Vec<_> = log.facts().into_iter().filter(|fact| fact.object == "caller").collect();
+    assert!(callers.iter().all(|fact| fact.record_id == "+15185550112"), "{callers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contact_that_waits_for_days_is_followed_as_long_as_it_goes_on() {
+    let (log, story) = (MemoryLog::default(), Story::default());
+    story.set(T_MS);
+    let server = WebexServer::start(any()).await.unwrap();
+    let happens = |kind: &'static str, at_ms: i64, agent: &str| {
+        let data = serde_json::json!({ "taskId": "mail", "channelType": "email", "direction": "INBOUND",
+            "origin": "ann@example.com", "queueId": "q", "agentId": agent, "createdTime": at_ms });
+        let change = WebexChange { kind, event_id: format!("e-{at_ms}"), data, lost: true };
+        let system = fixtures::story::System::Wxcc;
+        server.apply(&Happening { at_ms, deliver_ms: at_ms, system, change: Change::Webex(change) });
+    };
+    happens("task:new", T_MS - 5 * Millis::DAY_MS, "");
+    server.quiet_until(T_MS);
+    let stop = CancellationToken::new();
+    let job = wxcc::search::search(context(System::Wxcc, &log, &story), refreshing(&server), None, stop.clone());
+    let running = tokio::spawn(job);
+    log.proven(PARTITION, T_MS).await;
+    let later = T_MS + Millis::MINUTE_MS;
+    happens("task:connected", later, "agent-z");
+    story.set(later);
+    server.quiet_until(later);
+    let is_told = |log: &MemoryLog| log.facts().iter().any(|f| f.fields.text(Field::AgentId) == Some("agent-z"));
+    log.until("the agent", is_told).await;
+    stop.cancel();
+    running.await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_two_subscriptions_tell_is_stored_once() {
     let (log, story) = (MemoryLog::default(), Story::default());
     story.set(T_MS);

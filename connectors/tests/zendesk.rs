@@ -11,6 +11,7 @@ use connectors::edge::credentials::Secret;
 use connectors::zendesk::export::{Login, Stream, ZendeskExportConfig, export};
 use connectors::zendesk::transport::{ZendeskConfig, router};
 use fixtures::faults::{FaultSwitch, Faults, Line, Rate};
+use fixtures::story::{Change, Happening, SalesforceChange, SalesforceKind};
 use fixtures::world::{Size, World};
 use fixtures::zendesk::{BEARER, LOGIN, ZendeskDoor, ZendeskEvent, ZendeskServer, sign};
 use fixtures::{Receipt, Sender};
@@ -231,6 +232,38 @@ async fn forgotten_cursors_lose_nothing_whatever_the_clock_of_the_hub_says() {
     let (again, whole) = (read(true).await, read(false).await);
     let lost: Vec<_> = whole.iter().filter(|(place, value)| again.get(*place) != Some(value)).collect();
     assert!(whole.len() > 100 && lost.is_empty(), "{} of {} lost: {lost:?}", lost.len(), whole.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_organisations_that_changed_within_a_minute_are_all_read() {
+    let (log, story) = (MemoryLog::default(), Story::default());
+    let desk = desk(&FaultSwitch::default()).await;
+    for n in 0..2_500_i64 {
+        let at_ms = fixtures::time::T_MS + n * 20;
+        let change = SalesforceChange {
+            object: "Account",
+            ids: vec![format!("001{n:012}")],
+            kind: SalesforceKind::Create,
+            fields: fixtures::story::fields([("Name", format!("Company {n}").as_str().into())]),
+            commit_number: n,
+            transaction_key: format!("t-{n}"),
+            event_id: format!("e-{n}"),
+        };
+        let change = Change::Salesforce(change);
+        let system = fixtures::story::System::Salesforce;
+        desk.apply(&Happening { at_ms, deliver_ms: at_ms, system, change });
+    }
+    desk.quiet_until(END_MS);
+    story.set(END_MS);
+    exported(&desk, &log, &story, END_MS - 61_000).await;
+    let known: std::collections::BTreeSet<_> = log
+        .facts()
+        .into_iter()
+        .filter(|fact| fact.entity.kind == EntityKind::Account)
+        .map(|fact| fact.record_id)
+        .collect();
+    assert_eq!(known.len(), 2_500);
+    desk.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

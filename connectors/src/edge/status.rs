@@ -32,6 +32,8 @@ pub struct ConnectorStatus {
     pub last_error: String,
     /// When it went wrong.
     pub last_error_at: Option<Millis>,
+    /// When the log last told that something went wrong.
+    pub last_logged_at: Option<Millis>,
     /// When something was last received and stored.
     pub last_delivery_at: Option<Millis>,
     /// Up to when nothing newer is known to be missing.
@@ -44,9 +46,28 @@ pub struct ConnectorStatus {
     pub rejects: u64,
     /// Requests refused at the edge since the start.
     pub refused: u64,
+    /// Why the last of them was refused; empty if none was.
+    pub last_refusal: &'static str,
     /// What somebody should look at as long as it holds, by kind.
     pub findings: BTreeMap<&'static str, Finding>,
 }
+
+impl ConnectorStatus {
+    /// Whether an error is another than the last one, or that one was last logged long ago.
+    fn is_news(&self, error: &str, at: Millis) -> bool {
+        self.last_error != error || self.last_logged_at.is_none_or(|logged| at.since(logged) >= LOGGED_AGAIN_MS)
+    }
+
+    /// How many deliveries were refused and why the last one was; none if all were taken.
+    #[must_use]
+    pub fn refusals(&self) -> Option<String> {
+        let (count, code) = (self.refused, self.last_refusal);
+        (count > 0).then(|| format!("{count} deliveries refused since the start, the last for {code}"))
+    }
+}
+
+/// How long the log is silent about an error that goes on.
+const LOGGED_AGAIN_MS: i64 = 600_000;
 
 /// Something about the source that is not an error yet. It closes by itself when its cause is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,12 +91,14 @@ impl StatusHandle {
             state: ConnectorState::Idle,
             last_error: String::new(),
             last_error_at: None,
+            last_logged_at: None,
             last_delivery_at: None,
             watermark: None,
             position: String::new(),
             facts: 0,
             rejects: 0,
             refused: 0,
+            last_refusal: "",
             findings: BTreeMap::new(),
         })))
     }
@@ -103,11 +126,15 @@ impl StatusHandle {
         });
     }
 
-    /// Something went wrong.
+    /// Something went wrong. It is logged when it is another error than before, and every ten minutes.
     pub fn failed(&self, error: &str, at: Millis) {
         let label = ontology::Vocabulary::name(self.get().system);
         metrics::counter!("opshub_connector_errors_total", "system" => label).increment(1);
         self.change(|status| {
+            if status.is_news(error, at) {
+                tracing::warn!(system = label, error, "a source fails");
+                status.last_logged_at = Some(at);
+            }
             error.clone_into(&mut status.last_error);
             status.last_error_at = Some(at);
         });
@@ -117,7 +144,15 @@ impl StatusHandle {
     pub fn refused(&self, code: &'static str) {
         let label = ontology::Vocabulary::name(self.get().system);
         metrics::counter!("opshub_connector_refused_total", "system" => label, "code" => code).increment(1);
-        self.change(|status| status.refused += 1);
+        self.change(|status| {
+            status.refused += 1;
+            status.last_refusal = code;
+            // The first, and then ever more of them at a time: whoever knocks writes no log.
+            if status.refused.is_power_of_two() {
+                let count = status.refused;
+                tracing::warn!(system = label, code, count, "deliveries of a source are refused");
+            }
+        });
     }
 
     /// Opens a finding of this kind, renews its text, or closes it.
@@ -152,6 +187,28 @@ impl StatusHandle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn deliveries_that_are_refused_are_told() {
+        let status = StatusHandle::new(System::Oracle);
+        assert_eq!(status.get().refusals(), None);
+        status.refused("bad_token");
+        status.refused("bad_token");
+        let told = status.get().refusals();
+        assert_eq!(told.as_deref(), Some("2 deliveries refused since the start, the last for bad_token"));
+    }
+
+    #[test]
+    fn an_error_that_goes_on_is_logged_again_after_ten_minutes_and_another_at_once() {
+        let status = StatusHandle::new(System::Oracle);
+        let is_news = |error: &str, at: i64| {
+            let is_news = status.get().is_news(error, Millis(at));
+            status.failed(error, Millis(at));
+            is_news
+        };
+        assert!(is_news("403", 0) && !is_news("403", 599_999));
+        assert!(is_news("403", 600_000) && is_news("404", 600_001) && !is_news("404", 600_002));
+    }
 
     #[test]
     fn a_finding_stays_from_its_first_sight_until_its_cause_is_gone() {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ontology::{Currency, EntityKind, Field, Fields, FieldsBuilder, ListBuilder, Millis, ValueRef, Vocabulary};
 use smallvec::SmallVec;
 
-use super::{FieldMap, Form, Kind, Mapping, ObjectMap};
+use super::{Condition, FieldMap, Form, Kind, Mapping, ObjectMap};
 use crate::value::{
     Columns, Decimal, Native, NoDate, TimeUnit, day_of, parse_instant, parse_sap_date, parse_sap_instant,
 };
@@ -17,6 +17,10 @@ pub enum Mode {
     Image,
     /// Nothing: only named columns set fields.
     Patch,
+    /// Nothing, and they hold what they held: a field that they could decide is left alone.
+    Update,
+    /// Nothing, and nobody can ask for them: a field is made of those of its columns that are there.
+    Shown,
 }
 
 /// What filling came to.
@@ -72,6 +76,12 @@ impl Mapping {
         out.reserve(object.fields.len());
         for map in &object.fields {
             let Some(values) = self.values(map, columns, mode, &mut applied) else { continue };
+            // Where nothing is said of the column that decides, nothing is known of the field.
+            let is_open = |when: &Condition| mode != Mode::Image && columns.column(&when.column).is_none();
+            if map.when.as_ref().is_some_and(is_open) {
+                applied.needs_refetch = true;
+                continue;
+            }
             let is_meant = map.when.as_ref().is_none_or(|when| when.holds(columns));
             if !is_meant && out.has(map.to) {
                 continue;
@@ -91,11 +101,7 @@ impl Mapping {
         applied: &mut Applied,
     ) -> Option<Values<'a>> {
         if map.is_any {
-            let mut found = map.from.iter().filter_map(|column| columns.column(column)).peekable();
-            if found.peek().is_none() && mode == Mode::Patch {
-                return None;
-            }
-            return Some(smallvec::smallvec![found.find(|value| !value.is_empty()).unwrap_or(Native::Null)]);
+            return first_of(map, columns, mode, applied).map(|value| smallvec::smallvec![value]);
         }
         let mut values = Values::new();
         let mut present = 0;
@@ -104,11 +110,14 @@ impl Mapping {
             present += usize::from(value.is_some());
             values.push(value.unwrap_or(Native::Null));
         }
-        if mode == Mode::Patch && present < values.len() {
-            applied.needs_refetch |= present > 0;
-            return None;
+        match mode {
+            Mode::Patch | Mode::Update if present < values.len() => {
+                applied.needs_refetch |= present > 0;
+                None
+            }
+            Mode::Shown if present == 0 => None,
+            Mode::Image | Mode::Patch | Mode::Update | Mode::Shown => Some(values),
         }
-        Some(values)
     }
 
     fn read<'v>(&self, map: &FieldMap, values: &'v [Native<'_>]) -> Outcome<'v> {
@@ -122,7 +131,9 @@ impl Mapping {
             Kind::Text { form, part } => read_text(values, *form, part.as_ref()),
             Kind::Int { divisor, bounds } => read_int(first, *divisor, *bounds),
             Kind::Bool { yes } => read_bool(first, yes),
-            Kind::Decimal { base64_scale, bounds } => read_decimal(first, *base64_scale, *bounds),
+            Kind::Decimal { base64_scale, bounds } => {
+                read_decimal(first, map.to == Field::Rate, *base64_scale, *bounds)
+            }
             Kind::Time { unit, is_sap: false } => match self.instant(first, *unit) {
                 Some(at) => Outcome::Time(at),
                 None => Outcome::Bad("an instant was expected"),
@@ -136,7 +147,7 @@ impl Mapping {
                 }
             }
             Kind::Date { unit, is_sap } => self.read_date(first, *unit, *is_sap),
-            Kind::Code { words, fallback } => read_code(first, words, *fallback),
+            Kind::Code { words, fallback, separator } => read_code(first, words, *fallback, separator.as_deref()),
             Kind::Currency => match first.scalar().and_then(Currency::parse) {
                 Some(currency) => Outcome::Text(Cow::Owned(currency.code().to_owned())),
                 None => Outcome::Breach("an ISO 4217 code was expected"),
@@ -168,10 +179,41 @@ impl Mapping {
             // A date alone has no zone: it must not move to the day before.
             match value.scalar().and_then(|text| text.parse::<jiff::civil::Date>().ok()) {
                 Some(day) if matches!(value, Native::Text(_)) => Some(day.to_string()),
-                Some(_) | None => self.instant(value, unit).and_then(day_of),
+                Some(_) | None => {
+                    // An instant is on a day of the source's zone; a count is of days that have none.
+                    let is_count = value.scalar().is_some_and(|text| text.parse::<i64>().is_ok());
+                    let is_instant = matches!(value, Native::Text(_)) && !is_count;
+                    let zone = if is_instant { self.zone.clone() } else { jiff::tz::TimeZone::UTC };
+                    self.instant(value, unit).and_then(|at| day_of(at, &zone))
+                }
             }
         };
         day.map_or(Outcome::Bad("a date was expected"), |day| Outcome::Text(Cow::Owned(day)))
+    }
+}
+
+/// The first value among columns of which any will do; none if the field is not to be touched.
+fn first_of<'a>(map: &FieldMap, columns: &'a impl Columns, mode: Mode, applied: &mut Applied) -> Option<Native<'a>> {
+    let (mut is_told, mut has_gap) = (false, false);
+    for column in &map.from {
+        let Some(value) = columns.column(column) else {
+            has_gap = true;
+            continue;
+        };
+        is_told = true;
+        if !value.is_empty() {
+            // What stands before it and is not known may hold a value all the same.
+            applied.needs_refetch |= mode == Mode::Update && has_gap;
+            return (mode != Mode::Update || !has_gap).then_some(value);
+        }
+    }
+    match mode {
+        Mode::Image => Some(Native::Null),
+        Mode::Update if has_gap => {
+            applied.needs_refetch |= is_told;
+            None
+        }
+        Mode::Patch | Mode::Update | Mode::Shown => is_told.then_some(Native::Null),
     }
 }
 
@@ -286,14 +328,25 @@ fn read_bool(value: &Native<'_>, yes: &[String]) -> Outcome<'static> {
     }
 }
 
-fn read_decimal(value: &Native<'_>, base64_scale: Option<i32>, bounds: Option<(i64, i64)>) -> Outcome<'static> {
+fn read_decimal(
+    value: &Native<'_>,
+    is_rate: bool,
+    base64_scale: Option<i32>,
+    bounds: Option<(i64, i64)>,
+) -> Outcome<'static> {
     let decimal = match (value, base64_scale) {
         (Native::Decimal(decimal), _) => Some(*decimal),
         (Native::Text(text), Some(scale)) => Decimal::from_base64(text, scale),
         (Native::Text(text) | Native::Number(text), _) => Decimal::parse(text),
         (Native::Null | Native::Bool(_) | Native::Other(_), _) => None,
     };
+    // The database carries more digits than fit. Of a rate those that count are kept, of money all or none.
+    let digits = value.scalar().filter(|_| decimal.is_none() && base64_scale.is_none());
+    let rounded = digits.and_then(Decimal::rounded);
+    let is_long = rounded.is_some();
+    let decimal = decimal.or(rounded.filter(|_| is_rate));
     match decimal {
+        None if is_long => Outcome::Bad("a decimal of fewer digits was expected"),
         None => Outcome::Bad("a decimal was expected"),
         Some(d) if bounds.is_none_or(|(min, max)| d.cmp_int(min).is_ge() && d.cmp_int(max).is_le()) => {
             Outcome::Decimal(d)
@@ -302,7 +355,12 @@ fn read_decimal(value: &Native<'_>, base64_scale: Option<i32>, bounds: Option<(i
     }
 }
 
-fn read_code<'v>(value: &'v Native<'_>, words: &[(String, u8)], fallback: Option<u8>) -> Outcome<'v> {
+fn read_code<'v>(
+    value: &'v Native<'_>,
+    words: &[(String, u8)],
+    fallback: Option<u8>,
+    separator: Option<&str>,
+) -> Outcome<'v> {
     if matches!(value, Native::Other(_)) {
         return Outcome::Bad("a word was expected");
     }
@@ -310,16 +368,23 @@ fn read_code<'v>(value: &'v Native<'_>, words: &[(String, u8)], fallback: Option
         Cow::Borrowed(raw) => Cow::Borrowed(raw.trim()),
         Cow::Owned(raw) => Cow::Owned(raw.trim().to_owned()),
     };
+    // Of several words the one counts that is furthest on: vocabularies are written in that order.
+    let several = || raw.split(separator?).filter_map(|word| code_of(word.trim(), words)).max();
+    let found = code_of(&raw, words).or_else(several);
+    match found.or(fallback) {
+        Some(code) => Outcome::Code(code),
+        None => Outcome::Unknown(raw),
+    }
+}
+
+fn code_of(raw: &str, words: &[(String, u8)]) -> Option<u8> {
     let found = if raw.is_ascii() {
-        words.iter().find(|(word, _)| word.eq_ignore_ascii_case(&raw))
+        words.iter().find(|(word, _)| word.eq_ignore_ascii_case(raw))
     } else {
         let lower = raw.to_lowercase();
         words.iter().find(|(word, _)| *word == lower)
     };
-    match found.map(|(_, code)| *code).or(fallback) {
-        Some(code) => Outcome::Code(code),
-        None => Outcome::Unknown(raw),
-    }
+    found.map(|(_, code)| *code)
 }
 
 fn words(separator: &str, values: &[Native<'_>]) -> Vec<Fields> {

@@ -338,6 +338,6 @@ impl Reader<'_> {
         }
         // The first entry of a word counts, so a table may give one of our names another meaning.
         known.extend(ours);
-        Ok(Kind::Code { words: known, fallback })
+        Ok(Kind::Code { words: known, fallback, separator: entry.separator.clone() })
     }
 }

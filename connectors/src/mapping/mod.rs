@@ -132,6 +132,8 @@ pub enum Kind {
         words: Vec<(String, u8)>,
         /// Code of every other word.
         fallback: Option<u8>,
+        /// What stands between several words, of which the one furthest on counts.
+        separator: Option<String>,
     },
     /// ISO 4217 code.
     Currency,

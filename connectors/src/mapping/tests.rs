@@ -97,6 +97,21 @@ fn a_wrong_value_is_bad_where_optional_and_a_breach_where_required() {
     assert_eq!(breach.to_string(), "T.A: a decimal was expected");
     let (missing, _) = apply(required, &[], Mode::Image).unwrap();
     assert_eq!(missing.get(Field::Amount), ValueRef::Null, "absent is stored and flagged later");
+    let breach = apply(required, &[("A", text("1.08695652173913043478260869565217391304"))], Mode::Image).unwrap_err();
+    assert_eq!(breach.to_string(), "T.A: a decimal of fewer digits was expected", "money is exact or refused");
+    let rate = "{ from = \"A\", to = \"rate\", kind = \"decimal\", required = true }";
+    let rate = |value| apply(rate, &[("A", value)], Mode::Image).map(|(fields, _)| fields.get(Field::Rate).decimal());
+    for (digits, mantissa) in [
+        ("1.08695652173913043478260869565217391304", 1_086_956_521_739_130_435),
+        ("0.0000000000000000005", 0),
+        ("0.0000000000000000015", 2),
+        ("0.00000000000000000050000000000000000001", 1),
+        ("-1.0000000000000000015", -1_000_000_000_000_000_002),
+    ] {
+        assert_eq!(rate(text(digits)), Ok(Some((mantissa, 18))), "{digits}");
+    }
+    assert_eq!(rate(text("12345678901234567890.5")).unwrap_err().what, "a decimal was expected", "larger than fits");
+    assert_eq!(rate(text("1234567890.12345678905")), Ok(Some((1_234_567_890_123_456_789, 9))));
     let currency = "{ from = \"C\", to = \"currency\", kind = \"currency\" }";
     assert!(apply(currency, &[("C", text("XQQ"))], Mode::Image).is_err());
     assert!(apply(currency, &[("C", text("EUR"))], Mode::Image).is_ok());
@@ -132,6 +147,34 @@ fn several_columns_make_one_field() {
     let any = "{ from = [\"A\", \"B\"], any = true, to = \"email\" }";
     let (fields, _) = apply(any, &[("A", Native::Null), ("B", text("x@y.example"))], Mode::Patch).unwrap();
     assert_eq!(fields.text(Field::Email), Some("x@y.example"));
+    // (mode, what is told) -> (what becomes of it, whether the record has to be read)
+    let email = |mode, told: &[(&'static str, Native<'static>)]| {
+        let (fields, applied) = apply(any, told, mode).unwrap();
+        let said = fields.iter().next().map(|(_, value)| matches!(value, ValueRef::Text(_)));
+        (said, applied.needs_refetch)
+    };
+    let (first, second) = (("A", text("a@y.example")), ("B", text("x@y.example")));
+    assert_eq!(email(Mode::Update, std::slice::from_ref(&first)), (Some(true), false));
+    assert_eq!(email(Mode::Update, std::slice::from_ref(&second)), (None, true), "the first may hold one");
+    assert_eq!(email(Mode::Update, &[("A", Native::Null)]), (None, true), "the second may hold one");
+    assert_eq!(email(Mode::Update, &[("A", Native::Null), ("B", Native::Null)]), (Some(false), false));
+    assert_eq!(email(Mode::Update, &[]), (None, false));
+    assert_eq!(email(Mode::Patch, std::slice::from_ref(&second)), (Some(true), false));
+    assert_eq!(email(Mode::Shown, &[second]), (Some(true), false));
+    assert_eq!(email(Mode::Shown, &[]), (None, false));
+    let (fields, applied) = apply(refs, &[("I", text("INV-1"))], Mode::Shown).unwrap();
+    assert!(!fields.is_empty() && !applied.needs_refetch, "the other half is not shown");
+    let person = "{ from = \"N\", to = \"given_name\", when = { column = \"K\", is = \"P\" } }";
+    let given = |mode, told: &[(&'static str, Native<'static>)]| {
+        let (fields, applied) = apply(person, told, mode).unwrap();
+        (fields.iter().count(), fields.text(Field::GivenName).map(str::to_owned), applied.needs_refetch)
+    };
+    let (name, kind) = (("N", text("Ann")), |kind| ("K", text(kind)));
+    assert_eq!(given(Mode::Update, std::slice::from_ref(&name)), (0, None, true), "nobody says whether it is a person");
+    assert_eq!(given(Mode::Patch, std::slice::from_ref(&name)), (0, None, true));
+    assert_eq!(given(Mode::Image, std::slice::from_ref(&name)), (1, None, false));
+    assert_eq!(given(Mode::Patch, &[name.clone(), kind("O")]), (1, None, false));
+    assert_eq!(given(Mode::Patch, &[name, kind("P")]), (1, Some("Ann".to_owned()), false));
     let when = "{ from = [\"A\", \"B\"], to = \"name\" }, \
                 { from = [\"B\", \"A\"], to = \"name\", when = { column = \"K\", is = \"P\" } }";
     let named = |kind| apply(when, &[("A", text("x")), ("B", text("y")), ("K", text(kind))], Mode::Image).unwrap().0;
@@ -162,6 +205,19 @@ fn dates_do_not_move_and_numbers_are_divided() {
     assert_eq!(day(text("1980-02-29")), Some("1980-02-29".to_owned()));
     assert_eq!(day(Native::Number("320630400000".into())), Some("1980-02-29".to_owned()));
     assert_eq!(day(text("1981-02-29")), None);
+    let berlin = |value| {
+        let text = "version = 1\nsystem = \"oracle\"\ntime_zone = \"Europe/Berlin\"\n[[object]]\nname = \"T\"\n\
+                    entity = \"invoice\"\nrecord = \"ID\"\nfields = [{ from = \"D\", to = \"birth_date\", kind = \"date\" }]\n";
+        let (mapping, mut out) = (Mapping::parse(text).unwrap(), FieldsBuilder::default());
+        mapping.apply(&mapping.objects[0], &row(&[("D", value)]), Mode::Image, &mut out).unwrap();
+        out.build().text(Field::BirthDate).map(str::to_owned)
+    };
+    let expected = Some("2026-03-10".to_owned());
+    for instant in ["2026-03-09T23:00:00Z", "2026-03-10T22:59:59Z", "2026-03-10T00:00:00", "2026-03-10"] {
+        assert_eq!(berlin(text(instant)), expected, "{instant}: a day of the source's zone");
+    }
+    assert_eq!(berlin(text("2026-03-09T22:59:59Z")), Some("2026-03-09".to_owned()));
+    assert_eq!(berlin(Native::Number("1773100800000".into())), expected, "a count of days that have no zone");
     let seconds = "{ from = \"D\", to = \"duration_s\", kind = \"int\", divisor = 1000, min = 0 }";
     let read = |value| apply(seconds, &[("D", value)], Mode::Image).unwrap().0;
     assert_eq!(read(Native::Number("61999".into())).get(Field::DurationS), ValueRef::Int(61));

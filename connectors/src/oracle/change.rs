@@ -1,10 +1,10 @@
 //! A change of one row, whatever wire form told of it, and the fact that it becomes.
 
 use compact_str::{CompactString, format_compact};
-use ontology::{EntityKey, Fact, FieldsBuilder, LogPos, Millis, Op, System, Version};
+use ontology::{EntityKey, Fact, FieldsBuilder, LogPos, Millis, Op, System, Version, Vocabulary as _};
 
 use super::row::Row;
-use crate::contract::RejectCode;
+use crate::contract::{RejectCode, Resync};
 use crate::json::Json;
 use crate::mapping::Mode;
 use crate::value::{Columns as _, parse_instant};
@@ -72,17 +72,38 @@ pub fn own_version(row: &Row<'_>) -> Option<Version> {
     Some(Version::new(major, minor, 0))
 }
 
+/// Whether the row names its record, if perhaps not what it is a row of.
+fn has_record_id(row: &Row<'_>) -> bool {
+    row.column(&row.object.record).is_some_and(|value| value.word().is_some())
+}
+
+/// The table that has to be read, where a deletion names a record and not what it is a row of: then
+/// nobody but the table knows that it is gone.
+pub fn unplaced(row: &Row<'_>, deed: Deed) -> Option<Resync> {
+    let is_unplaced = deed == Deed::Gone && row.object.ids(row).is_none() && has_record_id(row);
+    is_unplaced.then(|| Resync { object: row.object.name.clone(), version: None })
+}
+
 /// The fact of a change; refused without an id, or where a value breaks the contract.
 pub fn fact(row: &Row<'_>, deed: Deed, place: Place, observed_at: Millis) -> Result<Fact, Refusal> {
     let object = row.object;
-    let (record_id, entity_id) =
-        object.ids(row).ok_or_else(|| no_identity(format!("{}: a row without {}", object.name, object.record)))?;
+    let (record_id, entity_id) = object.ids(row).ok_or_else(|| {
+        let Some(id) = object.id.as_ref().filter(|_| has_record_id(row)) else {
+            return no_identity(format!("{}: a row without {}", object.name, object.record));
+        };
+        let entity = object.entity.name();
+        no_identity(format!(
+            "{}: a row without {id}, which names its {entity}: let the source send it too",
+            object.name
+        ))
+    })?;
     let (op, mode) = match deed {
         Deed::Gone => (Op::Delete, Mode::Image),
-        Deed::Told if !row.is_whole() => (Op::Patch, Mode::Patch),
-        // What the capture does not know of a row is not null.
-        Deed::Whole if row.has_unknown() => (Op::Patch, Mode::Patch),
+        // Also where little else is told of the row.
         Deed::Told | Deed::Whole if object.is_deleted(row) => (Op::Delete, Mode::Image),
+        Deed::Told if !row.is_whole() => (Op::Patch, Mode::Update),
+        // What the capture does not know of a row is not null.
+        Deed::Whole if row.has_unknown() => (Op::Patch, Mode::Update),
         Deed::Told | Deed::Whole => (Op::Image, Mode::Image),
     };
     let mut fields = FieldsBuilder::default();

@@ -11,13 +11,13 @@ use base64::Engine as _;
 use compact_str::CompactString;
 use ontology::{Millis, Version};
 
-use super::change::{Deed, Place, Refusal, fact, no_identity, number, own_version, table_of, unsigned};
+use super::change::{Deed, Place, Refusal, fact, no_identity, number, own_version, table_of, unplaced, unsigned};
 use super::envelope::{Shape, Verb};
 use super::goldengate::{Kind, Operation};
 use super::row::Row;
 use crate::contract::{Decoded, Delivery, Framing, Mark, Reject, RejectCode, Resync};
 use crate::json::Json;
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, ObjectMap};
 use crate::value::parse_instant;
 
 /// The header in which change capture names the topic that it would have written to. It counts for
@@ -204,13 +204,14 @@ impl OracleDecoder {
         let (image, schema) = match shape.image(deed) {
             Some(image) => (image, shape.row_schema(deed)),
             // Without supplemental logging a delete has no row before it, but a key.
-            None => (self.key_of(deed, record).ok_or_else(|| imageless(table, deed))?, None),
+            None => self.key_of(deed, record).ok_or_else(|| imageless(table, deed))?,
         };
         let row = Row { image, schema, object, mapping: &self.mapping };
         let mut place = shape.place(table)?;
         if let Some(version) = own_version(&row) {
             place.version = version;
         }
+        out.resyncs.extend(unplaced(&row, deed));
         out.facts.push(fact(&row, deed, place, observed_at)?);
         if shape.ends_snapshot() {
             out.resyncs.push(Resync { object: object.name.clone(), version: None });
@@ -234,10 +235,16 @@ impl OracleDecoder {
         }
     }
 
-    fn key_of<'a>(&self, deed: Deed, record: Record<'a>) -> Option<&'a Json<'a>> {
+    /// The key of a deletion, with its schema where it has one.
+    fn key_of<'a>(&self, deed: Deed, record: Record<'a>) -> Option<(&'a Json<'a>, Option<&'a Json<'a>>)> {
         let key = record.key?;
-        let key = key.get("payload").unwrap_or(key);
-        (deed == Deed::Gone && matches!(key, Json::Object(_))).then_some(key)
+        let (key, schema) = key.get("payload").map_or((key, None), |payload| (payload, key.get("schema")));
+        (deed == Deed::Gone && matches!(key, Json::Object(_))).then_some((key, schema))
+    }
+
+    /// A row that comes without its schema.
+    fn row_of<'a>(&'a self, object: &'a ObjectMap, image: &'a Json<'a>) -> Row<'a> {
+        Row { image, schema: None, object, mapping: &self.mapping }
     }
 
     fn operation(&self, operation: Operation<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Refusal> {
@@ -248,12 +255,7 @@ impl OracleDecoder {
         };
         let place = operation.place(&self.mapping.zone, observed_at)?;
         let one = |image: Option<&Json<'_>>, deed: Deed| {
-            let row = Row {
-                image: image.ok_or_else(|| imageless(table, deed))?,
-                schema: None,
-                object,
-                mapping: &self.mapping,
-            };
+            let row = self.row_of(object, image.ok_or_else(|| imageless(table, deed))?);
             let version = own_version(&row).unwrap_or_else(|| place.version.clone());
             fact(&row, deed, Place { version, ..place.clone() }, observed_at)
         };
@@ -262,7 +264,11 @@ impl OracleDecoder {
                 out.ignored += 1;
                 out.resyncs.push(Resync { object: object.name.clone(), version: Some(place.version) });
             }
-            Kind::Row(Deed::Gone) => out.facts.push(one(operation.deleted(), Deed::Gone)?),
+            Kind::Row(Deed::Gone) => {
+                let deleted = operation.deleted();
+                out.resyncs.extend(deleted.and_then(|image| unplaced(&self.row_of(object, image), Deed::Gone)));
+                out.facts.push(one(deleted, Deed::Gone)?);
+            }
             Kind::Row(deed @ (Deed::Whole | Deed::Told)) => {
                 let told = one(operation.after(), deed)?;
                 // An update may have changed the key: the row of the old one is gone.

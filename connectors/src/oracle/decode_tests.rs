@@ -233,3 +233,92 @@ fn the_topic_in_a_header_counts_where_an_entry_names_no_table() {
     assert_eq!(said(&sent_to("q.CM_REQUEST", told).facts[0]), (Op::Image, "R-1", Version::new(5, 3, 0)));
     refused(&nameless, RejectCode::NoIdentity, "a source without table");
 }
+
+/// A mapping whose rows may be deleted by a word in them, and are rows of something else.
+fn of_schedule(raw: &str) -> Decoded {
+    let mapping = r#"
+version = 1
+system = "oracle"
+[[object]]
+name = "AR_PAYMENT_SCHEDULE"
+entity = "invoice"
+record = "SCHEDULE_ID"
+id = "INVOICE_ID"
+delete_when = [{ column = "STATUS", is = ["M", "I"] }]
+fields = [
+    { from = "OUTSTANDING", to = "outstanding", kind = "decimal", required = true },
+    { from = "NOTE", to = "billing_type" },
+]
+"#;
+    let decoder = OracleDecoder::new(Mapping::parse(mapping).unwrap());
+    decoder.decode(&Delivery { framing: Framing::Lines, ..Delivery::document(raw.as_bytes(), Millis(9)) })
+}
+
+#[test]
+fn redo_records_of_one_scn_stand_in_their_order() {
+    let at = |rs_id: &str, more: &str| {
+        let source = format!(r#""source":{{"table":"CREDIT_NOTE","ts_ms":5,"scn":90,"rs_id":"{rs_id}"{more}}}"#);
+        one(&format!(r#"{{"op":"c","after":{},{source}}}"#, row("C-1")))
+    };
+    let ordered = [
+        at(" 0x00002a.0000000f.0010 ", r#","ssn":7"#),
+        at("0x00002a.00000010.0010", r#","ssn":0"#),
+        at("0x00002a.00000010.0020", r#","ssn":0"#),
+        at("0x00002a.00000010.0020", r#","ssn":1"#),
+        at("0x00002a.00000011.0000", ""),
+    ];
+    assert!(ordered.is_sorted_by(|one, next| one.version < next.version), "{ordered:?}");
+    assert!(ordered.is_sorted_by(|one, next| one.event_id != next.event_id));
+    assert_eq!(at("0x00002a.00000010.0020", r#","txSeq":7,"ssn":1"#).version, Version::new(90, 90, 7));
+    for unread in ["", "x.y.z", "1.2", "0x1.123456789.0010"] {
+        assert_eq!(at(unread, r#","ssn":3"#).version, Version::new(90, 90, 3), "{unread}");
+    }
+}
+
+#[test]
+fn a_row_that_says_that_it_is_gone_is_gone_whatever_else_it_tells() {
+    let source = r#""source":{"table":"AR_PAYMENT_SCHEDULE","ts_ms":5,"scn":90}"#;
+    let op = |op: &str, after: &str| {
+        let after = format!(r#"{{"SCHEDULE_ID":1,"INVOICE_ID":"I-1"{after}}}"#);
+        let decoded = of_schedule(&format!(r#"{{"op":"{op}","after":{after},{source}}}"#));
+        assert_eq!((decoded.facts.len(), decoded.rejects.len()), (1, 0), "{after}: {:?}", decoded.rejects);
+        decoded.facts[0].op
+    };
+    let whole = r#","OUTSTANDING":"1","NOTE":"n""#;
+    let unknown = r#","OUTSTANDING":"1","NOTE":"__debezium_unavailable_value""#;
+    for told in ["", whole, unknown] {
+        assert_eq!(op("u", &format!(r#"{told},"STATUS":"M""#)), Op::Delete, "{told}");
+        assert_eq!(op("c", &format!(r#"{told},"STATUS":"I""#)), Op::Delete, "{told}");
+    }
+    assert_eq!(op("u", &format!(r#"{whole},"STATUS":"A""#)), Op::Image);
+    assert_eq!(op("u", r#","STATUS":"A""#), Op::Patch);
+    assert_eq!(op("u", whole), Op::Patch, "nobody says that it lives");
+}
+
+#[test]
+fn a_row_of_something_else_names_what_it_is_of() {
+    let refused = |raw: &str| {
+        let decoded = of_schedule(raw);
+        assert!(decoded.facts.is_empty());
+        (decoded.rejects[0].detail.clone(), decoded.resyncs.len())
+    };
+    let words = "AR_PAYMENT_SCHEDULE: a row without INVOICE_ID, which names its invoice: let the source send it too";
+    let update =
+        r#"{"table":"AR.AR_PAYMENT_SCHEDULE","op_type":"U","pos":"1","after":{"SCHEDULE_ID":1,"OUTSTANDING":0}}"#;
+    assert_eq!(refused(update), (words.to_owned(), 0), "the list brings what changed");
+    let delete = r#"{"topic":"AR_PAYMENT_SCHEDULE","key":{"SCHEDULE_ID":1},
+        "value":{"op":"d","before":null,"source":{"scn":90,"ts_ms":1}}}"#;
+    assert_eq!(refused(&delete.replace('\n', "")), (words.to_owned(), 1), "only the whole table shows that it is gone");
+    let trail = r#"{"table":"AR.AR_PAYMENT_SCHEDULE","op_type":"D","pos":"1","before":{"SCHEDULE_ID":1}}"#;
+    assert_eq!(refused(trail), (words.to_owned(), 1));
+    let nameless = trail.replace("{\"SCHEDULE_ID\":1}", "{\"NOTE\":\"n\"}");
+    assert_eq!(refused(&nameless), ("AR_PAYMENT_SCHEDULE: a row without SCHEDULE_ID".to_owned(), 0));
+}
+
+#[test]
+fn a_key_is_read_by_its_schema() {
+    let id = r#"{"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{"scale":"0"},"field":"CREDIT_NOTE_ID"}"#;
+    let key = format!(r#"{{"schema":{{"type":"struct","fields":[{id}]}},"payload":{{"CREDIT_NOTE_ID":"ETo="}}}}"#);
+    let record = format!(r#"{{"topic":"CREDIT_NOTE","key":{key},"value":{{"op":"d","before":null,{SOURCE}}}}}"#);
+    assert_eq!(said(&one(&record)), (Op::Delete, "4410", Version::new(100, 90, 2)));
+}

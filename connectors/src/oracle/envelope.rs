@@ -126,12 +126,12 @@ impl<'a> Shape<'a> {
     }
 
     /// Version and time of the change: commit SCN (rows of a snapshot have only their own), SCN, and
-    /// the place within the transaction.
+    /// the place within the transaction: where the capture numbers it, else in the redo log.
     pub fn place(&self, table: &str) -> Result<Place, Refusal> {
         let number = |name| self.source(name).and_then(unsigned);
         let scn = number("scn").ok_or_else(|| no_identity(format!("{table}: a source without scn")))?;
         let commit = number("commit_scn").unwrap_or(scn);
-        let ordinal = number("txSeq").or_else(|| number("ssn")).unwrap_or(0);
+        let ordinal = number("txSeq").or_else(|| self.redo_place()).unwrap_or(0);
         let changed_at = self.changed_at().ok_or_else(|| no_identity(format!("{table}: a source without ts_ms")))?;
         let transaction = CompactString::new(self.source("txId").and_then(Json::scalar).unwrap_or_default());
         Ok(Place { version: Version::new(commit, scn, ordinal), changed_at, transaction })
@@ -151,6 +151,19 @@ impl<'a> Shape<'a> {
         Some((id.scalar()?, unsigned(order)?))
     }
 
+    /// Block and offset of the redo record, then the statement in it: many records share an SCN, and
+    /// statements are numbered in each of them anew.
+    fn redo_place(&self) -> Option<u64> {
+        let ssn = self.source("ssn").and_then(unsigned);
+        match self.source("rs_id").and_then(Json::text).and_then(block_and_offset) {
+            Some((block, offset)) => {
+                let statement = ssn.unwrap_or(0).min(u64::from(u16::MAX));
+                Some(u64::from(block) << 32 | u64::from(offset) << 16 | statement)
+            }
+            None => ssn,
+        }
+    }
+
     fn changed_at(&self) -> Option<Millis> {
         let count = |name, per_ms| Some(Millis(self.source(name)?.integer()?.div_euclid(per_ms)));
         count("ts_ms", 1).or_else(|| count("ts_us", 1_000)).or_else(|| count("ts_ns", 1_000_000))
@@ -167,6 +180,13 @@ impl<'a> Shape<'a> {
             }
         }
     }
+}
+
+/// Of `0x00002a.0000c4d1.0010`: the log's number, the block in it, the offset in that, in hex.
+fn block_and_offset(rs_id: &str) -> Option<(u32, u16)> {
+    let mut parts = rs_id.split('.').map(|part| part.trim().trim_start_matches("0x"));
+    let (_log, block, offset) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((u32::from_str_radix(block, 16).ok()?, u16::from_str_radix(offset, 16).ok()?))
 }
 
 fn is_true(value: &Json<'_>) -> bool {

@@ -12,7 +12,7 @@ use base64::Engine as _;
 
 use crate::json::Json;
 use crate::mapping::{Kind, Mapping, ObjectMap};
-use crate::value::{Columns, Decimal, Native, TimeUnit, twos_complement};
+use crate::value::{Columns, Decimal, Native, TimeUnit, decimal_text, twos_complement};
 
 /// What change capture puts in place of a large object that did not change.
 const UNAVAILABLE: &str = "__debezium_unavailable_value";
@@ -71,7 +71,8 @@ impl<'a> Row<'a> {
     }
 
     fn columns(&self) -> impl Iterator<Item = &'a String> {
-        self.object.fields.iter().flat_map(|field| &field.from)
+        let conditions = self.object.delete_when.iter().map(|condition| &condition.column);
+        self.object.fields.iter().flat_map(|field| &field.from).chain(conditions)
     }
 
     fn is_unknown(&self, column: &str, value: &Json<'_>) -> bool {
@@ -184,11 +185,16 @@ fn exact<'a>(base64: &str, scale: i32) -> Native<'a> {
     let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(base64.trim()) else {
         return Native::Other(Cow::Borrowed("a decimal that is not base64"));
     };
-    let Some(unscaled) = twos_complement(&bytes) else { return other };
-    if scale == 0 {
-        return Native::Number(unscaled.to_string().into());
+    if let Some(unscaled) = twos_complement(&bytes) {
+        if scale == 0 {
+            return Native::Number(unscaled.to_string().into());
+        }
+        if let Some(decimal) = Decimal::scaled(unscaled, scale) {
+            return Native::Decimal(decimal);
+        }
     }
-    Decimal::scaled(unscaled, scale).map_or(other, Native::Decimal)
+    // More digits than fit: whoever reads the field knows whether they may be rounded.
+    decimal_text(&bytes, scale).map_or(other, |text| Native::Number(text.into()))
 }
 
 /// `{year, month, day, hour, minute, second, nanos, offsetSeconds}` as ISO text.
@@ -281,6 +287,19 @@ mod tests {
         assert_eq!(whole("AIA=", 0), Native::Number("128".into()));
         assert_eq!(whole("AKtUqYzrHwrS", 0), Native::Number("12345678901234567890".into()), "an id of any length");
         assert_eq!(whole("Aw==", -2), Native::Decimal(Decimal { mantissa: 300, scale: 0 }));
+        // Of more digits than fit nothing is lost here: 39 places, in 17 bytes and in 16.
+        assert_eq!(
+            whole("AQAAAAAAAAAAAAAAAAAAAAA=", 38),
+            Native::Number("340282366920938463463374607431768211456e-38".into())
+        );
+        assert_eq!(
+            whole("AP////////////////////8=", 2),
+            Native::Number("340282366920938463463374607431768211455e-2".into())
+        );
+        assert_eq!(
+            whole("/wAAAAAAAAAAAAAAAAAAAAA=", 38),
+            Native::Number("-340282366920938463463374607431768211456e-38".into())
+        );
         for bad in ["", "?", "AAAAAAAAAAAAAAAAAAAAAAAAAAE"] {
             assert!(matches!(whole(bad, 2), Native::Other(_)), "{bad}");
         }

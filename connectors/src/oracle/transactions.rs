@@ -2,9 +2,10 @@
 //!
 //! With transaction metadata on, the capture tells when a transaction begins and ends, how many
 //! changes of which table it made, and of each change which one of its table it is. A table of which
-//! fewer arrived is read whole. The end may overtake changes, since it stands in a topic of its own:
-//! so it is judged only after a while. Where an end comes of which no beginning was heard, as after a
-//! restart of the hub, nobody counted the changes: then its tables are read whole too.
+//! fewer arrived is read whole. Beginning and end stand in a topic of their own, so changes may come
+//! before the one and after the other: the end is judged only after a while. Where an end comes of
+//! which no beginning was heard, as after a restart of the hub, nobody counted the changes: then its
+//! tables are read whole too.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
@@ -21,6 +22,9 @@ const OPEN_MAX: usize = 10_000;
 
 /// Transactions that are remembered after they were judged, so that a repeated end is no news.
 const CLOSED_MAX: usize = 10_000;
+
+/// Transactions of which changes came before their beginning was heard; beyond it the oldest are given up.
+const EARLY_MAX: usize = 10_000;
 
 /// Changes of one table that are remembered out of their order.
 const BEYOND_MAX: usize = 10_000;
@@ -45,6 +49,10 @@ pub struct Transactions {
     /// The ids of `open` in order of their beginning, with those that were closed since.
     begun: VecDeque<CompactString>,
     closed: Closed,
+    /// Changes that came before their transaction's beginning, which stands in a topic of its own.
+    early: BTreeMap<CompactString, BTreeMap<CompactString, Arrived>>,
+    /// The ids of `early` in the order in which they came, with those that began since.
+    early_order: VecDeque<CompactString>,
 }
 
 /// Transactions that were judged or given up, the latest ones.
@@ -110,12 +118,15 @@ impl Transactions {
                 Mark::Change { transaction, object, order } => {
                     if let Some(open) = self.open.get_mut(&transaction) {
                         open.arrived.entry(object).or_default().add(order);
+                    } else if !self.closed.ids.contains(&transaction) {
+                        self.add_early(transaction, object, order);
                     }
                 }
                 Mark::End { transaction, counts } => {
                     if let Some(open) = self.open.get_mut(&transaction) {
                         open.end.get_or_insert((now, counts));
                     } else if self.closed.add(transaction.clone()) {
+                        self.early.remove(&transaction);
                         let told = counts.into_iter().filter(|(_, told)| *told > 0);
                         let uncounted =
                             |(object, told)| Lack { transaction: transaction.clone(), object, told, arrived: None };
@@ -143,7 +154,23 @@ impl Transactions {
             }
         }
         self.begun.push_back(transaction.clone());
-        self.open.insert(transaction, Open::default());
+        let arrived = self.early.remove(&transaction).unwrap_or_default();
+        self.open.insert(transaction, Open { arrived, end: None });
+    }
+
+    fn add_early(&mut self, transaction: CompactString, object: CompactString, order: u64) {
+        if !self.early.contains_key(&transaction) {
+            if self.early_order.len() >= EARLY_MAX {
+                self.early_order.retain(|id| self.early.contains_key(id));
+            }
+            if self.early_order.len() >= EARLY_MAX
+                && let Some(oldest) = self.early_order.pop_front()
+            {
+                self.early.remove(&oldest);
+            }
+            self.early_order.push_back(transaction.clone());
+        }
+        self.early.entry(transaction).or_default().entry(object).or_default().add(order);
     }
 
     fn judge(&mut self, now: Millis, lacks: &mut Vec<Lack>) {
@@ -224,6 +251,28 @@ mod tests {
         assert_eq!(transactions.take(vec![change("t", "A", 1)], Millis(1)), []);
         assert_eq!(transactions.take(Vec::new(), Millis(LATE_MS_MAX)), []);
         assert!(transactions.open.is_empty() && transactions.begun.is_empty());
+    }
+
+    #[test]
+    fn changes_may_come_before_the_beginning() {
+        let early = || vec![change("t", "A", 1), change("t", "A", 1), change("u", "A", 9)];
+        check([early(), vec![begin("t"), end("t", &[("A", 1)])]].concat(), &[]);
+        check([early(), vec![begin("t"), end("t", &[("A", 2)])]].concat(), &[("A", 2, 1)]);
+        check([early(), vec![begin("t"), change("t", "A", 2), end("t", &[("A", 2)])]].concat(), &[]);
+    }
+
+    #[test]
+    fn of_too_many_early_ones_the_oldest_are_given_up() {
+        let mut transactions = Transactions::default();
+        for n in 0..=EARLY_MAX {
+            transactions.take(vec![change(&n.to_string(), "A", 1)], Millis(0));
+        }
+        assert_eq!((transactions.early.len(), transactions.early_order.len()), (EARLY_MAX, EARLY_MAX));
+        let newest = EARLY_MAX.to_string();
+        let ends = |id: &str| vec![begin(id), end(id, &[("A", 1)])];
+        transactions.take([ends("0"), ends(&newest)].concat(), Millis(0));
+        let lacks = transactions.take(Vec::new(), Millis(LATE_MS_MAX));
+        assert_eq!(lacks.iter().map(|lack| lack.transaction.as_str()).collect::<Vec<_>>(), ["0"]);
     }
 
     #[test]

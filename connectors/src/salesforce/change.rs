@@ -215,17 +215,27 @@ impl<'a> EventRow<'a> {
         self.body.get("Name").filter(|name| name.is_compound())
     }
 
+    /// Whether both parts of a person's name are known, and whether any is. Some forms leave out of a
+    /// compound what did not change.
+    fn name_parts(&self, person: Node<'_>) -> (bool, bool) {
+        let tells = |part: &str| self.is_whole || (self.says(&format!("Name.{part}")) && person.get(part).is_some());
+        let (first, last) = (tells("FirstName"), tells("LastName"));
+        (first && last, first || last)
+    }
+
     /// A person's name changed in one part only: the whole name is not known here.
     pub fn is_name_partial(&self) -> bool {
-        let (first, last) = (self.says("Name.FirstName"), self.says("Name.LastName"));
-        self.person().is_some() && first != last
+        self.person().is_some_and(|person| {
+            let (is_whole, is_any) = self.name_parts(person);
+            is_any && !is_whole
+        })
     }
 }
 
 impl Columns for EventRow<'_> {
     fn column(&self, column: &str) -> Option<Native<'_>> {
         if let ("Name", Some(person)) = (column, self.person()) {
-            if !(self.says("Name.FirstName") && self.says("Name.LastName")) {
+            if !self.name_parts(person).0 {
                 return None;
             }
             let parts = ["FirstName", "LastName"].map(|part| person.get(part).and_then(Node::text).unwrap_or_default());
@@ -249,9 +259,12 @@ impl Columns for RestRow<'_> {
     fn column(&self, column: &str) -> Option<Native<'_>> {
         let value = match column.split_once('.') {
             Some((parent, member)) => {
-                let within = self.0.get(parent).and_then(|compound| compound.get_any_case(member));
+                let compound = self.0.get(parent);
+                let within = compound.and_then(|compound| compound.get_any_case(member));
                 let prefix = parent.strip_suffix("Address").unwrap_or_default();
-                within.or_else(|| self.0.get(&format!("{prefix}{member}")))
+                let beside = within.or_else(|| self.0.get(&format!("{prefix}{member}")));
+                // Of a compound that is empty every member is.
+                beside.or_else(|| compound.filter(|compound| matches!(compound, Json::Null)))
             }
             None => self.0.get(column),
         }?;
@@ -301,6 +314,27 @@ mod tests {
         let header = format!("{{{HEADER},\"changedFields\":[\"Subject\"]}}");
         let decoded = decode(&format!("{{\"ChangeEventHeader\":{header},\"Subject\":\"s\",\"Reason\":null}}"));
         assert_eq!(decoded.facts[0].fields.iter().count(), 1);
+    }
+
+    #[test]
+    fn what_a_change_leaves_open_is_read() {
+        let account = |body: &str| {
+            let header = HEADER.replace("\"Case\"", "\"Account\"").replace(",\"C2\"", "");
+            let decoded = decode(&format!("{{\"ChangeEventHeader\":{{{header}}}{body}}}"));
+            assert!(decoded.rejects.is_empty(), "{:?}", decoded.rejects);
+            let said =
+                decoded.facts.iter().flat_map(|fact| fact.fields.iter().map(|(field, _)| field).collect::<Vec<_>>());
+            (decoded.facts.iter().any(|fact| fact.op == Op::Gap), said.collect::<Vec<_>>())
+        };
+        // The other address may hold what this one no longer does, and outranks what this one holds now.
+        assert_eq!(account(",\"PersonEmail\":null"), (true, Vec::new()));
+        assert_eq!(account(",\"Email__c\":\"a@b.example\""), (true, Vec::new()));
+        assert_eq!(account(",\"PersonEmail\":\"a@b.example\""), (false, vec![Field::Email]));
+        assert_eq!(account(",\"PersonEmail\":null,\"Email__c\":\"a@b.example\""), (false, vec![Field::Email]));
+        // One part of a name, where the compound leaves out what did not change.
+        assert_eq!(account(",\"Name\":{\"FirstName\":\"Ann\"}"), (true, vec![Field::GivenName]));
+        let both = account(",\"Name\":{\"FirstName\":\"Ann\",\"LastName\":\"Lee\"}");
+        assert!(!both.0 && both.1.len() == 3, "{both:?}");
     }
 
     #[test]

@@ -235,7 +235,7 @@ impl SalesforceDecoder {
     fn said(&self, change: &Change<'_>, body: Node<'_>, changed: &Changed) -> Result<(Fields, bool), Failure> {
         let is_whole = matches!(change.op, Op::Image | Op::Undelete);
         let row = EventRow { body, names: &changed.names, is_whole };
-        let mode = if is_whole { Mode::Image } else { Mode::Patch };
+        let mode = if is_whole { Mode::Image } else { Mode::Update };
         let (fields, needs_read) = self.fields(change.object, &row, mode)?;
         let is_diff = changed.diffs.iter().any(|d| change.object.fields.iter().any(|f| f.from.contains(d)));
         let is_masked = !is_whole && changed.is_masked;

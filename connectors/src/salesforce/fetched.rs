@@ -11,7 +11,9 @@
 //!
 //! A record that is read for a gap becomes an image at the version of the gap. A record of a full
 //! read stands at its `SystemModstamp`, and not before `since`, where an event said that all records
-//! of the object changed. A record that the source no longer has becomes a tombstone.
+//! of the object changed. A record that the source no longer has becomes a tombstone. A column that
+//! a record does not have was not asked for, since the organisation did not show it: nothing is said
+//! of it.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -177,7 +179,7 @@ impl SalesforceDecoder {
     ) -> Result<(), Failure> {
         let living = record.filter(|record| record.get("IsDeleted") != Some(&Json::Bool(true)));
         let (op, fields) = match living {
-            Some(record) => (Op::Image, self.fields(reading.object, &RestRow(record), Mode::Image)?.0),
+            Some(record) => (Op::Image, self.fields(reading.object, &RestRow(record), Mode::Shown)?.0),
             None => (Op::Delete, Fields::default()),
         };
         let change = Change {
@@ -272,6 +274,26 @@ mod tests {
         let expected =
             [("C1".to_owned(), Op::Image, version(6_000, 3, 1)), ("C2".to_owned(), Op::Image, version(7_000, 0, 0))];
         assert_eq!(told(&decode(&fetched)), expected);
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_column_that_was_not_asked_for() {
+        let account = |more: &str| {
+            let text = format!(
+                "{{\"Id\":\"A1\",\"SystemModstamp\":\"1970-01-01T00:00:05.000+0000\",\"IsDeleted\":false{more}}}"
+            );
+            let records = [record(&text)];
+            let fetched = Fetched { object: "Account", records: &records, ..Fetched::default() };
+            let fields = decode(&fetched).facts[0].fields.clone();
+            fields.iter().map(|(field, value)| (field, value == ontology::ValueRef::Null)).collect::<Vec<_>>()
+        };
+        assert_eq!(account(""), []);
+        assert_eq!(account(",\"Phone\":null"), [(Field::Phone, true)]);
+        assert_eq!(account(",\"BillingCity\":\"Bremen\""), [(Field::City, false)]);
+        // Of columns of which any will do, what is there counts; of an empty compound every member is empty.
+        assert_eq!(account(",\"Email__c\":\"a@b.example\""), [(Field::Email, false)]);
+        let address = account(",\"BillingAddress\":null");
+        assert!(address.contains(&(Field::City, true)) && address.len() >= 4, "{address:?}");
     }
 
     #[test]

@@ -11,14 +11,17 @@ pub mod decode;
 pub mod event;
 pub mod fetched;
 pub mod lately;
+mod positions;
 pub mod refetch;
 pub mod rest;
 pub mod resync;
 pub mod select;
 pub mod transport;
+pub mod whole;
 
 pub use decode::SalesforceDecoder;
-pub use transport::{Positions, SalesforceConfig};
+pub use positions::Positions;
+pub use transport::SalesforceConfig;
 
 /// The name that the hub's own calls carry, and by which its own changes are known when they come
 /// back: `client=` of the call options, then of the change's origin.

@@ -15,7 +15,8 @@ use super::answer::RestError;
 use super::fetched::Fetched;
 use super::long_id;
 use super::rest::Page;
-use super::select::{Records, quoted};
+use super::select::{Records, Shown, quoted};
+use super::whole;
 use crate::contract::{Sink, SinkError};
 use crate::edge::retry::Backoff;
 use crate::edge::status::ConnectorState;
@@ -62,6 +63,11 @@ impl Resyncs {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.waiting().is_empty()
+    }
+
+    /// Whether `object` waits to be read, or is being read.
+    pub(super) fn is_waiting(&self, object: &str) -> bool {
+        self.waiting().contains_key(object)
     }
 
     async fn next(&self) -> (String, Wanted) {
@@ -117,11 +123,13 @@ struct Reading<'a, S> {
     absent: BTreeSet<String>,
     /// Id of the last record that is stored: where a reading that failed goes on.
     last_id: Option<String>,
+    /// Columns that every page was asked for with.
+    columns: Option<BTreeSet<String>>,
 }
 
 impl<'a, S: Sink> Reading<'a, S> {
     fn new(records: &'a Records<S>, object: &'a str, since: Since) -> Self {
-        Reading { records, object, since, began_at: None, absent: BTreeSet::new(), last_id: None }
+        Reading { records, object, since, began_at: None, absent: BTreeSet::new(), last_id: None, columns: None }
     }
 
     async fn run(mut self) -> Result<(), SinkError> {
@@ -132,7 +140,10 @@ impl<'a, S: Sink> Reading<'a, S> {
         let mut backoff = Backoff::default();
         loop {
             match self.read_on(&mut backoff).await {
-                Ok(Ok(())) => return self.bury_absent().await,
+                Ok(Ok(())) => {
+                    self.bury_absent().await?;
+                    return whole::keep(self.records, self.object, self.columns.unwrap_or_default()).await;
+                }
                 Ok(Err(closed)) => return Err(closed),
                 // An organisation need not have every object that the mapping knows. That it shows
                 // none proves nothing about the records that the hub holds.
@@ -150,7 +161,12 @@ impl<'a, S: Sink> Reading<'a, S> {
 
     /// Reads page after page from behind the last record that is stored.
     async fn read_on(&mut self, backoff: &mut Backoff) -> Result<Result<(), SinkError>, RestError> {
-        let query = self.records.query_of(self.object).await?;
+        let Shown { query, columns, .. } = self.records.shown(self.object).await?;
+        let asked: BTreeSet<String> = columns.into_iter().collect();
+        self.columns = Some(match self.columns.take() {
+            Some(before) => before.intersection(&asked).cloned().collect(),
+            None => asked,
+        });
         let behind = self.last_id.as_deref().map(|id| format!(" WHERE Id > {}", quoted(id))).unwrap_or_default();
         let mut page = self.records.rest.query(&format!("{query}{behind} ORDER BY Id")).await?;
         loop {
@@ -183,9 +199,9 @@ impl<'a, S: Sink> Reading<'a, S> {
     }
 
     /// What the source no longer has was deleted at the latest when the reading began.
-    async fn bury_absent(self) -> Result<(), SinkError> {
+    async fn bury_absent(&mut self) -> Result<(), SinkError> {
         let (Some(began_at), read_at) = (self.began_at, self.records.now()) else { return Ok(()) };
-        let absent: Vec<String> = self.absent.into_iter().collect();
+        let absent: Vec<String> = std::mem::take(&mut self.absent).into_iter().collect();
         for ids in absent.chunks(RECORDS_PER_SUBMISSION) {
             let fetched = Fetched { object: self.object, read_at, absent: Some((began_at, ids)), ..Fetched::default() };
             self.records.submit(&fetched).await?;

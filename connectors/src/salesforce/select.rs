@@ -12,6 +12,7 @@ use super::answer::RestError;
 use super::fetched::Fetched;
 use super::lately::Lately;
 use super::rest::{Page, Rest};
+use super::whole::Whole;
 use crate::contract::{Framing, Sink, SinkError};
 use crate::edge::Context;
 use crate::mapping::ObjectMap;
@@ -29,8 +30,10 @@ pub struct Records<S> {
     pub lately: Lately,
     /// Partition that submissions are filed under.
     pub partition: String,
-    /// Queries by object, without condition.
-    queries: Arc<Mutex<HashMap<String, String>>>,
+    /// What was read whole.
+    pub whole: Whole,
+    /// What each object showed when it was described last.
+    shown: Arc<Mutex<HashMap<String, Shown>>>,
 }
 
 impl<S: Clone> Clone for Records<S> {
@@ -40,15 +43,16 @@ impl<S: Clone> Clone for Records<S> {
             rest: self.rest.clone(),
             lately: self.lately.clone(),
             partition: self.partition.clone(),
-            queries: self.queries.clone(),
+            whole: self.whole.clone(),
+            shown: self.shown.clone(),
         }
     }
 }
 
 impl<S: Sink> Records<S> {
     /// Records of the organisation behind `rest`.
-    pub fn new(context: Context<S>, rest: Rest, lately: Lately, partition: String) -> Self {
-        Records { context, rest, lately, partition, queries: Arc::default() }
+    pub fn new(context: Context<S>, rest: Rest, lately: Lately, partition: String, whole: Whole) -> Self {
+        Records { context, rest, lately, partition, whole, shown: Arc::default() }
     }
 
     /// Now, by the hub's clock.
@@ -56,13 +60,18 @@ impl<S: Sink> Records<S> {
         self.context.clock.now()
     }
 
-    /// `SELECT ... FROM object` with every column that can be read.
+    /// What `object` showed when it was described last; none if that may have changed since.
+    pub fn known(&self, object: &str) -> Option<Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).get(object).cloned()
+    }
+
+    /// What `object` shows of what the mapping reads, and how to ask for it.
     ///
     /// # Errors
     /// [`RestError`] when the organisation does not describe the object.
-    pub async fn query_of(&self, object: &str) -> Result<String, RestError> {
-        if let Some(query) = self.queries.lock().unwrap_or_else(PoisonError::into_inner).get(object) {
-            return Ok(query.clone());
+    pub async fn shown(&self, object: &str) -> Result<Shown, RestError> {
+        if let Some(known) = self.known(object) {
+            return Ok(known);
         }
         let there = self.rest.fields(object).await?;
         let map = self.context.connectors.salesforce().mapping().object(object);
@@ -71,13 +80,14 @@ impl<S: Sink> Records<S> {
             tracing::warn!(object, ?missing, "the organisation does not show columns that the mapping reads");
         }
         let query = format!("SELECT {} FROM {object}", columns.join(","));
-        self.queries.lock().unwrap_or_else(PoisonError::into_inner).insert(object.to_owned(), query.clone());
-        Ok(query)
+        let shown = Shown { query, columns, missing };
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).insert(object.to_owned(), shown.clone());
+        Ok(shown)
     }
 
-    /// Forgets how `object` is asked for: its columns may have changed.
+    /// Forgets what `object` showed: it may have changed.
     pub fn forget(&self, object: &str) {
-        self.queries.lock().unwrap_or_else(PoisonError::into_inner).remove(object);
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).remove(object);
     }
 
     /// The records with these ids, deleted ones included, as far as there are any.
@@ -104,7 +114,7 @@ impl<S: Sink> Records<S> {
     }
 
     async fn matching(&self, object: &str, condition: &str) -> Result<Page, RestError> {
-        let query = self.query_of(object).await?;
+        let query = self.shown(object).await?.query;
         let result = self.rest.query(&format!("{query} WHERE {condition}")).await;
         if result.is_err() {
             self.forget(object);
@@ -125,6 +135,17 @@ impl<S: Sink> Records<S> {
     }
 }
 
+/// What an object shows of what the mapping reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// `SELECT ... FROM object` with every column that can be read.
+    pub query: String,
+    /// These columns.
+    pub columns: Vec<String>,
+    /// What the mapping reads and the organisation does not show.
+    pub missing: Vec<String>,
+}
+
 /// The columns of a query.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Selected {
@@ -142,23 +163,39 @@ fn select(map: &ObjectMap, there: &BTreeSet<String>) -> Selected {
     let mut columns: Vec<String> =
         NEEDED.iter().filter(|name| there.contains(**name)).map(|name| (*name).to_owned()).collect();
     let mut missing = Vec::new();
-    for column in map.fields.iter().flat_map(|field| &field.from) {
-        // A member of a compound stands beside it under a name of its own: `BillingCity`.
-        let member = column.split_once('.').map(|(parent, member)| {
-            let prefix = parent.strip_suffix("Address").unwrap_or_default();
-            (format!("{prefix}{member}"), parent.to_owned())
-        });
-        let found = match member {
-            Some((own, parent)) => [own, parent].into_iter().find(|name| there.contains(name)),
-            None => Some(column.clone()).filter(|name| there.contains(name)),
-        };
-        match found {
-            Some(name) if columns.contains(&name) => {}
-            Some(name) => columns.push(name),
-            None => missing.push(column.clone()),
+    for field in &map.fields {
+        let mut hidden = Vec::new();
+        for column in &field.from {
+            match shown_as(column, map, there) {
+                Some(name) if columns.contains(&name) => {}
+                Some(name) => columns.push(name),
+                None => hidden.push(column.clone()),
+            }
+        }
+        // Of columns of which any will do, one is enough.
+        if !field.is_any || hidden.len() == field.from.len() {
+            missing.extend(hidden);
         }
     }
     Selected { columns, missing }
+}
+
+/// The name that `column` is asked for by. A member of a compound stands beside it under a name of
+/// its own, `BillingCity`; an organisation that shows other members so has none that it does not show.
+fn shown_as(column: &str, map: &ObjectMap, there: &BTreeSet<String>) -> Option<String> {
+    let is_there = |name: &String| there.contains(name);
+    let Some((parent, member)) = column.split_once('.') else {
+        return Some(column.to_owned()).filter(is_there);
+    };
+    let prefix = parent.strip_suffix("Address").unwrap_or_default();
+    let own = format!("{prefix}{member}");
+    if is_there(&own) {
+        return Some(own);
+    }
+    let mapped = map.fields.iter().flat_map(|field| &field.from);
+    let mut members = mapped.filter_map(|column| column.split_once('.')).filter(|(of, _)| *of == parent);
+    let is_told_apart = members.any(|(_, member)| there.contains(&format!("{prefix}{member}")));
+    Some(parent.to_owned()).filter(|parent| !is_told_apart && is_there(parent))
 }
 
 /// `text` as a literal of the query language.
@@ -190,13 +227,28 @@ mod tests {
     #[test]
     fn only_what_is_there_is_asked_for() {
         let mapping = Mapping::shipped(System::Salesforce).unwrap();
-        let there = ["Id", "SystemModstamp", "IsDeleted", "Name", "BillingCity", "ShippingCity", "Phone"];
+        let there = ["Id", "SystemModstamp", "IsDeleted", "Name", "BillingCity", "ShippingCity", "Phone", "Email__c"];
         let there: BTreeSet<String> = there.into_iter().map(str::to_owned).collect();
         let mut selected = select(mapping.object("Account").unwrap(), &there);
         selected.columns[NEEDED.len()..].sort();
-        assert_eq!(selected.columns, ["Id", "SystemModstamp", "IsDeleted", "BillingCity", "Name", "Phone"]);
+        assert_eq!(selected.columns, ["Id", "SystemModstamp", "IsDeleted", "BillingCity", "Email__c", "Name", "Phone"]);
         assert!(selected.missing.contains(&"Tier__c".to_owned()));
         assert!(!selected.missing.contains(&"Name.FirstName".to_owned()), "the name is there, if only whole");
+        assert!(!selected.missing.contains(&"PersonEmail".to_owned()), "Email__c will do");
+    }
+
+    #[test]
+    fn a_member_that_is_not_there_is_missing_though_its_compound_is() {
+        let mapping = Mapping::shipped(System::Salesforce).unwrap();
+        let account = mapping.object("Account").unwrap();
+        let is_missing = |there: &[&str]| {
+            let there = there.iter().map(|name| (*name).to_owned()).collect();
+            missing_columns(account, &there).contains(&"BillingAddress.State".to_owned())
+        };
+        assert!(is_missing(&["BillingAddress", "BillingCity"]));
+        assert!(!is_missing(&["BillingAddress", "BillingCity", "BillingState"]));
+        assert!(!is_missing(&["BillingAddress"]), "nobody says what it is made of");
+        assert!(is_missing(&["BillingCity"]));
     }
 
     #[test]

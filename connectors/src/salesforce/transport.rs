@@ -31,10 +31,12 @@ use super::decode::Batch;
 use super::eventbus::pub_sub_client::PubSubClient;
 use super::eventbus::{FetchRequest, FetchResponse, ReplayPreset, SchemaInfo, SchemaRequest};
 use super::lately::Lately;
+use super::positions::Positions;
 use super::refetch::{self, Refetch, Refetches};
 use super::rest::{Rest, RestConfig};
 use super::resync::{self, Resyncs};
 use super::select::Records;
+use super::whole::{self, Watching, Whole};
 use crate::contract::{Decoded, Framing, Sink, SinkError, Submission};
 use crate::edge::Context;
 use crate::edge::liveness::heartbeat;
@@ -75,6 +77,8 @@ pub struct SalesforceConfig {
     pub audit: Option<AuditConfig>,
     /// When to warn of the organisation's limits.
     pub allowance: Option<AllowanceConfig>,
+    /// Time between two looks at what the organisation does not show yet.
+    pub look_every: Duration,
 }
 
 impl SalesforceConfig {
@@ -89,17 +93,9 @@ impl SalesforceConfig {
             silence_max: Duration::from_secs(300),
             audit: Some(AuditConfig::default()),
             allowance: Some(AllowanceConfig::default()),
+            look_every: Duration::from_secs(300),
         }
     }
-}
-
-/// What was stored of the connector's places in the source.
-#[derive(Debug, Clone, Default)]
-pub struct Positions {
-    /// Under the topic's name.
-    pub stream: Option<Vec<u8>>,
-    /// Under [`audit::position_name`] of the topic.
-    pub audit: Option<Vec<u8>>,
 }
 
 /// Why one run of the subscription ended.
@@ -179,7 +175,8 @@ pub async fn run<S: Sink>(
     let (refetches, queue) = refetch::queue();
     let (resyncs, lately) = (Resyncs::default(), Lately::default());
     let rest = Rest::new(config.rest.clone(), context.clock.clone());
-    let records = Records::new(context.clone(), rest.clone(), lately.clone(), config.topic.clone());
+    let whole = Whole::of(positions.whole);
+    let records = Records::new(context.clone(), rest.clone(), lately.clone(), config.topic.clone(), whole.clone());
     audit::take_up(&records, positions.audit.as_deref());
     let mut connector = Salesforce {
         rest,
@@ -195,12 +192,16 @@ pub async fn run<S: Sink>(
         context,
         config,
     };
-    if connector.position.is_none() && connector.config.is_full_read_first {
-        connector.ask_for_everything();
+    if connector.config.is_full_read_first {
+        let is_new = connector.position.is_none();
+        connector.ask_for(|object| is_new || !whole.has(object));
     }
+    let watching =
+        Watching { every: connector.config.look_every, is_full_read_first: connector.config.is_full_read_first };
     let mut beside = JoinSet::new();
     beside.spawn(refetch::run(records.clone(), queue, stop.clone()));
     beside.spawn(resync::run(records.clone(), resyncs.clone(), stop.clone()));
+    beside.spawn(whole::watch(records.clone(), resyncs.clone(), watching, stop.clone()));
     if let Some(config) = connector.config.audit {
         let begin = audit::Begin { config, position: positions.audit, at: began_at };
         beside.spawn(audit::run(records.clone(), resyncs, begin, stop.clone()));
@@ -217,8 +218,9 @@ pub async fn run<S: Sink>(
 }
 
 impl<S: Sink> Salesforce<S> {
-    fn ask_for_everything(&self) {
-        for object in &self.context.connectors.salesforce().mapping().objects {
+    fn ask_for(&self, is_wanted: impl Fn(&str) -> bool) {
+        let objects = self.context.connectors.salesforce().mapping().objects.iter();
+        for object in objects.filter(|object| is_wanted(&object.name)) {
             self.resyncs.ask(&object.name, None);
         }
     }
@@ -248,7 +250,7 @@ impl<S: Sink> Salesforce<S> {
                     tracing::warn!(topic = self.config.topic, "the event bus does not know the position: all is read");
                     (self.position, self.last_event, self.awaited) = (None, None, None);
                     self.lately.forget_positions();
-                    self.ask_for_everything();
+                    self.ask_for(|_| true);
                     Duration::ZERO
                 }
                 StreamError::TooLarge => {

@@ -52,6 +52,8 @@ pub struct SapSet {
     pub key: String,
     /// When a row changed.
     pub changed: Changed,
+    /// When a row was created, where one that was not changed since has no time of change.
+    pub created: Option<Changed>,
     /// Related entities that are read with a row.
     pub expand: String,
 }
@@ -66,21 +68,29 @@ impl SapSet {
             name: name.to_owned(),
             key: key.to_owned(),
             changed,
+            created: None,
             expand: expand.to_owned(),
         };
         let day_and_time = Changed::DayAndTime("LastChangeDate".to_owned(), "LastChangeTime".to_owned());
+        let created = Changed::DayAndTime("CreationDate".to_owned(), "CreationTime".to_owned());
+        let partners = set(
+            "API_BUSINESS_PARTNER",
+            "A_BusinessPartner",
+            "BusinessPartner",
+            day_and_time,
+            "to_BusinessPartnerAddress/to_PhoneNumber,to_BusinessPartnerAddress/to_EmailAddress,\
+             to_BusinessPartnerTax,to_BuPaIdentification",
+        );
         vec![
             set("API_SERVICE_ORDER_SRV", "A_ServiceOrder", "ServiceOrder", instant("ServiceDocChangedDateTime"), ""),
             set("YY1_FIELDDISPATCH_CDS", "YY1_FieldDispatch", "DispatchID", instant("LastChangeDateTime"), ""),
-            set(
-                "API_BUSINESS_PARTNER",
-                "A_BusinessPartner",
-                "BusinessPartner",
-                day_and_time,
-                "to_BusinessPartnerAddress/to_PhoneNumber,to_BusinessPartnerAddress/to_EmailAddress,\
-                 to_BusinessPartnerTax,to_BuPaIdentification",
-            ),
+            SapSet { created: Some(created), ..partners },
         ]
+    }
+
+    /// The same set, asked for what was created; none where every row has a time of change.
+    pub(super) fn by_creation(&self) -> Option<SapSet> {
+        self.created.clone().map(|created| SapSet { changed: created, created: None, ..self.clone() })
     }
 }
 
@@ -211,6 +221,19 @@ mod tests {
         let since = "LastChangeDate gt datetime'2026-03-10T00:00:00' or \
                      (LastChangeDate eq datetime'2026-03-10T00:00:00' and LastChangeTime ge time'PT15H00M00S')";
         check(2, &Begin::Since(at), Some(since), "LastChangeDate,LastChangeTime,BusinessPartner");
+    }
+
+    #[test]
+    fn partners_are_asked_for_by_their_creation_too() {
+        let sets = SapSet::usual();
+        assert_eq!(sets.iter().filter_map(SapSet::by_creation).count(), 1);
+        let created = sets[2].by_creation().unwrap();
+        assert_eq!((created.name.as_str(), created.by_creation()), ("A_BusinessPartner", None));
+        let address = page_address("http://s4", &created, &Begin::Since(Millis(1_773_154_800_123)), 200).unwrap();
+        let filter = address.query_pairs().find(|(name, _)| name == "$filter").unwrap().1.into_owned();
+        let expected = "CreationDate gt datetime'2026-03-10T00:00:00' or \
+                        (CreationDate eq datetime'2026-03-10T00:00:00' and CreationTime ge time'PT15H00M00S')";
+        assert_eq!(filter, expected);
     }
 
     #[test]

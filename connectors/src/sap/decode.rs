@@ -14,7 +14,7 @@ use crate::contract::{Decoded, Delivery, Reject, RejectCode};
 use crate::json::Json;
 use crate::mapping::{Mapping, Mode, ObjectMap};
 use crate::value::Columns;
-use crate::xml::{Text, XmlError};
+use crate::xml::{DOCUMENT_ELEMENTS_MAX, Text, XmlError};
 
 /// Decodes deliveries of the SAP connector.
 #[derive(Debug, Clone)]
@@ -103,6 +103,10 @@ impl SapDecoder {
         }
         let mut out = Decoded::default();
         for one in found {
+            if one.count_within() > DOCUMENT_ELEMENTS_MAX {
+                out.rejects.push(Reject::new(RejectCode::Malformed, "a document with too many elements", one.range()));
+                continue;
+            }
             self.idoc(one, delivery.observed_at, &mut out);
         }
         for reject in &mut out.rejects {

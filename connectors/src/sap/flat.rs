@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::segments::{Layout, Segments};
 use crate::contract::RejectCode;
 use crate::value::trimmed;
-use crate::xml::{DEPTH_MAX, ELEMENTS_MAX, Element, Tree};
+use crate::xml::{DEPTH_MAX, DOCUMENT_ELEMENTS_MAX, Element, Tree};
 
 /// How a control record begins.
 pub const CONTROL: &str = "EDI_DC40";
@@ -184,7 +184,7 @@ impl<'t> Flat<'t> {
         if !first.text.starts_with(CONTROL) {
             return Err(malformed("a flat document that does not begin with an EDI_DC40 record".to_owned()));
         }
-        if data.len() * 4 > ELEMENTS_MAX {
+        if data.len() * 4 > DOCUMENT_ELEMENTS_MAX {
             return Err(malformed("too many segments".to_owned()));
         }
         let mut tree = Tree::with_capacity(2 + self.control.len() + data.len() * FIELDS_USUAL);

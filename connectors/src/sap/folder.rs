@@ -6,6 +6,7 @@
 //! to quarantine. A kill in between reads it again, which changes nothing.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -115,11 +116,12 @@ impl From<SinkError> for Trouble {
     }
 }
 
-/// Reads every file that is whole, the oldest first.
+/// Reads every file that is whole, the oldest first. One that cannot be read is told of and left where
+/// it is: it keeps none of the others waiting.
 async fn look<S: Sink>(
     context: &Context<S>,
     config: &SapFolderConfig,
-    looks: &mut BTreeMap<String, Look>,
+    looks: &mut BTreeMap<OsString, Look>,
     stop: &CancellationToken,
 ) -> Result<(), Trouble> {
     fs::create_dir_all(&config.done).await?;
@@ -128,9 +130,10 @@ async fn look<S: Sink>(
     let mut now = BTreeMap::new();
     let mut entries = fs::read_dir(&config.path).await?;
     while let Some(entry) = entries.next_entry().await? {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let about = entry.metadata().await?;
-        if !about.is_file() || is_under_way(&name) {
+        let name = entry.file_name();
+        // Between listing and looking a file may have been taken away.
+        let Ok(about) = entry.metadata().await else { continue };
+        if !about.is_file() || is_under_way(&name.to_string_lossy()) {
             continue;
         }
         let (bytes, changed) = (about.len(), about.modified()?);
@@ -144,22 +147,40 @@ async fn look<S: Sink>(
     }
     *looks = now;
     ready.sort();
+    let mut trouble = Ok(());
     for (_, name) in ready {
         if stop.is_cancelled() {
-            return Ok(());
+            return trouble;
         }
         let Some(look) = looks.get_mut(&name) else { continue };
-        let path = config.path.join(&name);
-        if look.count < config.looks_max() && !is_whole(&path, look.bytes).await? {
-            continue;
+        match take(context, config, &name, look).await {
+            Ok(false) => {}
+            Ok(true) => {
+                looks.remove(&name);
+            }
+            Err(Trouble::Closed) => return Err(Trouble::Closed),
+            Err(error) => trouble = trouble.and(Err(error)),
         }
-        let rejects = read(context, config, &path, look.bytes).await?;
-        look.is_read = true;
-        let target = if rejects == 0 { &config.done } else { &config.failed };
-        move_to(&path, target, &name).await?;
-        looks.remove(&name);
     }
-    Ok(())
+    trouble
+}
+
+/// Reads one file, if it is whole, and moves it; whether it is gone.
+async fn take<S: Sink>(
+    context: &Context<S>,
+    config: &SapFolderConfig,
+    name: &OsStr,
+    look: &mut Look,
+) -> Result<bool, Trouble> {
+    let path = config.path.join(name);
+    if look.count < config.looks_max() && !is_whole(&path, look.bytes).await? {
+        return Ok(false);
+    }
+    let rejects = read(context, config, &path, look.bytes).await?;
+    look.is_read = true;
+    let target = if rejects == 0 { &config.done } else { &config.failed };
+    move_to(&path, target, name).await?;
+    Ok(true)
 }
 
 fn is_under_way(name: &str) -> bool {
@@ -268,11 +289,13 @@ impl Portion {
 }
 
 /// Moves a file, under another name where one of its name is there already.
-async fn move_to(path: &Path, folder: &Path, name: &str) -> io::Result<()> {
+async fn move_to(path: &Path, folder: &Path, name: &OsStr) -> io::Result<()> {
     let mut target = folder.join(name);
     let mut n = 1;
     while fs::try_exists(&target).await? {
-        target = folder.join(format!("{name}.{n}"));
+        let mut other = name.to_owned();
+        other.push(format!(".{n}"));
+        target = folder.join(other);
         n += 1;
     }
     fs::rename(path, target).await

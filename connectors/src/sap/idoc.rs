@@ -19,6 +19,9 @@ use crate::xml::Element;
 /// Name of the control record.
 const CONTROL: &str = "EDI_DC40";
 
+/// Digits of a time in SERIAL.
+const SERIAL_TIME: usize = 14;
+
 /// Fields of the control record that documents are read by.
 pub(super) const CONTROL_READ: [&str; 8] =
     ["MESTYP", "DOCNUM", "SERIAL", "CREDAT", "CRETIM", "SNDPRN", "SNDPOR", "MANDT"];
@@ -110,13 +113,20 @@ impl SapDecoder {
         })
     }
 
-    /// When the document was serialised, and what SERIAL says below the second.
+    /// When the document was serialised, and what SERIAL says below the second: the digits behind its
+    /// time, or all of them where they are a counter and no time.
     pub(super) fn serialised(&self, serial: &str, date: &str, time: &str) -> Result<(Millis, u64), Failure> {
-        let is_digits = serial.len() >= 14 && serial.bytes().all(|b| b.is_ascii_digit());
-        let (date, time, rest) =
-            if is_digits { (&serial[..8], &serial[8..14], serial[14..].parse().unwrap_or(0)) } else { (date, time, 0) };
-        match parse_sap_instant(date, time, &self.mapping().zone) {
-            Ok(Some(at)) => Ok((at, rest)),
+        let zone = &self.mapping().zone;
+        let is_digits = !serial.is_empty() && serial.bytes().all(|b| b.is_ascii_digit());
+        if is_digits
+            && serial.len() >= SERIAL_TIME
+            && let Ok(Some(at)) = parse_sap_instant(&serial[..8], &serial[8..SERIAL_TIME], zone)
+        {
+            return Ok((at, serial[SERIAL_TIME..].parse().unwrap_or(0)));
+        }
+        let counter = if is_digits { serial.parse().unwrap_or(0) } else { 0 };
+        match parse_sap_instant(date, time, zone) {
+            Ok(Some(at)) => Ok((at, counter)),
             Ok(None) | Err(NoDate) => {
                 Err((RejectCode::NoIdentity, "a control record without time of serialisation".to_owned()))
             }

@@ -1,4 +1,5 @@
-//! The list job over OData: what changed since the last run, and at first everything.
+//! The list job over OData: what changed since the last run, and at first everything. Where a row has
+//! no time of change before it first changes, what was created since is asked for as well.
 //!
 //! Pages follow the order of change, each beginning behind the last row of the one before. Counting
 //! rows instead would miss some: a row that changes meanwhile moves to the end, and those behind it
@@ -97,6 +98,12 @@ impl<S: Sink> ListJob for Lister<S> {
         for set in self.config.sets.clone() {
             let until = self.set(&set).await?;
             proven = Some(proven.map_or(until, |p| p.min(until)));
+            // The first read of all asks for no time.
+            if self.known_until.is_some()
+                && let Some(created) = set.by_creation()
+            {
+                self.set(&created).await?;
+            }
         }
         let Some(until) = proven.map(|until| until - self.config.lag_ms) else { return Ok(()) };
         if self.known_until.is_some_and(|known| until < known) {
@@ -160,7 +167,7 @@ impl<S: Sink> Lister<S> {
         let last = page.d.results.last().and_then(|row| {
             let row = Json::parse(row.get().as_bytes()).ok()?;
             let key = row.get(&set.key).and_then(Json::scalar)?.to_owned();
-            Some((super::odata::changed_at(&row), key))
+            Some((super::odata::time_of(&row, &set.changed), key))
         });
         Ok(Read { rows: page.d.results.len(), has_more: page.d.next.is_some(), last })
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use compact_str::format_compact;
 use ontology::{Millis, Op, Version};
 
+use super::address::Changed;
 use super::decode::{Failure, Origin, SapDecoder};
 use super::idoc::{op_of, version};
 use super::path::Path;
@@ -108,11 +109,21 @@ impl SapDecoder {
 
 /// When a row changed, if it says so.
 pub(super) fn changed_at(row: &Json<'_>) -> Option<Millis> {
+    CHANGED.iter().find_map(|(day, time)| moment(row, day, *time))
+}
+
+/// The time in the columns by which a set is asked for.
+pub(super) fn time_of(row: &Json<'_>, columns: &Changed) -> Option<Millis> {
+    match columns {
+        Changed::Instant(column) => moment(row, column, None),
+        Changed::DayAndTime(day, time) => moment(row, day, Some(time)),
+    }
+}
+
+fn moment(row: &Json<'_>, day: &str, time: Option<&str>) -> Option<Millis> {
     let text = |name: &str| row.get(name).and_then(Json::scalar).unwrap_or_default();
-    CHANGED.iter().find_map(|(day, time)| {
-        let day = instant(text(day))?;
-        Some(day + time.map_or(0, |time| time_of_day(text(time)).unwrap_or(0)))
-    })
+    let day = instant(text(day))?;
+    Some(day + time.map_or(0, |time| time_of_day(text(time)).unwrap_or(0)))
 }
 
 /// What the flags of an order come to.

@@ -1,10 +1,11 @@
 //! Business events: stored as gaps before they are acknowledged, then the records are read.
 //!
 //! Each event names a record that changed. The gap is durable first; after a restart the hub knows
-//! which are still open. A record is asked for until it is read: what is read stands at the version
-//! of the gap at least, so that it closes it.
+//! which are still open. A record is asked for until it is read, and rests between two attempts: what is
+//! read stands at the version of the gap at least, so that it closes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ontology::{Fact, Op, System};
@@ -13,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::address::{SapAccess, SapSet, record_address};
+use crate::Connectors;
 use crate::contract::{Framing, Sink};
 use crate::edge::Context;
 use crate::edge::http::{CallError, client};
@@ -22,9 +24,9 @@ use crate::edge::retry::Backoff;
 const WAITING_MAX: usize = 1_000;
 
 /// How often the hub is asked for gaps that are open, beside those that come through the queue.
-const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Most records that are being read, or are between two attempts.
+/// Most records that are being read at a time.
 const READING_MAX: usize = 16;
 
 /// A record to read.
@@ -52,12 +54,35 @@ impl Refetch {
 }
 
 /// Where gaps are handed in.
-pub type Refetches = mpsc::Sender<Refetch>;
+#[derive(Debug, Clone)]
+pub struct Refetches {
+    sender: mpsc::Sender<Refetch>,
+    /// Rows that some set fills.
+    rows: BTreeSet<String>,
+}
 
-/// The queue and its reader.
+impl Refetches {
+    /// Whether a set fills the row that a fact is of. A gap of any other row would stay open for ever.
+    #[must_use]
+    pub fn fills(&self, fact: &Fact) -> bool {
+        self.rows.contains(fact.object.as_str())
+    }
+
+    /// Hands a gap in. Without a place in the queue it waits until the reader looks for open gaps.
+    pub fn push(&self, refetch: Refetch) {
+        drop(self.sender.try_send(refetch));
+    }
+}
+
+/// The queue for records of `sets`, and its reader.
 #[must_use]
-pub fn queue() -> (Refetches, mpsc::Receiver<Refetch>) {
-    mpsc::channel(WAITING_MAX)
+pub fn queue(connectors: &Connectors, sets: &[SapSet]) -> (Refetches, mpsc::Receiver<Refetch>) {
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let rows = connectors.mapping(System::Sap).map(|mapping| {
+        let objects = sets.iter().filter_map(|set| mapping.object(&set.name));
+        objects.map(|object| object.row_name().to_owned()).collect()
+    });
+    (Refetches { sender, rows: rows.unwrap_or_default() }, receiver)
 }
 
 /// How records are read.
@@ -71,6 +96,66 @@ pub struct RefetchConfig {
     pub partition: String,
 }
 
+/// Row and key of a record.
+type Key = (String, String);
+
+/// A record that is to be read.
+#[derive(Debug, Default)]
+struct Wanted {
+    /// The newest gap that its reading closes.
+    at_ms: u64,
+    backoff: Backoff,
+}
+
+/// The records that are to be read. Each is due, being read, or resting after an attempt that failed;
+/// one that rests holds no place, so that many that cannot be read keep none of the others out.
+#[derive(Debug, Default)]
+struct Records {
+    wanted: BTreeMap<Key, Wanted>,
+    /// Those that may be read now, in the order in which they became due.
+    due: VecDeque<Key>,
+}
+
+impl Records {
+    /// Takes a gap in. One reading answers every event of a record that came before it.
+    fn want(&mut self, key: Key, at_ms: u64) {
+        let wanted = self.wanted.entry(key).or_insert_with_key(|key| {
+            self.due.push_back(key.clone());
+            Wanted::default()
+        });
+        wanted.at_ms = wanted.at_ms.max(at_ms);
+    }
+
+    /// The next record to read.
+    fn next(&mut self) -> Option<Refetch> {
+        let (row, record_id) = self.due.pop_front()?;
+        let at_ms = self.wanted.get(&(row.clone(), record_id.clone()))?.at_ms;
+        Some(Refetch { row, record_id, at_ms })
+    }
+
+    /// A record was read as of `at_ms`: a gap that came meanwhile is another reading.
+    fn read(&mut self, key: Key, at_ms: u64) {
+        match self.wanted.get_mut(&key) {
+            Some(wanted) if wanted.at_ms > at_ms => {
+                wanted.backoff.reset();
+                self.due.push_back(key);
+            }
+            Some(_) | None => {
+                self.wanted.remove(&key);
+            }
+        }
+    }
+
+    /// A record could not be read: how long it rests. Beyond the bound it is forgotten until the next
+    /// look at the open gaps.
+    fn failed(&mut self, key: &Key) -> Option<Duration> {
+        if self.wanted.len() > WAITING_MAX {
+            self.wanted.remove(key);
+        }
+        Some(self.wanted.get_mut(key)?.backoff.next_delay())
+    }
+}
+
 /// Reads records until the queue closes or `stop`, those first whose gaps are still open from an
 /// earlier run. Each is tried again for ever, with longer and longer waits.
 pub async fn run<S: Sink>(
@@ -79,56 +164,62 @@ pub async fn run<S: Sink>(
     mut queue: mpsc::Receiver<Refetch>,
     stop: CancellationToken,
 ) {
-    let mut open: BTreeMap<(String, String), u64> = BTreeMap::new();
+    let mut records = Records::default();
     // The first tick comes at once: what was open when the hub stopped is read first.
     let mut looks = tokio::time::interval(LOOK_EVERY);
-    let mut reading: JoinSet<()> = JoinSet::new();
+    let mut reading: JoinSet<(Key, u64, bool)> = JoinSet::new();
+    let mut resting: JoinSet<Key> = JoinSet::new();
     loop {
         while reading.len() < READING_MAX
-            && let Some(((row, record_id), at_ms)) = open.pop_first()
+            && let Some(refetch) = records.next()
         {
-            reading.spawn(read(context.clone(), config.clone(), Refetch { row, record_id, at_ms }));
+            reading.spawn(read(context.clone(), config.clone(), refetch));
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            Some(_) = reading.join_next(), if !reading.is_empty() => {}
-            _ = looks.tick() => {
-                for gap in context.known.open_gaps(System::Sap).await {
-                    open.insert((gap.object.to_string(), gap.record_id.to_string()), gap.version.major);
+            Some(Ok((key, at_ms, is_read))) = reading.join_next(), if !reading.is_empty() => {
+                if is_read {
+                    records.read(key, at_ms);
+                } else if let Some(delay) = records.failed(&key) {
+                    resting.spawn(async move {
+                        tokio::time::sleep(delay).await;
+                        key
+                    });
                 }
             }
-            next = queue.recv(), if open.len() < WAITING_MAX => {
+            Some(Ok(key)) = resting.join_next(), if !resting.is_empty() => records.due.push_back(key),
+            _ = looks.tick() => {
+                for gap in context.known.open_gaps(System::Sap).await {
+                    records.want((gap.object.to_string(), gap.record_id.to_string()), gap.version.major);
+                }
+            }
+            next = queue.recv(), if records.due.len() < WAITING_MAX => {
                 let Some(refetch) = next else { break };
-                // One reading answers every event of a record that came before it.
-                let newest = open.entry((refetch.row, refetch.record_id)).or_default();
-                *newest = refetch.at_ms.max(*newest);
+                records.want((refetch.row, refetch.record_id), refetch.at_ms);
             }
         }
     }
     while reading.join_next().await.is_some() {}
 }
 
-async fn read<S: Sink>(context: Context<S>, config: RefetchConfig, refetch: Refetch) {
-    let Some(set) = set_of(&context, &config.sets, &refetch.row) else {
-        context.status.failed("an event of a set that is not configured", context.clock.now());
-        return;
+/// Reads a record once; its key, the gap that was answered, and whether that went well.
+async fn read<S: Sink>(context: Context<S>, config: RefetchConfig, refetch: Refetch) -> (Key, u64, bool) {
+    let answer = match set_of(&context, &config.sets, &refetch.row) {
+        Some(set) => attempt(&config.access, set, &refetch).await.map_err(|error| error.to_string()),
+        None => Err("an event of a set that is not configured".to_owned()),
     };
-    let mut backoff = Backoff::default();
-    loop {
-        match attempt(&config.access, set, &refetch).await {
-            Ok(raw) => {
-                metrics::counter!("opshub_connector_refetches_total", "system" => "sap").increment(1);
-                let decoding = context.decode(System::Sap, &config.partition, &raw, Framing::Document);
-                // A closed log ends the connector; the gap stays open and is read after the restart.
-                let _ = context.submit_until_taken(decoding.submission).await;
-                return;
-            }
-            Err(error) => {
-                context.status.failed(&error.to_string(), context.clock.now());
-                tokio::time::sleep(backoff.next_delay()).await;
-            }
+    let is_read = answer.is_ok();
+    match answer {
+        Ok(raw) => {
+            metrics::counter!("opshub_connector_refetches_total", "system" => "sap").increment(1);
+            let decoding = context.decode(System::Sap, &config.partition, &raw, Framing::Document);
+            // A closed log ends the connector; the gap stays open and is read after the restart.
+            let _ = context.submit_until_taken(decoding.submission).await;
         }
+        Err(error) => context.status.failed(&error, context.clock.now()),
     }
+    let Refetch { row, record_id, at_ms } = refetch;
+    ((row, record_id), at_ms, is_read)
 }
 
 /// The set that rows of this name are read from.
@@ -145,4 +236,57 @@ async fn attempt(access: &SapAccess, set: &SapSet, refetch: &Refetch) -> Result<
     let rest = text.trim_start().strip_prefix('{').ok_or(CallError::Answer("a record"))?;
     let name = serde_json::json!(set.name);
     Ok(Bytes::from(format!("{{\"set\":{name},\"gapMs\":{},{rest}", refetch.at_ms)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn key(id: &str) -> Key {
+        ("Z1SRVORD".to_owned(), id.to_owned())
+    }
+
+    fn next(records: &mut Records) -> Option<(String, u64)> {
+        records.next().map(|refetch| (refetch.record_id, refetch.at_ms))
+    }
+
+    #[test]
+    fn records_that_cannot_be_read_hold_no_place() {
+        let mut records = Records::default();
+        (0..READING_MAX).for_each(|n| records.want(key(&n.to_string()), 1));
+        while let Some((id, _)) = next(&mut records) {
+            assert!(records.failed(&key(&id)).is_some());
+        }
+        // Seen again among the open gaps they still rest; another one is read at once.
+        records.want(key("0"), 2);
+        records.want(key("good"), 3);
+        assert_eq!(next(&mut records), Some(("good".to_owned(), 3)));
+        assert_eq!(next(&mut records), None);
+        // Rested, it is asked for with the newest gap.
+        records.due.push_back(key("0"));
+        assert_eq!(next(&mut records), Some(("0".to_owned(), 2)));
+    }
+
+    #[test]
+    fn what_came_while_a_record_was_read_is_another_reading() {
+        let mut records = Records::default();
+        records.want(key("1"), 5);
+        assert_eq!(next(&mut records), Some(("1".to_owned(), 5)));
+        records.want(key("1"), 6);
+        assert_eq!(next(&mut records), None, "being read");
+        records.read(key("1"), 5);
+        assert_eq!(next(&mut records), Some(("1".to_owned(), 6)));
+        records.read(key("1"), 6);
+        assert_eq!((next(&mut records), records.wanted.len()), (None, 0));
+    }
+
+    #[test]
+    fn beyond_the_bound_what_fails_is_left_to_the_next_look() {
+        let mut records = Records::default();
+        (0..=WAITING_MAX).for_each(|n| records.want(key(&n.to_string()), 1));
+        assert_eq!(records.failed(&key("0")), None);
+        assert!(records.failed(&key("1")).is_some(), "at the bound it rests");
+        assert_eq!(records.wanted.len(), WAITING_MAX);
+    }
 }

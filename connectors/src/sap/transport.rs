@@ -166,13 +166,20 @@ async fn events<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Head
         }
     };
     let told = told(&headers, &["ce-"]);
-    let submission = context.decode_told(System::Sap, &config.partition, &raw, Framing::Document, told).submission;
+    let mut submission = context.decode_told(System::Sap, &config.partition, &raw, Framing::Document, told).submission;
+    // Events of sets that are not asked for are left alone: their records would never be read.
+    if let Some(refetches) = refetches {
+        let count = submission.facts.len();
+        submission.facts.retain(|fact| refetches.fills(fact));
+        let left = count - submission.facts.len();
+        metrics::counter!("opshub_connector_ignored_total", "system" => "sap").increment(left as u64);
+        submission.unmapped += left;
+    }
     let submission = submission.traced(trace(&headers).or_else(|| trace_in(&raw)));
     let gaps: Vec<Refetch> = submission.facts.iter().filter_map(Refetch::of).collect();
     let stored = context.submit(submission).await;
     if let Some(refetches) = refetches.as_ref().filter(|_| stored.is_ok()) {
-        // Without a place in the queue a gap waits until the reader looks for those that are open.
-        gaps.into_iter().for_each(|gap| drop(refetches.try_send(gap)));
+        gaps.into_iter().for_each(|gap| refetches.push(gap));
     }
     answer(stored)
 }

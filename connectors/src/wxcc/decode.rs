@@ -4,7 +4,8 @@
 //! rank, event id), so that arrival order does not matter. The legs of a transferred contact are
 //! rows of their own below it, named by their time, so that the first one tells when it began. A
 //! contact is over when an agent or the customer ended it, or a recording of it exists; an end by
-//! the system may be a pause of a callback, and only Search tells.
+//! the system may be a pause of a callback, and only Search tells. The wrap-up of an agent is no state
+//! of the contact: after a transfer the next agent talks meanwhile.
 
 use std::borrow::Cow;
 
@@ -82,7 +83,13 @@ impl WxccDecoder {
                 let state = body.get("currentState").and_then(Json::text).unwrap_or_default().to_ascii_lowercase();
                 match state.as_str() {
                     "wrapup" | "wrapup-done" if body.get("taskId").and_then(Json::text).is_some() => {
-                        self.contact(id, &state, body, envelope.at()?, observed_at, out)
+                        let event = Event::of_agent(id.into(), body, envelope.at()?, rank(&state));
+                        let fact = self.fact(self.object("task")?, &event, observed_at)?;
+                        if fact.fields.iter().next().is_none() {
+                            return ignore(out);
+                        }
+                        out.facts.push(fact);
+                        Ok(())
                     }
                     _ => ignore(out),
                 }

@@ -59,7 +59,14 @@ pub struct Event<'a> {
     pub caller: Option<Caller>,
     /// Whether it tells global variables in lists, as Search does.
     has_lists: bool,
+    /// Whether it tells of an agent's part in the contact, not of the contact.
+    is_agents: bool,
 }
+
+/// Columns of a body that, told of an agent, say nothing of the contact: who hands a call over wraps up
+/// while the next agent talks, and the bodies have neither direction nor kind of an outbound call.
+const AGENTS_COLUMNS: &[&str] =
+    &["agentId", "queueId", "channelType", "direction", "origin", "destination", "outboundType"];
 
 /// Columns that most kinds imply.
 const COLUMNS_USUAL: usize = 8;
@@ -74,7 +81,12 @@ impl<'a> Event<'a> {
 
     /// An event with the columns of its body alone.
     pub fn plain(id: Cow<'a, str>, body: &'a Json<'a>, at: Millis, rank: u64) -> Self {
-        Event { id, body, at, rank, columns: Vec::new(), caller: None, has_lists: false }
+        Event { id, body, at, rank, columns: Vec::new(), caller: None, has_lists: false, is_agents: false }
+    }
+
+    /// An event of an agent's part in a contact: of the contact it tells flow variables alone.
+    pub fn of_agent(id: Cow<'a, str>, body: &'a Json<'a>, at: Millis, rank: u64) -> Self {
+        Event { is_agents: true, ..Event::plain(id, body, at, rank) }
     }
 
     /// Another event that the same body tells of, with the columns of the body alone.
@@ -155,6 +167,9 @@ impl Columns for Event<'_> {
             && let Some(value) = listed_variable(self.body, variable)
         {
             return native(value);
+        }
+        if self.is_agents && AGENTS_COLUMNS.contains(&column) {
+            return None;
         }
         native(self.body.path(column)?)
     }

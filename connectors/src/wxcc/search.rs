@@ -37,7 +37,8 @@ const WINDOW_MS: i64 = 7 * Millis::DAY_MS;
 /// Shortest window that is still halved when a query finds too much.
 const WINDOW_MS_MIN: i64 = 1_000;
 
-/// How far back contacts that go on are looked for.
+/// How far back contacts that go on are looked for at least; as far as the oldest that is known does,
+/// and once a day as far as the first run reaches.
 const ACTIVE_MS: i64 = Millis::DAY_MS;
 
 /// How far the daily pass reaches back: variables of a contact may change for two days.
@@ -103,6 +104,8 @@ struct Searcher<S> {
     known_until: Millis,
     /// When everything of the last days was last read.
     deep_at: Option<Millis>,
+    /// When the oldest contact was created that goes on.
+    oldest: Option<Millis>,
     seen: Seen,
     /// Chats that are over and whose transcript is still to be read, with how often was asked.
     untold: BTreeMap<String, u32>,
@@ -152,6 +155,7 @@ pub async fn search<S: Sink>(
         subscriptions,
         known_until,
         deep_at: None,
+        oldest: None,
         seen: Seen::default(),
         untold: BTreeMap::new(),
     };
@@ -176,7 +180,7 @@ impl<S: Sink> ListJob for Searcher<S> {
             // Behind the source's own clock nothing is told yet, and what begins there is not proven.
             let (until, is_ahead) = (created.min(ended), created.min(ended) < to);
             if to == now || is_ahead {
-                self.whole(Ask { from: to - ACTIVE_MS, to, by: By::Active }).await?;
+                self.active(to, is_deep).await?;
             }
             // Before it is said that nothing up to there is missing; but it is said without them, too.
             if told.is_ok() {
@@ -224,6 +228,21 @@ impl<S: Sink> Searcher<S> {
         Ok(())
     }
 
+    /// Reads the contacts that go on: e-mails and callbacks wait for days.
+    async fn active(&mut self, to: Millis, is_deep: bool) -> Result<(), CallError> {
+        let known = self.oldest.take();
+        let oldest = if is_deep { Some(to - self.config.first_ms.min(REACH_MS)) } else { known };
+        let from = oldest.map_or(to, |oldest| oldest.min(to)).min(to - ACTIVE_MS);
+        for (from, to) in windows(from, to) {
+            if let Err(error) = self.whole(Ask { from, to, by: By::Active }).await {
+                // What was not asked for is as old as it was.
+                self.oldest = [self.oldest, known].into_iter().flatten().min();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a window, in halves where it holds more than one query gives.
     async fn whole(&mut self, ask: Ask) -> Result<Millis, CallError> {
         let mut proven = ask.to;
@@ -260,7 +279,7 @@ impl<S: Sink> Searcher<S> {
             if let Some(time) = server_time(&headers) {
                 proven = proven.min(time);
             }
-            let page = self.page(&raw)?;
+            let page = self.page(&raw, ask.by)?;
             count += page.tasks;
             self.hand_over(&raw).await?;
             match page.next {
@@ -275,12 +294,16 @@ impl<S: Sink> Searcher<S> {
     }
 
     /// What a page says of itself; chats that are over are noted for their transcripts.
-    fn page(&mut self, raw: &[u8]) -> Result<Page, CallError> {
+    fn page(&mut self, raw: &[u8], by: By) -> Result<Page, CallError> {
         let json = Json::parse(raw).map_err(|_| CallError::Answer("a search answer"))?;
         let details = json.path("data.taskDetails").filter(|details| matches!(details, Json::Object(_)));
         // The vendor answers 200 to a query that it does not take, with errors and no data.
         let details = details.ok_or(CallError::Answer("a search answer without tasks"))?;
         let tasks = details.get("tasks").map(Json::elements).unwrap_or_default();
+        if by == By::Active {
+            let created = tasks.iter().filter_map(|task| task.get("createdTime").and_then(Json::integer)).min();
+            self.oldest = [self.oldest, created.map(Millis)].into_iter().flatten().min();
+        }
         if self.config.with_transcripts {
             transcripts::note(tasks, &mut self.seen, &mut self.untold);
         }

@@ -4,6 +4,8 @@
 //! them. So they are compared again and again with what they should be. There is one for each kind of
 //! resource, since a subscription has one resource version.
 
+use std::collections::BTreeSet;
+
 use ontology::Millis;
 use serde_json::{Value, json};
 
@@ -15,8 +17,11 @@ use crate::json::Json;
 /// How often subscriptions are compared with what they should be, in milliseconds.
 const VERIFY_EVERY_MS: i64 = 5 * Millis::MINUTE_MS;
 
-/// The kinds of resource: name, resource version and types of events.
-const RESOURCES: &[(&str, &str, &[&str])] = &[
+/// A kind of resource: name, resource version and types of events.
+type Resource = (&'static str, &'static str, &'static [&'static str]);
+
+/// The kinds of resource.
+const RESOURCES: &[Resource] = &[
     (
         "task",
         "task:1.0.0",
@@ -57,8 +62,8 @@ pub struct WxccSubscriptionsConfig {
 pub(super) struct Subscriptions {
     config: WxccSubscriptionsConfig,
     verified_at: Option<Millis>,
-    /// Whether the secret was set since the start: it cannot be read, so it is written once.
-    is_renewed: bool,
+    /// Resources whose secret was set since the start: it cannot be read, so it is written once.
+    renewed: BTreeSet<&'static str>,
 }
 
 /// A subscription as it is.
@@ -82,7 +87,7 @@ enum Repair {
 
 impl Subscriptions {
     pub fn new(config: WxccSubscriptionsConfig) -> Self {
-        Subscriptions { config, verified_at: None, is_renewed: false }
+        Subscriptions { config, verified_at: None, renewed: BTreeSet::new() }
     }
 
     /// Compares and repairs, if that was not done lately.
@@ -94,33 +99,56 @@ impl Subscriptions {
         let sent = api.send(|client, base| client.get(format!("{base}/v2/subscriptions")).query(&[("orgId", &org_id)]));
         let (_, raw) = sent.await?;
         let found = read(&raw).ok_or(CallError::Answer("a list of subscriptions"))?;
-        for (resource, version, event_types) in RESOURCES {
-            let name = format!("{}-{resource}", self.config.name);
-            match self.repair_of(&found, &name, version, event_types) {
-                Repair::Nothing => {}
-                Repair::Create => {
-                    let body = self.body(Some(&name), version, event_types, &org_id);
-                    api.send(|client, base| client.post(format!("{base}/v2/subscriptions")).json(&body)).await?;
-                    tracing::info!(subscription = name, "created a subscription");
+        // One that is refused, since the organisation has no such channel, keeps none of the others from
+        // being put right.
+        let mut kept = Ok(());
+        for resource in RESOURCES {
+            let name = format!("{}-{}", self.config.name, resource.0);
+            let repair = self.repair_of(&found, &name, resource);
+            match self.put_right(api, &org_id, &name, resource, repair).await {
+                Ok(()) => {
+                    self.renewed.insert(resource.0);
                 }
-                Repair::Change(id) => {
-                    let body = self.body(None, version, event_types, &org_id);
-                    api.send(|client, base| client.patch(format!("{base}/v2/subscriptions/{id}")).json(&body)).await?;
-                    tracing::info!(subscription = name, "put a subscription right");
+                Err(error) => {
+                    tracing::warn!(subscription = name, %error, "a subscription was not put right");
+                    kept = kept.and(Err(error));
                 }
             }
         }
-        self.is_renewed = true;
         self.verified_at = Some(now);
+        kept
+    }
+
+    async fn put_right(
+        &self,
+        api: &mut Api,
+        org_id: &str,
+        name: &str,
+        (_, version, event_types): &Resource,
+        repair: Repair,
+    ) -> Result<(), CallError> {
+        match repair {
+            Repair::Nothing => {}
+            Repair::Create => {
+                let body = self.body(Some(name), version, event_types, org_id);
+                api.send(|client, base| client.post(format!("{base}/v2/subscriptions")).json(&body)).await?;
+                tracing::info!(subscription = name, "created a subscription");
+            }
+            Repair::Change(id) => {
+                let body = self.body(None, version, event_types, org_id);
+                api.send(|client, base| client.patch(format!("{base}/v2/subscriptions/{id}")).json(&body)).await?;
+                tracing::info!(subscription = name, "put a subscription right");
+            }
+        }
         Ok(())
     }
 
-    fn repair_of(&self, found: &[Found], name: &str, version: &str, event_types: &[&str]) -> Repair {
+    fn repair_of(&self, found: &[Found], name: &str, (resource, version, event_types): &Resource) -> Repair {
         let Some(one) = found.iter().find(|one| one.name == name) else { return Repair::Create };
         let is_complete = event_types.iter().all(|wanted| one.event_types.iter().any(|has| has == wanted));
         let is_right =
-            one.is_active && one.destination == self.config.destination_url && one.version == version && is_complete;
-        if is_right && self.is_renewed { Repair::Nothing } else { Repair::Change(one.id.clone()) }
+            one.is_active && one.destination == self.config.destination_url && one.version == *version && is_complete;
+        if is_right && self.renewed.contains(resource) { Repair::Nothing } else { Repair::Change(one.id.clone()) }
     }
 
     fn body(&self, name: Option<&str>, version: &str, event_types: &[&str], org_id: &str) -> Value {
@@ -180,9 +208,11 @@ mod tests {
             "resourceVersion": "capture:1.0.0", "eventTypes": ["capture:available"],
         });
         let raw = json!({ "meta": {}, "data": [change(one)] }).to_string();
-        let subscriptions = Subscriptions { config, verified_at: None, is_renewed };
+        let renewed = is_renewed.then_some("capture").into_iter().collect();
+        let subscriptions = Subscriptions { config, verified_at: None, renewed };
         let found = read(raw.as_bytes()).unwrap();
-        let repair = subscriptions.repair_of(&found, "hub-capture", "capture:1.0.0", &["capture:available"]);
+        let repair =
+            subscriptions.repair_of(&found, "hub-capture", &("capture", "capture:1.0.0", &["capture:available"]));
         assert_eq!(repair, expected, "{raw}");
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ontology::{Millis, System};
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::contract::{Decoded, Framing, Sink, Submission};
@@ -22,6 +23,9 @@ pub const WITHHELD_MS: i64 = Millis::MINUTE_MS;
 
 /// How far a window by time reaches back before the last one's end.
 const OVERLAP_MS: i64 = 2 * Millis::MINUTE_MS;
+
+/// Rows of a full page.
+const PAGE_ROWS: usize = 1_000;
 
 /// How the incremental export is reached.
 #[derive(Debug, Clone)]
@@ -108,6 +112,11 @@ struct Place {
 }
 
 impl Place {
+    /// Where a window by time begins, in seconds since 1970.
+    fn start_s(&self) -> i64 {
+        (self.since_s - OVERLAP_MS / Millis::SECOND_MS).max(0)
+    }
+
     /// Written as `seconds` or `seconds cursor`.
     fn write(&self) -> Vec<u8> {
         match &self.cursor {
@@ -177,10 +186,15 @@ struct PageEnd {
 impl<S: Sink> Exporter<S> {
     /// Reads one export to its end; the time of the vendor's last answer, or ours if that is earlier.
     async fn stream(&mut self, at: usize) -> Result<Millis, CallError> {
+        // The overlap is read once in a run. Pages behind the first begin where the last one ended.
+        let mut start_s = self.places[at].1.start_s();
+        // A second of which more changed than a page holds: what lies behind it is read, and nothing is
+        // proven or stored as a position.
+        let mut is_cut = false;
         loop {
             let asked_at = self.context.clock.now();
             let (stream, place) = self.places[at].clone();
-            let result = call(self.request(stream, &place)).await;
+            let result = call(self.request(stream, &place, start_s)).await;
             let (headers, raw) = match result {
                 // A cursor that is not known any more: begin where the last page ended.
                 Err(CallError::Status(400 | 404 | 410 | 422)) if place.cursor.is_some() => {
@@ -193,6 +207,7 @@ impl<S: Sink> Exporter<S> {
             let told = headers.get("date").and_then(|date| date.to_str().ok()).and_then(http_date);
             let answered_at = told.map_or(asked_at, |told| told.min(asked_at));
             let mut next = place.clone();
+            let is_moved;
             if stream.is_by_cursor() {
                 next.cursor = end.cursor.or(next.cursor);
                 // By the vendor's clock, and only where no page is left: without the cursor the rest would
@@ -200,34 +215,49 @@ impl<S: Sink> Exporter<S> {
                 if end.is_last {
                     next.since_s = next.since_s.max(answered_at.0.div_euclid(Millis::SECOND_MS));
                 }
+                is_moved = next != place;
             } else {
-                next.since_s = end.end_s.unwrap_or(next.since_s).max(next.since_s);
+                let end_s = end.end_s.unwrap_or(start_s);
+                is_moved = end_s > start_s;
+                is_cut |= !is_moved && !end.is_last;
+                start_s = if is_moved { end_s } else { start_s + 1 };
+                if !is_cut {
+                    next.since_s = end_s.max(next.since_s);
+                }
             }
             let mut submission =
                 self.context.decode(System::Zendesk, &self.config.partition, &raw, Framing::Document).submission;
-            submission.facts.retain(|fact| self.seen.is_new(fact.event_id.to_string()));
-            let is_moved = next != place;
-            if is_moved {
+            // The vendor itself may change a record without a time that tells so: the content counts too.
+            submission.facts.retain(|fact| {
+                let content = hex::encode(Sha256::digest(fact.fields.as_bytes()));
+                self.seen.is_new(format!("{}/{content}", fact.event_id))
+            });
+            if next != place {
                 submission = submission.at(stream.position(), &next.write());
             }
             self.submit(submission).await?;
             self.places[at].1 = next;
-            // A page that leads nowhere is an end too, lest it be asked for without end.
-            if end.is_last || !is_moved {
-                return Ok(answered_at);
+            if end.is_last {
+                let cut = CallError::Answer("more changes in one second than a page holds");
+                return if is_cut { Err(cut) } else { Ok(answered_at) };
+            }
+            if stream.is_by_cursor() && !is_moved {
+                // It would be asked for without end, and what lies behind it is not known.
+                return Err(CallError::Answer("a page that leads nowhere"));
             }
             tokio::time::sleep(self.config.page_pause).await;
         }
     }
 
-    fn request(&self, stream: Stream, place: &Place) -> reqwest::RequestBuilder {
+    fn request(&self, stream: Stream, place: &Place, start_s: i64) -> reqwest::RequestBuilder {
         let base = format!("{}/api/v2/incremental/{}", self.config.base_url, stream.name());
         let address = match &place.cursor {
             Some(cursor) => format!("{base}/cursor.json?cursor={}", escaped(cursor)),
             None => {
-                let since_s = (place.since_s - OVERLAP_MS / Millis::SECOND_MS).max(0);
+                // By cursor it is the start of a run, and of one whose cursor was forgotten.
+                let start_s = if stream.is_by_cursor() { place.start_s() } else { start_s };
                 let file = if stream.is_by_cursor() { "/cursor.json" } else { ".json" };
-                format!("{base}{file}?start_time={since_s}")
+                format!("{base}{file}?start_time={start_s}")
             }
         };
         let request = self.client.get(address);
@@ -245,14 +275,16 @@ impl<S: Sink> Exporter<S> {
 
 fn page_end(raw: &Bytes) -> Result<PageEnd, CallError> {
     let json = Json::parse(raw).map_err(|_| CallError::Answer("a page of an export"))?;
-    let is_page = Stream::ALL.iter().any(|(_, name)| json.get(name).is_some());
-    if !is_page {
-        return Err(CallError::Answer("a page of an export"));
-    }
+    let rows = Stream::ALL.iter().find_map(|(_, name)| json.get(name));
+    let rows = rows.ok_or(CallError::Answer("a page of an export"))?.elements().len();
     Ok(PageEnd {
         cursor: json.get("after_cursor").and_then(Json::text).map(str::to_owned),
         end_s: json.get("end_time").and_then(Json::integer),
-        is_last: json.get("end_of_stream") == Some(&Json::Bool(true)),
+        // An export by time that does not say it has a full page as long as more is left.
+        is_last: match json.get("end_of_stream") {
+            Some(said) => *said == Json::Bool(true),
+            None => rows < PAGE_ROWS,
+        },
     })
 }
 
@@ -289,5 +321,14 @@ mod tests {
         assert!(page_end(&Bytes::from_static(b"<html>")).is_err());
         let end = page_end(&Bytes::from_static(b"{\"tickets\": [], \"after_cursor\": null, \"end_of_stream\": true}"));
         assert!(end.unwrap().is_last);
+    }
+
+    #[test]
+    fn a_page_without_a_word_on_it_is_the_last_unless_it_is_full() {
+        for (count, is_last) in [(0, true), (PAGE_ROWS - 1, true), (PAGE_ROWS, false)] {
+            let rows = vec!["{}"; count].join(",");
+            let raw = format!("{{\"organizations\": [{rows}], \"end_time\": 5}}");
+            assert_eq!(page_end(&Bytes::from(raw)).unwrap().is_last, is_last, "{count}");
+        }
     }
 }

@@ -46,7 +46,7 @@ fn change_capture_of_this_and_other_databases() {
             r#"{{"before":{before},"after":{after},{SOURCE},"op":"{op}","ts_ms":1773154800123,"transaction":null}}"#
         )
     };
-    let at = "CREDIT_NOTE/CN-1 at 2122185.2122184.1";
+    let at = "CREDIT_NOTE/CN-1 at 2122185.2122184.320254237474817";
     oracle(&envelope("c", "null", row), &[&format!("image {at}")], &["amount = Decimal { mantissa: 34250, scale: 2 }"]);
     oracle(&envelope("u", row, &row.replace("DRAFT", "APPROVED")), &[&format!("patch {at}")], &["status = Code"]);
     oracle(&envelope("d", row, "null"), &[&format!("delete {at}")], &[]);

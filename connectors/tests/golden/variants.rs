@@ -10,7 +10,7 @@ fn envelope(row: &str) -> String {
     format!(r#"{{"before":null,"after":{row},{SOURCE},"op":"c","ts_ms":1773154800123}}"#)
 }
 
-const AT: &str = "at 2122185.2122184.1";
+const AT: &str = "at 2122185.2122184.320254237474817";
 
 /// `decimal.handling.mode`: doubles as Jackson writes them, and decimals of any scale. The
 /// documentation of the capture's data types describes both.

@@ -69,6 +69,10 @@ impl ClientArgs {
             let text = format!("use the address {}: {error}; write HOST:PORT, such as 127.0.0.1:7400", self.api);
             Failure::with(USAGE, anyhow::anyhow!(text))
         };
+        if address.starts_with("https://") && self.ca.is_none() {
+            let text = format!("reach the hub at {}: name the authority of its certificate with --ca", self.api);
+            return Err(Failure::with(USAGE, anyhow::anyhow!(text)));
+        }
         let mut endpoint = Endpoint::from_shared(address).map_err(|error| wrong(&error))?;
         if let Some(path) = &self.ca {
             let pem = std::fs::read(path).map_err(|error| {
@@ -201,6 +205,14 @@ mod tests {
             serde_json::json!({ "sources": [{ "system": "SYSTEM_ORACLE", "partition": "erp", "receivedCount": "7" }] })
         );
         assert!(json("Nothing", &answer).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_hub_with_tls_is_asked_only_where_its_authority_is_named() {
+        let args = ClientArgs { api: "https://127.0.0.1:1".to_owned(), ..args() };
+        let failure = args.connect().await.err().unwrap();
+        assert_eq!(failure.code, USAGE);
+        assert!(failure.error.unwrap().to_string().contains("with --ca"));
     }
 
     #[test]

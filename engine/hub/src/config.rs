@@ -3,6 +3,7 @@
 //! What may be written is in `config/file.rs`; what the hub is started with lives here, checked as a
 //! whole before anything opens. `docs/configuration.md` is the page for people.
 
+mod address;
 mod api;
 mod commands;
 mod connectors;
@@ -48,6 +49,9 @@ pub const ENV_PREFIX: &str = "OPSHUB_";
 const DOORS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7401);
 /// Where the metrics page is served, unless configured.
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7402);
+
+/// Most shards: beyond the processors of any machine they only cost memory and time at the start.
+const SHARDS_MAX: usize = 256;
 
 /// What keeps a configuration from being used. Nothing was opened yet.
 #[derive(Debug, thiserror::Error)]
@@ -193,6 +197,12 @@ impl ConfigFile {
             let key = if engine.shards == 0 { "engine.shards" } else { "engine.batch_max" };
             return Err(Error::key(key, "is 0: write at least 1"));
         }
+        if engine.shards > SHARDS_MAX {
+            let problem = format!("is {}: write 1 to {SHARDS_MAX}, about as many as processors", engine.shards);
+            return Err(Error::key("engine.shards", problem));
+        }
+        apart(&[("api.listen", api.listen), ("doors.listen", doors), ("metrics.listen", metrics)])?;
+        let plaintext = address::Plaintext(connectors.plaintext);
         let connectors = connectors::resolve(connectors)?;
         let as_of_days = store::as_of_days(&store)?;
         let (store, advertise) = store::resolve(store)?;
@@ -209,12 +219,30 @@ impl ConfigFile {
                 ..engine_settings(&engine)?
             },
             model: engine.model.as_deref().map_or_else(|| Ok(Model::shipped()), read_model)?,
-            commands: commands::resolve(commands, &connectors)?,
+            commands: commands::resolve(commands, &connectors, plaintext)?,
             connectors,
             kafka: outputs.kafka.map(outputs::kafka).transpose()?,
             receiver: outputs.webhook.map_or(Ok(Receiver::Journal), outputs::webhook)?,
         })
     }
+}
+
+/// Two listeners cannot have one port; of any port, 0, each takes its own.
+fn apart(listeners: &[(&str, SocketAddr)]) -> Result<(), Error> {
+    for (i, (key, address)) in listeners.iter().enumerate() {
+        let is_taken = |other: &SocketAddr| {
+            let (mine, its) = (address.ip().to_canonical(), other.ip().to_canonical());
+            other.port() == address.port() && (mine == its || mine.is_unspecified() || its.is_unspecified())
+        };
+        let other = listeners[..i].iter().find(|(_, other)| address.port() != 0 && is_taken(other));
+        if let Some((other, _)) = other {
+            return Err(Error::key(
+                *key,
+                format!("is {address}, where {other} is already: give each a port of its own"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A plain-text listener stays on this machine unless the operator says what stands before it.

@@ -129,8 +129,9 @@ impl Figures {
             let status = handle.get();
             // What holds now stands before what went wrong last.
             let findings = status.findings.iter().map(|(kind, found)| format!("{kind}: {}", found.text));
+            let refusals = status.refusals();
             let error = Some(status.last_error).filter(|error| !error.is_empty());
-            let last_error = findings.chain(error).collect::<Vec<_>>().join("; ");
+            let last_error = findings.chain(error).chain(refusals).collect::<Vec<_>>().join("; ");
             SourceReport {
                 system: status.system,
                 partition: partition.clone(),

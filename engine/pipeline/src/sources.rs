@@ -366,14 +366,16 @@ mod tests {
             let told: Vec<Option<Millis>> = sources.last_events().of_sources().map(|(_, at)| at).collect();
             (told[0], told[1])
         };
-        let event = |at| Fact { op: Op::Patch, ..heartbeat(System::Salesforce, "A1", at) };
+        let account = EntityKey::new(EntityKind::Account, "A1");
+        let told = |system, at| Fact { op: Op::Patch, entity: account.clone(), ..heartbeat(system, "A1", at) };
+        let event = |at| told(System::Salesforce, at);
         sources.observe(&event(900));
         sources.observe(&event(700));
         sources.observe(&heartbeat(System::Salesforce, "bus", 5_000));
         sources.observe(&heartbeat(System::Oracle, "erp", 5_000));
         assert_eq!(newest(&sources), (Some(Millis(900)), None));
         assert_eq!(sources.watermark(System::Salesforce), Some(Millis(5_000)));
-        sources.observe(&Fact { op: Op::Patch, ..heartbeat(System::Zendesk, "T1", 950) });
+        sources.observe(&told(System::Zendesk, 950));
         assert_eq!(newest(&sources).0, Some(Millis(950)), "the service desk counts with Salesforce");
         let mut stored = Vec::new();
         sources.encode(&mut stored);

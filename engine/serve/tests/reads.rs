@@ -378,3 +378,21 @@ async fn a_write_by_filter_finds_what_is_held_behind_what_is_decided() {
     let answer = admin.discard_quarantine(request).await.unwrap().into_inner();
     assert_eq!(answer.discarded_names, ["quarantine/601"]);
 }
+
+#[tokio::test]
+async fn each_source_tells_of_itself_alone() {
+    let running = Running::start().await;
+    running.hub.publish(&[("A1", 1)]);
+    let mut client = AdminServiceClient::new(running.channel.clone());
+    let sources = client.list_sources(v1::ListSourcesRequest::default()).await.unwrap().into_inner().sources;
+    let told: Vec<_> =
+        sources.iter().map(|source| (source.system(), source.state(), source.lag.map(|lag| lag.seconds))).collect();
+    assert_eq!(
+        told,
+        [
+            (v1::System::Salesforce, v1::FreshnessState::Fresh, Some(10)),
+            (v1::System::Zendesk, v1::FreshnessState::Stale, Some(400)),
+            (v1::System::Oracle, v1::FreshnessState::Unknown, None),
+        ]
+    );
+}

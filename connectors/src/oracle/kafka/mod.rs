@@ -85,7 +85,9 @@ impl KafkaConfig {
             ));
         }
         self.client().create_native_config().map(|_| ()).map_err(|error| {
-            format!("is not accepted by the Kafka client: {error}; TLS needs a hub built with the feature kafka-tls")
+            let is_plain = protocol.eq_ignore_ascii_case("plaintext");
+            let hint = if is_plain { "" } else { "; TLS needs a hub built with the feature kafka-tls" };
+            format!("is not accepted by the Kafka client: {error}{hint}")
         })
     }
 
@@ -418,7 +420,7 @@ mod tests {
         assert!(check("localhost:1, kafka.example:9092", &[], false).unwrap_err().contains("kafka.example:9092"));
         assert_eq!(check("kafka.example:9092", &[], true), Ok(()));
         let unknown = check("localhost:1", &[("no.such.property", "1")], false).unwrap_err();
-        assert!(unknown.contains("no.such.property"), "{unknown}");
+        assert!(unknown.contains("no.such.property") && !unknown.contains("TLS"), "{unknown}");
         let encrypted = check("kafka.example:9092", &[("security.protocol", "ssl")], false);
         assert_eq!(encrypted.is_ok(), cfg!(feature = "kafka-tls"), "{encrypted:?}");
     }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
-use ontology::{Field, FieldReader as _, ValueRef};
+use ontology::status::ServiceOrderStatus;
+use ontology::{Field, FieldReader as _, ValueRef, Vocabulary};
 
 use super::*;
 
@@ -43,6 +44,67 @@ fn documents_are_found_however_they_are_wrapped() {
     for bad in ["--b1\r\nno part", "--\r\n", "-", "--b1\r\nA: b\r\n\r\nplain\r\n--b1--"] {
         assert_eq!(decode(bad).rejects.len(), 1, "{bad}");
     }
+}
+
+#[test]
+fn a_body_holds_as_many_documents_as_its_bytes_allow() {
+    // A thousand small documents: more elements than one document may have.
+    let many = idoc("ZSRVORD", &ORDER.replace("<STTXT>", "<KUNUM>17100001</KUNUM><STTXT>")).repeat(1_000);
+    let decoded = decode(&format!("<Z>{many}</Z>"));
+    assert_eq!((decoded.facts.len(), decoded.rejects.len()), (1_000, 0));
+    // At the bound of one document it is read, beyond it alone is refused.
+    let wide = |n: usize| idoc("ZSRVORD", &format!("{ORDER}{}", "<A/>".repeat(n)));
+    let around = DOCUMENT_ELEMENTS_MAX - 9;
+    let decoded = decode(&format!("<Z>{}{}{}</Z>", wide(around), wide(around + 1), wide(0)));
+    assert_eq!((decoded.facts.len(), decoded.rejects.len()), (2, 1), "{:?}", decoded.rejects);
+    assert!(decoded.rejects[0].detail.contains("too many elements"));
+}
+
+#[test]
+fn finished_orders_are_finished() {
+    let status = |word: &str| {
+        let decoded = decode(&idoc("ZSRVORD", &ORDER.replace("TECO", word)));
+        let fields = &decoded.facts[0].fields;
+        match fields.get(Field::Status) {
+            ValueRef::Code(code) => ServiceOrderStatus::from_code(code).map(Vocabulary::name),
+            _ => None,
+        }
+    };
+    for (word, expected) in [
+        ("CRTD", Some("Created")),
+        ("PCNF", Some("InProgress")),
+        ("CNF", Some("Completed")),
+        ("TECO", Some("Completed")),
+        ("CLSD", Some("Completed")),
+        // The line of all statuses that an order has: the one furthest on counts.
+        ("REL  PCNF PRC", Some("InProgress")),
+        ("TECO CNF  PRC  SETC", Some("Completed")),
+        ("CRTD MANC NMAT", Some("Created")),
+        ("MANC PRC", None),
+    ] {
+        assert_eq!(status(word), expected, "{word}");
+    }
+}
+
+#[test]
+fn a_serial_that_is_no_time_orders_within_the_second() {
+    let numbered = |serial: &str| {
+        let control = format!("<SERIAL>{serial}</SERIAL><CREDAT>20260310</CREDAT><CRETIM>150000</CRETIM>");
+        idoc("ZSRVORD", ORDER).replace("<SERIAL>20260310150000</SERIAL>", &control)
+    };
+    let fact = |serial: &str| {
+        let mut decoded = decode(&numbered(serial));
+        assert!(decoded.rejects.is_empty(), "{serial}: {:?}", decoded.rejects);
+        decoded.facts.remove(0)
+    };
+    let (twelve, thirteen) = (fact("00000000000000000012"), fact("00000000000000000013"));
+    assert_eq!(twelve.changed_at, AT);
+    assert!(twelve.version < thirteen.version);
+    // A time stays what it is, beside another of the control record.
+    assert_eq!(fact("20260310145959").changed_at, AT - 1_000);
+    assert_eq!(fact("").changed_at, AT);
+    let nothing = numbered("00000000000000000012").replace("<CREDAT>20260310</CREDAT>", "");
+    assert_eq!(decode(&nothing).rejects.len(), 1, "no time at all");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use axum::Router;
 use connectors::edge::Context;
 use connectors::edge::credentials::Secret;
 use connectors::salesforce::Positions;
-use connectors::salesforce::audit::{AuditConfig, position_name};
+use connectors::salesforce::audit::AuditConfig;
 use connectors::salesforce::rest::RestConfig;
 use connectors::salesforce::transport::{SalesforceConfig, TOPIC, run};
 use fixtures::faults::FaultSwitch;
@@ -61,7 +61,9 @@ impl Source for Salesforce {
             allowance: None,
             ..SalesforceConfig::new(rest, self.0.grpc_url())
         };
-        let positions = Positions { stream: log.position(TOPIC), audit: log.position(&position_name(TOPIC)) };
+        let objects = ["Account", "Case", "Knowledge_Article__c", "Directory_Entry__c"].into_iter();
+        let stored = Positions::stored(TOPIC, objects, |name| Ok::<_, std::convert::Infallible>(log.position(name)));
+        let positions = stored.unwrap_or_else(|never| match never {});
         run(context, config, positions, stop)
     }
 

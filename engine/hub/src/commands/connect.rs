@@ -282,5 +282,8 @@ mod tests {
         assert_eq!(wrong(report(None, 1, 0, ""), false), ["probe and clock"]);
         assert!(wrong(report(None, 1, 0, ""), true).is_empty(), "nobody asked for a probe");
         assert_eq!(wrong(report(Some(1_000_000), 1, 2, ""), false), ["contract"]);
+        let refused = report(None, 0, 0, "2 deliveries refused since the start, the last for bad_token");
+        let told = findings(&[refused], Millis(1_000_000), 5, false, Some("http://127.0.0.1:1".to_owned()));
+        assert!(told[1].result.as_ref().is_err_and(|wrong| wrong.contains("bad_token")), "{told:?}");
     }
 }

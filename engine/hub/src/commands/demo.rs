@@ -221,6 +221,7 @@ const STORY: [&str; 3] = ["SF-2026-8831", "ACCT-1205", "SF-2026-9001"];
 struct Told {
     sentences: std::collections::BTreeSet<String>,
     looks: u64,
+    is_end_told: bool,
 }
 
 impl Told {
@@ -247,6 +248,10 @@ impl Told {
         }
         if untold > 0 {
             println!("{line_start}{:<12}{untold} more sentences about the past; what is new follows", "history");
+        }
+        if stage_now(stage) > stage.world.end_ms() && !self.is_end_told {
+            self.is_end_told = true;
+            println!("{line_start}{:<12}nothing further happens; ctrl-c ends it with a summary", "story over");
         }
         if is_terminal {
             eprint!("\r\x1b[K{}", figures_line(stage));

@@ -71,7 +71,13 @@ pub(super) fn run(args: &DigestArgs) -> Result<(), Failure> {
     if args.json {
         println!("{}", serde_json::json!({ "digest": digest, "position": position, "at_ms": now.0 }));
     } else {
-        println!("{digest}  position {position}  at {} ms", now.0);
+        // Nothing has a time where nothing has happened.
+        let at = if position == 0 && args.at.is_none() {
+            "the store is empty".to_owned()
+        } else {
+            format!("at {} ms", now.0)
+        };
+        println!("{digest}  position {position}  {at}");
     }
     Ok(())
 }

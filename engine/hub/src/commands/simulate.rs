@@ -40,15 +40,15 @@ pub struct SimulateArgs {
     /// Where the simulator listens; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Where Salesforce's event bus listens.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-    bus: SocketAddr,
+    /// Where Salesforce's event bus listens [default: a free port].
+    #[arg(long, value_name = "ADDR")]
+    bus: Option<SocketAddr>,
     /// The hub's doors that Oracle, Webex, SAP and Zendesk push to, such as http://127.0.0.1:7401.
-    #[arg(long, value_name = "URL", requires = "token")]
+    #[arg(long, value_name = "URL", requires = "token", value_parser = target)]
     target: Option<String>,
     /// What opens the door, as env:NAME or file:PATH: Oracle's bearer token, Webex's and Zendesk's
     /// signing secret, SAP's password.
-    #[arg(long, value_name = "REFERENCE")]
+    #[arg(long, value_name = "REFERENCE", requires = "target")]
     token: Option<SecretRef>,
     /// User that goes with SAP's password.
     #[arg(long, default_value = "opshub")]
@@ -107,6 +107,12 @@ fn table(name: &str) -> Result<String, String> {
     known.contains(&name.as_str()).then_some(name).ok_or_else(|| format!("expected some of {}", known.join(", ")))
 }
 
+/// An address that a payload can be posted to.
+fn target(text: &str) -> Result<String, String> {
+    let address = reqwest::Url::parse(text).ok().filter(|address| matches!(address.scheme(), "http" | "https"));
+    address.map(|_| text.to_owned()).ok_or_else(|| "expected an address such as http://127.0.0.1:7401".to_owned())
+}
+
 /// Faults as they are written in one line.
 fn faults(line: &str) -> Result<Faults, FaultsError> {
     line.parse()
@@ -144,6 +150,10 @@ pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
         let text = format!("simulate {}: --kafka and --queue are paths of oracle; leave them out", args.system.name());
         return Err(Failure::with(USAGE, anyhow::anyhow!(text)));
     }
+    if args.system != Vendor::Salesforce && args.bus.is_some() {
+        let text = format!("simulate {}: --bus is salesforce's; leave it out", args.system.name());
+        return Err(Failure::with(USAGE, anyhow::anyhow!(text)));
+    }
     if !args.speed.is_finite() || args.speed <= 0.0 {
         return Err(Failure::with(USAGE, anyhow::anyhow!("simulate at speed {}: write a number above 0", args.speed)));
     }
@@ -164,7 +174,7 @@ pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
 
 /// Lets the world's past have happened, then goes on at its pace; stays up when the story ends.
 async fn simulate(args: &SimulateArgs) -> Result<(), Failure> {
-    let (seed, size) = (args.seed, Size::customers(args.customers));
+    let (seed, size) = (args.seed, Size { customers: args.customers, live_ms: Size::LIVE_MS_LONG });
     let (doors, desk_door) = (doors(args)?, desk_door(args)?);
     let switch = FaultSwitch::new(args.faults.clone());
     let now_ms = if args.story_clock { fixtures::time::T_MS } else { wall_ms() };
@@ -198,23 +208,39 @@ async fn simulate(args: &SimulateArgs) -> Result<(), Failure> {
         player = player.pushing_to(doors.clone(), desk_door.clone());
     }
     let history = player.history(|_, _| {}).await.map_err(failure)?;
-    eprintln!("simulate: the history is played, {} payloads", sent(args.system, &history));
+    let count = sent(args.system, &history);
+    eprintln!("simulate: the history is played, {count} payloads{}", refused(&history));
     if !args.push_history {
         println!("{ready}");
         player = player.pushing_to(doors, desk_door);
     }
-    let mut live = player.live(args.speed, i64::MAX, |_, _| {}).await.map_err(failure)?;
+    let end_ms = player.world().end_ms();
+    let mut live = player.live(args.speed, end_ms, |_, _| {}).await.map_err(failure)?;
     live.add(player.arrive().await.map_err(failure)?);
     if player.dropped() > 0 {
         eprintln!("simulate: {} payloads were lost on purpose", player.dropped());
     }
-    eprintln!("simulate: the story is over, {} payloads more", sent(args.system, &live));
-    std::future::pending().await
+    let count = sent(args.system, &live);
+    eprintln!(
+        "simulate: the story is over after {count} payloads more{}: nothing further changes, and {} says so; \
+         start it again, perhaps with another --seed",
+        refused(&live),
+        args.system.name()
+    );
+    // A source that is up and quiet still proves that it is.
+    player.live(args.speed, i64::MAX, |_, _| {}).await.map_err(failure)?;
+    Ok(())
 }
 
 /// Webhooks are signed with the time of sending, which receivers compare with their own.
 fn wall_ms() -> i64 {
     WallClock::default().now().0
+}
+
+/// How many deliveries a door refused, if it did.
+fn refused(sent: &fixtures::player::Sent) -> String {
+    let count: u64 = sent.refused.values().sum();
+    if count == 0 { String::new() } else { format!(", {count} deliveries refused") }
 }
 
 fn sent(vendor: Vendor, sent: &fixtures::player::Sent) -> u64 {
@@ -236,7 +262,7 @@ async fn start(args: &SimulateArgs, switch: &FaultSwitch) -> Result<Vendors, Fai
     let is_salesforce = args.system == Vendor::Salesforce;
     let salesforce = SalesforceConfig {
         http: of(Vendor::Salesforce),
-        grpc: if is_salesforce { args.bus } else { ANY },
+        grpc: args.bus.filter(|_| is_salesforce).unwrap_or(ANY),
         ..SalesforceConfig::default()
     };
     let taken = |error: &dyn std::fmt::Display| taken(args, error);
@@ -363,6 +389,11 @@ mod tests {
         assert!(read(&["oracle", "--faults", "drop=5"]).is_err(), "a rate is a percentage");
         assert!(read(&["oracle", "--target", "http://hub:1"]).is_err(), "a door needs its secret");
         assert!(read(&["oracle", "--token", "literal"]).is_err(), "a secret is given by reference");
+        assert!(read(&["oracle", "--token", "env:PATH"]).is_err(), "a secret needs its door");
+        for target in ["127.0.0.1:7401", "hub", "ftp://hub", "http://"] {
+            assert!(read(&["oracle", "--target", target, "--token", "env:PATH"]).is_err(), "{target}");
+        }
+        assert_eq!(super::run(&read(&["sap", "--bus", "127.0.0.1:9"]).unwrap()).unwrap_err().code, USAGE);
         let salesforce = read(&["salesforce", "--target", "http://hub:1", "--token", "env:PATH"]).unwrap();
         assert_eq!(super::run(&salesforce).unwrap_err().code, USAGE);
         assert!(read(&["oracle", "--queue", "FND_USER"]).is_err(), "a table that there is not");

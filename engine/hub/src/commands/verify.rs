@@ -17,7 +17,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "backup"])]
     config: Option<PathBuf>,
     /// A backup, in place of a store.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
     backup: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use connectors::edge::credentials::Secret;
 use serde::Deserialize;
 use serve::auth::{Authentication, BearerTokens, ClientCertificates, JwtKeyError, JwtRules};
 use serve::policy::{Principal, Role};
@@ -176,9 +177,21 @@ fn read(key: &str, path: &Path) -> Result<Vec<u8>, Error> {
 
 fn tokens(sections: &[TokenSection]) -> Result<BearerTokens, Error> {
     let mut known = BearerTokens::default();
+    let mut read: Vec<(&str, Secret)> = Vec::with_capacity(sections.len());
     for (i, section) in sections.iter().enumerate() {
         let principal = principal(&section.name, &section.roles, &format!("api.tokens[{i}]"))?;
-        known.add(section.token.read(&format!("api.tokens[{i}].token"))?.expose(), principal);
+        let key = format!("api.tokens[{i}].token");
+        let token = section.token.read(&key)?;
+        // Of two callers with one token the later would act for both, with its own roles.
+        if let Some((other, _)) = read.iter().find(|(_, other)| other.is(token.expose())) {
+            let problem = format!(
+                "is the token of `{other}` too: give `{}` one of its own, a token says who calls",
+                section.name
+            );
+            return Err(Error::key(key, problem));
+        }
+        known.add(token.expose(), principal);
+        read.push((section.name.as_str(), token));
     }
     Ok(known)
 }
@@ -210,6 +223,14 @@ fn provider(section: &ProviderSection) -> Result<JwtRules, Error> {
 }
 
 fn principal(name: &str, roles: &[String], key: &str) -> Result<Principal, Error> {
+    if name.trim().is_empty() {
+        return Err(Error::key(format!("{key}.name"), "is empty: it is written beside every decision of this caller"));
+    }
+    if roles.is_empty() {
+        let known: Vec<&str> = Role::ALL.iter().map(|(_, name)| *name).collect();
+        let problem = format!("is empty, so this caller could do nothing: write some of {}", known.join(", "));
+        return Err(Error::key(format!("{key}.roles"), problem));
+    }
     let roles = roles.iter().map(|role_name| role(role_name, key)).collect::<Result<Vec<Role>, Error>>()?;
     Ok(Principal { name: name.to_owned(), roles })
 }

@@ -9,6 +9,7 @@ use connectors::salesforce::rest::RestConfig;
 use ontology::System;
 use serde::Deserialize;
 
+use super::address::Plaintext;
 use super::connectors::{ConnectorsConfig, Section};
 use super::sap::{self, OAuthSection};
 use super::{Error, SecretRef, suggest};
@@ -60,7 +61,11 @@ pub struct CommandsConfig {
     pub wxcc: Option<(Secret, Vec<Verb>)>,
 }
 
-pub(super) fn resolve(section: CommandsSection, connectors: &ConnectorsConfig) -> Result<CommandsConfig, Error> {
+pub(super) fn resolve(
+    section: CommandsSection,
+    connectors: &ConnectorsConfig,
+    plaintext: Plaintext,
+) -> Result<CommandsConfig, Error> {
     let verbs: Vec<Verb> = section.enabled.iter().map(|name| verb(name)).collect::<Result<_, _>>()?;
     let of = |system: System| {
         let mine: Vec<Verb> = verbs.iter().copied().filter(|verb| verb.system() == system).collect();
@@ -78,7 +83,7 @@ pub(super) fn resolve(section: CommandsSection, connectors: &ConnectorsConfig) -
         let list = connectors.oracle.as_ref().and_then(|oracle| oracle.list.as_ref());
         list.map(|list| (list.ords.clone(), verbs)).ok_or_else(|| unconnected("connectors.oracle.list"))
     });
-    let sap = of(System::Sap).map(|verbs| Ok((sap_target(section.sap.unwrap_or_default())?, verbs)));
+    let sap = of(System::Sap).map(|verbs| Ok((sap_target(section.sap.unwrap_or_default(), plaintext)?, verbs)));
     let wxcc = of(System::Wxcc).map(|verbs| {
         let token = section.wxcc.unwrap_or_default().token;
         Ok((Section("commands.wxcc").secret("token", token)?, verbs))
@@ -91,11 +96,11 @@ pub(super) fn resolve(section: CommandsSection, connectors: &ConnectorsConfig) -
     })
 }
 
-fn sap_target(section: SapCommandsSection) -> Result<SapOutboundConfig, Error> {
+fn sap_target(section: SapCommandsSection, plaintext: Plaintext) -> Result<SapOutboundConfig, Error> {
     let at = Section("commands.sap");
     Ok(SapOutboundConfig {
-        base_url: at.address("base_url", section.base_url)?.trim_end_matches('/').to_owned(),
-        login: sap::login(&at, section.oauth, section.user, section.password)?,
+        base_url: at.login(plaintext, "base_url", section.base_url)?,
+        login: sap::login(&at, plaintext, section.oauth, section.user, section.password)?,
     })
 }
 
@@ -115,16 +120,16 @@ mod tests {
 
     fn resolved(text: &str) -> Result<CommandsConfig, String> {
         let section: CommandsSection = toml::from_str(text).map_err(|error| error.to_string())?;
-        resolve(section, &ConnectorsConfig::default()).map_err(|error| error.to_string())
+        resolve(section, &ConnectorsConfig::default(), Plaintext::default()).map_err(|error| error.to_string())
     }
 
     #[test]
     fn nothing_is_carried_out_until_it_is_named() {
         let none = resolved("").unwrap();
         assert!(none.salesforce.is_none() && none.oracle.is_none() && none.sap.is_none() && none.wxcc.is_none());
-        let sap = "enabled = [\"note_order\"]\n[sap]\nbase_url = \"x/\"\nuser = \"u\"\npassword = \"env:PATH\"";
+        let sap = "enabled = [\"note_order\"]\n[sap]\nbase_url = \"https://x/\"\nuser = \"u\"\npassword = \"env:PATH\"";
         let (config, verbs) = resolved(sap).unwrap().sap.unwrap();
-        assert_eq!((config.base_url.as_str(), verbs), ("x", vec![Verb::NoteOrder]));
+        assert_eq!((config.base_url.as_str(), verbs), ("https://x", vec![Verb::NoteOrder]));
         let flow = "enabled = [\"hold_transfer\", \"release_transfer\"]\n[wxcc]\ntoken = \"env:PATH\"";
         assert_eq!(resolved(flow).unwrap().wxcc.unwrap().1.len(), 2);
     }
@@ -141,7 +146,7 @@ mod tests {
         check("enabled = [\"delay_dispatch\"]", "commands.sap.base_url");
         let plain =
             "enabled = [\"note_order\"]\n[sap]\nbase_url = \"http://s4/\"\nuser = \"u\"\npassword = \"env:PATH\"";
-        check(plain, "commands.sap.base_url leads to another machine without TLS");
+        check(plain, "commands.sap.base_url leads to s4 on another machine without TLS");
         check("enabled = [\"hold_transfer\"]", "commands.wxcc.token");
         check("enable = []", "unknown field `enable`");
     }

@@ -1,6 +1,5 @@
 //! The sources of a configuration, checked: a source is connected when its section is there.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,8 +11,8 @@ use connectors::salesforce::rest::RestConfig;
 use connectors::salesforce::transport::{BUS_URL, SalesforceConfig};
 use connectors::{Connectors, Mapping};
 use ontology::{System, Vocabulary as _};
-use reqwest::Url;
 
+use super::address::Plaintext;
 use super::file::{ConnectorsSection, JwtSection, SalesforceSection, Span};
 use super::oracle::{self, OracleSetup};
 use super::sap::{self, SapSetup};
@@ -71,12 +70,13 @@ pub(super) fn resolve(section: ConnectorsSection) -> Result<ConnectorsConfig, Er
     let mappings = mappings(&section.mappings)?;
     let own_mappings = mappings.iter().map(|mapping| mapping.system).collect();
     let connectors = Connectors::new(mappings);
+    let plaintext = Plaintext(section.plaintext);
     Ok(ConnectorsConfig {
-        salesforce: section.salesforce.map(salesforce).transpose()?,
-        oracle: section.oracle.map(|section| oracle::resolve(section, &connectors)).transpose()?,
-        wxcc: section.wxcc.map(wxcc::resolve).transpose()?,
-        sap: section.sap.map(sap::resolve).transpose()?,
-        zendesk: section.zendesk.map(zendesk::resolve).transpose()?,
+        salesforce: section.salesforce.map(|section| salesforce(section, plaintext)).transpose()?,
+        oracle: section.oracle.map(|section| oracle::resolve(section, &connectors, plaintext)).transpose()?,
+        wxcc: section.wxcc.map(|section| wxcc::resolve(section, plaintext)).transpose()?,
+        sap: section.sap.map(|section| sap::resolve(section, plaintext)).transpose()?,
+        zendesk: section.zendesk.map(|section| zendesk::resolve(section, plaintext)).transpose()?,
         connectors,
         own_mappings,
     })
@@ -99,7 +99,7 @@ fn mappings(paths: &[PathBuf]) -> Result<Vec<Mapping>, Error> {
     Ok(read)
 }
 
-fn salesforce(section: SalesforceSection) -> Result<SalesforceConfig, Error> {
+fn salesforce(section: SalesforceSection, plaintext: Plaintext) -> Result<SalesforceConfig, Error> {
     let at = Section("connectors.salesforce");
     let ca_pem = match section.ca {
         None => None,
@@ -109,15 +109,15 @@ fn salesforce(section: SalesforceSection) -> Result<SalesforceConfig, Error> {
         ),
     };
     let rest = RestConfig {
-        login_url: at.address("login_url", section.login_url)?,
+        login_url: at.login(plaintext, "login_url", section.login_url)?,
         client_id: at.need("client_id", section.client_id)?,
         grant: grant(&at, section.client_secret, section.jwt)?,
     };
-    let usual =
-        SalesforceConfig::new(rest, at.address("bus_url", section.bus_url.or_else(|| Some(BUS_URL.to_owned())))?);
+    let bus_url = at.login(plaintext, "bus_url", Some(section.bus_url.unwrap_or_else(|| BUS_URL.to_owned())))?;
+    let usual = SalesforceConfig::new(rest, bus_url);
     let audit = AuditConfig::default();
     let audit = AuditConfig {
-        interval: section.audit_every.map_or(audit.interval, Span::timer),
+        interval: at.span("audit_every", section.audit_every, audit.interval)?,
         settle: section.settle.map_or(audit.settle, Span::timer),
     };
     let allowance = AllowanceConfig::default();
@@ -126,7 +126,7 @@ fn salesforce(section: SalesforceSection) -> Result<SalesforceConfig, Error> {
         ca_pem,
         topic: section.topic.unwrap_or(usual.topic),
         is_full_read_first: section.read_all_first.unwrap_or(usual.is_full_read_first),
-        silence_max: section.silence_max.map_or(usual.silence_max, Span::timer),
+        silence_max: at.span("silence_max", section.silence_max, usual.silence_max)?,
         audit: Some(audit),
         allowance: Some(AllowanceConfig { percent_min, ..allowance }),
         ..SalesforceConfig::new(usual.rest, usual.bus_url)
@@ -156,6 +156,16 @@ fn grant(at: &Section, secret: Option<SecretRef>, jwt: Option<JwtSection>) -> Re
 pub(super) struct Section(pub(super) &'static str);
 
 impl Section {
+    /// The address of somebody whom a login goes to.
+    pub(super) fn login(&self, plaintext: Plaintext, key: &str, value: Option<String>) -> Result<String, Error> {
+        plaintext.login(&format!("{}.{key}", self.0), &self.need(key, value)?)
+    }
+
+    /// A span that work is paced by, above 0.
+    pub(super) fn span(&self, key: &str, value: Option<Span>, usual: Duration) -> Result<Duration, Error> {
+        value.map_or(Ok(usual), |span| span.above_zero(&format!("{}.{key}", self.0)).map(Span::timer))
+    }
+
     pub(super) fn need<T>(&self, key: &str, value: Option<T>) -> Result<T, Error> {
         value.ok_or_else(|| {
             let section = self.0;
@@ -166,29 +176,7 @@ impl Section {
         })
     }
 
-    /// A web address that credentials go to: to another machine only by TLS.
-    pub(super) fn address(&self, key: &str, value: Option<String>) -> Result<String, Error> {
-        let address = self.need(key, value)?;
-        if is_plain_elsewhere(&address) {
-            let problem = "leads to another machine without TLS, and credentials go there: write https";
-            return Err(Error::key(format!("{}.{key}", self.0), problem));
-        }
-        Ok(address)
-    }
-
     pub(super) fn secret(&self, key: &str, reference: Option<SecretRef>) -> Result<Secret, Error> {
         self.need(key, reference)?.read(&format!("{}.{key}", self.0))
     }
-}
-
-/// Whether an address leads to another machine without TLS.
-pub(super) fn is_plain_elsewhere(address: &str) -> bool {
-    let Ok(url) = Url::parse(address) else { return false };
-    url.scheme() == "http" && !url.host_str().is_some_and(is_loopback)
-}
-
-/// Whether the host of an address is this machine.
-pub(super) fn is_loopback(host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

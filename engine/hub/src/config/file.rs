@@ -120,6 +120,8 @@ impl Default for EngineSection {
 pub struct ConnectorsSection {
     /// Mapping files, at most one for a system; a system without one is read by the shipped mapping.
     pub mappings: Vec<PathBuf>,
+    /// Whether passwords and tokens may go to sources on other machines without TLS; default `false`.
+    pub plaintext: bool,
     /// Salesforce.
     pub salesforce: Option<SalesforceSection>,
     /// Oracle receivables.
@@ -184,6 +186,14 @@ impl Span {
     #[must_use]
     pub fn ms(self) -> i64 {
         self.0
+    }
+
+    /// The span, if work can be paced by it.
+    ///
+    /// # Errors
+    /// A span of no length; `key` is where it stands.
+    pub(super) fn above_zero(self, key: &str) -> Result<Self, super::Error> {
+        if self.0 > 0 { Ok(self) } else { Err(super::Error::key(key, "is 0s: write a span above 0, such as 60s")) }
     }
 
     /// For a timer; at least a millisecond.

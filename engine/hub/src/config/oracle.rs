@@ -13,6 +13,7 @@ use connectors::oracle::{OracleConfig, OracleListConfig, OrdsConfig};
 use ontology::System;
 use serde::Deserialize;
 
+use super::address::Plaintext;
 use super::connectors::{LIST_EVERY, Section};
 use super::file::Span;
 use super::{Error, SecretRef};
@@ -129,7 +130,11 @@ pub struct OracleSetup {
     pub file: Option<FileConfig>,
 }
 
-pub(super) fn resolve(section: OracleSection, connectors: &Connectors) -> Result<OracleSetup, Error> {
+pub(super) fn resolve(
+    section: OracleSection,
+    connectors: &Connectors,
+    plaintext: Plaintext,
+) -> Result<OracleSetup, Error> {
     let at = Section("connectors.oracle");
     let partition = section.partition.unwrap_or_else(|| "erp".to_owned());
     let has_path = section.kafka.is_some() || section.queue.is_some() || section.file.is_some();
@@ -139,39 +144,57 @@ pub(super) fn resolve(section: OracleSection, connectors: &Connectors) -> Result
     };
     Ok(OracleSetup {
         door,
-        list: section.list.map(|section| list(section, &partition, connectors)).transpose()?,
+        list: section.list.map(|section| list(section, &partition, connectors, plaintext)).transpose()?,
         kafka: section.kafka.map(|section| kafka(section, &partition)).transpose()?,
-        queue: section.queue.map(queue).transpose()?,
+        queue: section.queue.map(|section| queue(section, plaintext)).transpose()?,
         file: section.file.map(file).transpose()?,
         partition,
     })
 }
 
-fn list(section: OracleListSection, partition: &str, connectors: &Connectors) -> Result<OracleListConfig, Error> {
+fn list(
+    section: OracleListSection,
+    partition: &str,
+    connectors: &Connectors,
+    plaintext: Plaintext,
+) -> Result<OracleListConfig, Error> {
     let at = Section("connectors.oracle.list");
-    let mapped = || {
-        let mapping = connectors.mapping(System::Oracle).expect("every source has a mapping");
-        let tables: BTreeSet<String> = mapping.objects.iter().map(|object| object.name.clone()).collect();
-        tables.into_iter().collect()
+    let mapping = connectors.mapping(System::Oracle).expect("every source has a mapping");
+    let mapped: BTreeSet<String> = mapping.objects.iter().map(|object| object.name.clone()).collect();
+    let tables = match section.tables {
+        None => mapped.into_iter().collect(),
+        Some(named) => tables(named, &mapped)?,
     };
     Ok(OracleListConfig {
-        ords: ords(&at, section.base_url, section.client_id, section.client_secret)?,
-        tables: section.tables.unwrap_or_else(mapped),
+        ords: ords(&at, plaintext, section.base_url, section.client_id, section.client_secret)?,
+        tables,
         partition: partition.to_owned(),
-        interval: section.interval.map_or(LIST_EVERY, Span::timer),
+        interval: at.span("interval", section.interval, LIST_EVERY)?,
         is_full_read_first: section.read_all_first.unwrap_or(true),
-        full_interval: Some(section.read_all_every.map_or(READ_ALL_EVERY, Span::timer)),
+        full_interval: Some(at.span("read_all_every", section.read_all_every, READ_ALL_EVERY)?),
     })
+}
+
+/// Tables that are read: some that the mapping has, for rows of others would only fill the quarantine.
+fn tables(named: Vec<String>, mapped: &BTreeSet<String>) -> Result<Vec<String>, Error> {
+    let wrong = |problem: String| Err(Error::key("connectors.oracle.list.tables", problem));
+    let known = || mapped.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    match named.iter().find(|name| !mapped.contains(*name)) {
+        Some(name) => wrong(format!("names `{name}`, which the mapping has not: write some of {}", known())),
+        None if named.is_empty() => wrong(format!("is empty: leave it out for all, or write some of {}", known())),
+        None => Ok(named),
+    }
 }
 
 fn ords(
     at: &Section,
+    plaintext: Plaintext,
     base_url: Option<String>,
     client_id: Option<String>,
     client_secret: Option<SecretRef>,
 ) -> Result<OrdsConfig, Error> {
     Ok(OrdsConfig {
-        base_url: at.address("base_url", base_url)?.trim_end_matches('/').to_owned(),
+        base_url: at.login(plaintext, "base_url", base_url)?,
         client_id: at.need("client_id", client_id)?,
         client_secret: at.secret("client_secret", client_secret)?,
     })
@@ -199,32 +222,36 @@ fn kafka(section: OracleKafkaSection, partition: &str) -> Result<KafkaConfig, Er
         partition: partition.to_owned(),
         properties,
         is_plaintext_allowed: section.plaintext,
-        refresh: section.refresh.map_or(REFRESH, Span::timer),
+        refresh: at.span("refresh", section.refresh, REFRESH)?,
     };
     config.check().map_err(|problem| Error::key("connectors.oracle.kafka", problem))?;
     Ok(config)
 }
 
-fn queue(section: OracleQueueSection) -> Result<QueueConfig, Error> {
+fn queue(section: OracleQueueSection, plaintext: Plaintext) -> Result<QueueConfig, Error> {
     let at = Section("connectors.oracle.queue");
     if section.topics.is_empty() {
         return Err(Error::key("connectors.oracle.queue.topics", "names no topic: write at least one"));
     }
     Ok(QueueConfig {
-        ords: ords(&at, section.base_url, section.client_id, section.client_secret)?,
+        ords: ords(&at, plaintext, section.base_url, section.client_id, section.client_secret)?,
         group: at.need("group", section.group)?,
         topics: section.topics,
         partition: section.partition.unwrap_or_else(|| "queue".to_owned()),
-        interval: section.interval.map_or(ASK_EVERY, Span::timer),
+        interval: at.span("interval", section.interval, ASK_EVERY)?,
     })
 }
 
 fn file(section: OracleFileSection) -> Result<FileConfig, Error> {
-    Ok(FileConfig {
-        path: Section("connectors.oracle.file").need("path", section.path)?,
-        interval: section.interval.map_or(ASK_EVERY, Span::timer),
-        is_followed: true,
-    })
+    let at = Section("connectors.oracle.file");
+    let path = at.need("path", section.path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    // The file itself may come later; the folder that it comes to is there.
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let problem = format!("lies in {}, where there is no folder: make it, or name another", folder.display());
+        return Err(Error::key("connectors.oracle.file.path", problem));
+    }
+    Ok(FileConfig { path, interval: at.span("interval", section.interval, ASK_EVERY)?, is_followed: true })
 }
 
 #[cfg(test)]
@@ -234,7 +261,7 @@ mod tests {
 
     fn resolved(text: &str) -> Result<OracleSetup, String> {
         let section: OracleSection = toml::from_str(text).unwrap();
-        resolve(section, &Connectors::shipped()).map_err(|error| error.to_string())
+        resolve(section, &Connectors::shipped(), Plaintext::default()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -259,7 +286,17 @@ mod tests {
         check("[kafka]\ntopic_prefix = \"a\"\n", "kafka.brokers is missing");
         check("[kafka]\nbrokers = \"far:1\"\ntopic_prefix = \"a\"\n", "without encryption");
         check("[queue]\nbase_url = \"x\"\n", "names no topic");
-        check("[queue]\ntopics = [\"T\"]\nbase_url = \"x\"\n", "client_id is missing");
+        check("[queue]\ntopics = [\"T\"]\nbase_url = \"https://x\"\n", "client_id is missing");
+        check("[file]\npath = \"/no/such/folder/changes.jsonl\"\n", "there is no folder");
+        let list = "token = \"env:PATH\"\n[list]\nclient_id = \"c\"\nclient_secret = \"env:PATH\"\nbase_url = ";
+        check(&format!("{list}\"erp.acme.example/ords/ar\"\n"), "connectors.oracle.list.base_url is `erp.acme");
+        check(&format!("{list}\"http://erp.acme.example/ords/ar\"\n"), "in the clear");
+        let list = format!("{list}\"https://erp.acme.example/ords/ar\"\n");
+        assert_eq!(resolved(&format!("{list}interval = \"1s\"\n")).unwrap().list.unwrap().interval, ASK_EVERY);
+        check(&format!("{list}interval = \"0s\"\n"), "connectors.oracle.list.interval is 0s");
+        check(&format!("{list}read_all_every = \"0s\"\n"), "read_all_every is 0s");
+        check(&format!("{list}tables = [\"NOPE\"]\n"), "names `NOPE`, which the mapping has not: write some of ");
+        check(&format!("{list}tables = []\n"), "connectors.oracle.list.tables is empty");
         check("[file]\n", "file.path is missing");
     }
 }

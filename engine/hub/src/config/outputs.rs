@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::Url;
 use serde::Deserialize;
 
-use super::connectors::{is_loopback, is_plain_elsewhere};
-use super::{Error, SecretRef, kafka as client};
+use super::{Error, SecretRef, address, kafka as client};
 use crate::outputs::KafkaOutput;
 use crate::receiver::{Receiver, Webhook};
 
@@ -55,17 +53,12 @@ pub struct KafkaOutputSection {
 }
 
 pub(super) fn webhook(section: WebhookSection) -> Result<Receiver, Error> {
-    let wrong = |problem: &str| Error::key("outputs.webhook.url", problem);
-    let url = Url::parse(&section.url).map_err(|error| wrong(&format!("is no web address: {error}")))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("is no web address: write https://host/path"));
+    let url = address::web("outputs.webhook.url", &section.url)?;
+    if address::is_plain_elsewhere(&url) {
+        return Err(Error::key("outputs.webhook.url", "leads to another machine without TLS: write https"));
     }
-    if is_plain_elsewhere(&section.url) {
-        return Err(wrong("leads to another machine without TLS: write https"));
-    }
-    let is_here = url.host_str().is_some_and(is_loopback);
     let key = "outputs.webhook.secrets";
-    if section.secrets.is_empty() && !is_here {
+    if section.secrets.is_empty() && !address::is_here(&url) {
         return Err(Error::key(key, "is missing: what goes to another machine is signed; write [\"file:PATH\"]"));
     }
     if section.secrets.len() > SECRETS_MAX {
@@ -116,8 +109,8 @@ mod tests {
         check("url = \"http://localhost/x\"\nsecrets = [\"env:PATH\", \"env:PATH\"]\n", Ok(2));
         check("url = \"http://desk.example/x\"\nsecrets = [\"env:PATH\"]\n", Err("without TLS: write https"));
         check("url = \"https://desk.example/x\"\n", Err("outputs.webhook.secrets is missing"));
-        check("url = \"ftp://localhost/x\"\n", Err("is no web address"));
-        check("url = \"desk\"\n", Err("is no web address"));
+        check("url = \"ftp://localhost/x\"\n", Err("no address of http"));
+        check("url = \"desk\"\n", Err("which is no address"));
         let three = "[\"env:PATH\", \"env:PATH\", \"env:PATH\"]";
         check(&format!("url = \"https://desk.example/x\"\nsecrets = {three}\n"), Err("names more than 2"));
         check("url = \"https://desk.example/x\"\nsecrets = [\"file:/none\"]\n", Err("outputs.webhook.secrets[0]"));
@@ -142,6 +135,9 @@ mod tests {
         };
         check("", "outputs.kafka.brokers is missing");
         check("brokers = \" \"\n", "outputs.kafka.brokers is missing");
+        for wrong in ["127.0.0.1:99999", "127.0.0.1", "localhost:1,", ":9092", "localhost:0"] {
+            check(&format!("brokers = \"{wrong}\"\n"), "is no host:port");
+        }
         check("brokers = \"far:1\"\n", "TLS and credentials");
         check("brokers = \"localhost:1\"\npartitions = 0\n", "outputs.kafka.partitions is below 1");
         check("brokers = \"localhost:1\"\ntopic_prefix = \"a b\"\n", "outputs.kafka.topic_prefix");

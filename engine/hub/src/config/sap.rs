@@ -6,6 +6,7 @@ use connectors::edge::oauth::{ClientCredentials, Login};
 use connectors::sap::{RefetchConfig, SapAccess, SapConfig, SapFolderConfig, SapListConfig, SapSet};
 use serde::Deserialize;
 
+use super::address::Plaintext;
 use super::connectors::Section;
 use super::file::Span;
 use super::{Error, SecretRef};
@@ -91,10 +92,10 @@ pub struct SapSetup {
     pub folder: Option<SapFolderConfig>,
 }
 
-pub(super) fn resolve(section: SapSection) -> Result<SapSetup, Error> {
+pub(super) fn resolve(section: SapSection, plaintext: Plaintext) -> Result<SapSetup, Error> {
     let at = Section("connectors.sap");
     let partition = section.partition.unwrap_or_else(|| "s4".to_owned());
-    let list = section.list.map(|section| list(section, &partition)).transpose()?;
+    let list = section.list.map(|section| list(section, &partition, plaintext)).transpose()?;
     let folder = section.folder.map(|section| folder(section, &partition)).transpose()?;
     let refetch = list.as_ref().map(|list| RefetchConfig {
         access: list.access.clone(),
@@ -108,16 +109,16 @@ pub(super) fn resolve(section: SapSection) -> Result<SapSetup, Error> {
     Ok(SapSetup { door, list, refetch, folder })
 }
 
-fn list(section: SapListSection, partition: &str) -> Result<SapListConfig, Error> {
+fn list(section: SapListSection, partition: &str, plaintext: Plaintext) -> Result<SapListConfig, Error> {
     let at = Section("connectors.sap.list");
     let access = SapAccess {
-        base_url: at.address("base_url", section.base_url)?.trim_end_matches('/').to_owned(),
-        login: login(&at, section.oauth, section.user, section.password)?,
+        base_url: at.login(plaintext, "base_url", section.base_url)?,
+        login: login(&at, plaintext, section.oauth, section.user, section.password)?,
     };
     let usual = SapListConfig::new(access, partition);
     Ok(SapListConfig {
         sets: section.sets.map_or_else(|| Ok(SapSet::usual()), |names| sets(&names))?,
-        interval: section.interval.map_or(usual.interval, Span::timer),
+        interval: at.span("interval", section.interval, usual.interval)?,
         lag_ms: section.lag.map_or(usual.lag_ms, Span::ms),
         is_full_read_first: section.read_all_first.unwrap_or(usual.is_full_read_first),
         ..usual
@@ -127,6 +128,7 @@ fn list(section: SapListSection, partition: &str) -> Result<SapListConfig, Error
 /// Who calls: a client that gets tokens, or a user.
 pub(super) fn login(
     at: &Section,
+    plaintext: Plaintext,
     oauth: Option<OAuthSection>,
     user: Option<String>,
     password: Option<SecretRef>,
@@ -138,7 +140,7 @@ pub(super) fn login(
         return Err(Error::key(at.0, "names both a user and an oauth client: write one of them"));
     }
     Ok(Login::tokens(ClientCredentials {
-        token_url: at.address("oauth.token_url", oauth.token_url)?,
+        token_url: at.login(plaintext, "oauth.token_url", oauth.token_url)?,
         client_id: at.need("oauth.client_id", oauth.client_id)?,
         client_secret: at.secret("oauth.client_secret", oauth.client_secret)?,
         scope: oauth.scope.unwrap_or_default(),
@@ -157,11 +159,12 @@ fn sets(names: &[String]) -> Result<Vec<SapSet>, Error> {
 }
 
 fn folder(section: SapFolderSection, partition: &str) -> Result<SapFolderConfig, Error> {
-    let usual = SapFolderConfig::new(Section("connectors.sap.folder").need("path", section.path)?, partition);
+    let at = Section("connectors.sap.folder");
+    let usual = SapFolderConfig::new(at.need("path", section.path)?, partition);
     Ok(SapFolderConfig {
         done: section.done.unwrap_or(usual.done),
         failed: section.failed.unwrap_or(usual.failed),
-        interval: section.interval.map_or(usual.interval, Span::timer),
+        interval: at.span("interval", section.interval, usual.interval)?,
         ..SapFolderConfig::new(usual.path, partition)
     })
 }
@@ -175,7 +178,7 @@ mod tests {
 
     fn resolved(more: &str) -> Result<SapSetup, String> {
         let text = format!("user = \"u\"\npassword = \"env:PATH\"\n{more}");
-        resolve(toml::from_str(&text).unwrap()).map_err(|error| error.to_string())
+        resolve(toml::from_str(&text).unwrap(), Plaintext::default()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -187,11 +190,13 @@ mod tests {
         assert_eq!(setup.list.unwrap().sets.len(), 3);
         let one = resolved(&format!("{list}sets = [\"A_ServiceOrder\"]\n")).unwrap();
         assert_eq!(one.list.unwrap().sets.len(), 1);
-        let tokens = "[list]\nbase_url = \"x\"\n[list.oauth]\ntoken_url = \"https://s4/token\"\nclient_id = \"c\"\nclient_secret = \"env:PATH\"\n";
+        let tokens = "[list]\nbase_url = \"https://x\"\n[list.oauth]\ntoken_url = \"https://s4/token\"\nclient_id = \"c\"\nclient_secret = \"env:PATH\"\n";
         assert!(matches!(resolved(tokens).unwrap().list.unwrap().access.login, Login::Tokens(..)));
         let both = tokens.replace("[list.oauth]", "user = \"u\"\n[list.oauth]");
         assert!(resolved(&both).unwrap_err().contains("both a user and an oauth client"));
         assert!(resolved(&tokens.replace("client_id", "scope")).unwrap_err().contains("oauth.client_id is missing"));
+        assert!(resolved(&list.replace("https", "http")).unwrap_err().contains("in the clear"));
+        assert!(resolved(&tokens.replace("https://s4", "http://s4")).unwrap_err().contains("list.oauth.token_url"));
         let none = resolved(&format!("{list}sets = [\"A_Order\"]\n")).unwrap_err();
         assert!(none.contains("names `A_Order`: write some of A_ServiceOrder"), "{none}");
     }

@@ -105,6 +105,9 @@ pub(super) fn as_of_days(section: &StoreSection) -> Result<u32, Error> {
 
 pub(super) fn resolve(section: StoreSection) -> Result<(StoreConfig, Advertise), Error> {
     let Some(servers) = section.distributed else {
+        if section.dir.as_os_str().is_empty() {
+            return Err(Error::key("store.dir", "is empty: write the folder of the store"));
+        }
         return Ok((StoreConfig::Embedded(section.dir), Advertise::default()));
     };
     let advertise = advertised(&servers)?;
@@ -135,6 +138,7 @@ pub(super) fn resolve(section: StoreSection) -> Result<(StoreConfig, Advertise),
     let mut options = DistributedOptions { kafka, replicas, ..DistributedOptions::new(brokers, redis, name) };
     (options.member, options.partitions) = (servers.member, servers.partitions);
     if let Some(span) = servers.silence_max {
+        let span = span.above_zero("store.distributed.silence_max")?;
         options.silence_max = Duration::from_millis(u64::try_from(span.ms()).unwrap_or_default());
     }
     Ok((StoreConfig::Distributed(Box::new(options)), advertise))
@@ -225,6 +229,9 @@ mod tests {
             let error = resolved(text).unwrap_err();
             assert!(error.contains(expected), "{error}");
         };
+        check("dir = \"\"\n", "store.dir is empty");
+        check(&format!("{SERVERS}silence_max = \"0s\"\n"), "silence_max is 0s");
+        check("[distributed]\nbrokers = \"127.0.0.1:99999\"\n", "no host:port");
         check("[distributed]\n", "store.distributed.brokers is missing");
         check("[distributed]\nbrokers = \"127.0.0.1:1\"\n", "store.distributed.redis is missing");
         check("[distributed]\nbrokers = \"far:1\"\n", "TLS and credentials");

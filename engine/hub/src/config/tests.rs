@@ -192,9 +192,10 @@ fn a_source_that_nothing_proves_alive_is_unmonitored() {
 #[test]
 fn bounds_of_numbers_hold_to_both_sides() {
     refused("[engine]\nshards = 0\n", &[], &["engine.shards is 0"]);
+    refused("[engine]\nshards = 257\n", &[], &["engine.shards is 257: write 1 to 256"]);
     refused("[engine]\nbatch_max = 0\n", &[], &["engine.batch_max is 0"]);
     refused("[engine]\ntolerance_minor = -1\n", &[], &["engine.tolerance_minor"]);
-    let (_dir, path) = written("[engine]\nshards = 1\nbatch_max = 1\ntolerance_minor = 0\n");
+    let (_dir, path) = written("[engine]\nshards = 256\nbatch_max = 1\ntolerance_minor = 0\n");
     assert_eq!(read(Some(&path), environment(&[])).unwrap().resolve().unwrap().batch_max, 1);
 }
 
@@ -210,7 +211,7 @@ fn the_example_of_the_page_is_understood() {
 
 #[test]
 fn a_source_may_lag_as_far_as_its_list_job_needs() {
-    let search = "[connectors.wxcc]\nsecrets = [\"env:PATH\"]\n[connectors.wxcc.search]\nbase_url = \"http://x\"\n\
+    let search = "[connectors.wxcc]\nsecrets = [\"env:PATH\"]\n[connectors.wxcc.search]\nbase_url = \"https://x\"\n\
                   org_id = \"o\"\ntoken = \"env:PATH\"\n";
     let bounds = |text: &str| {
         let (_dir, path) = written(text);
@@ -228,4 +229,71 @@ fn a_source_may_lag_as_far_as_its_list_job_needs() {
     refused(&too_little, &[], &["engine.lag_max.wxcc", "419s", "only every 420s", "at least 480s"]);
     refused("[engine.lag_max]\noracle = \"0s\"\n", &[], &["engine.lag_max.oracle", "is 0s"]);
     refused("[engine.lag_max]\nwebex = \"300s\"\n", &[], &["webex"]);
+}
+
+#[test]
+fn a_variable_with_too_few_underscores_is_told_and_others_are_left_alone() {
+    let pairs = [("OPSHUB_STORE_DIR", "/data")];
+    refused("", &pairs, &["OPSHUB_STORE_DIR", "did you mean OPSHUB_STORE__DIR?"]);
+    refused("", &[("OPSHUB_API_LISTEN", "127.0.0.1:1")], &["did you mean OPSHUB_API__LISTEN?"]);
+    let deep = "OPSHUB_CONNECTORS_ORACLE_LIST_BASE_URL";
+    refused("", &[(deep, "x")], &["did you mean OPSHUB_CONNECTORS__ORACLE__LIST__BASE_URL?"]);
+    let foreign = [
+        ("OPSHUB_API", "127.0.0.1:1"),
+        ("OPSHUB_LOG_FORMAT", "json"),
+        ("OPSHUB_DOORS_PORT", "tcp://10.0.0.1:7401"),
+        ("OPSHUB_DOORS_PORT_7401_TCP_ADDR", "10.0.0.1"),
+        ("OPSHUB_METRICS_SERVICE_HOST", "10.0.0.1"),
+    ];
+    assert!(read(None, environment(&foreign)).is_ok());
+}
+
+#[test]
+fn a_token_is_one_callers() {
+    let caller = |name: &str, token: &str, roles: &str| {
+        format!("[[api.tokens]]\nname = \"{name}\"\ntoken = \"{token}\"\nroles = [{roles}]\n")
+    };
+    let agent = caller("ann", "env:PATH", "\"agent\"");
+    let root = caller("root", "env:PATH", "\"admin\"");
+    refused(&format!("{agent}{root}"), &[], &["api.tokens[1].token", "`ann`", "`root`"]);
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "another\n").unwrap();
+    let own = caller("root", &format!("file:{}", secret.display()), "\"admin\"");
+    let (_dir, path) = written(&format!("{agent}{own}"));
+    assert!(read(Some(&path), environment(&[])).unwrap().resolve().is_ok());
+    refused(&caller("", "env:PATH", "\"agent\""), &[], &["api.tokens[0].name is empty"]);
+    refused(&caller("ann", "env:PATH", ""), &[], &["api.tokens[0].roles is empty", "admin"]);
+}
+
+#[test]
+fn listeners_have_ports_of_their_own() {
+    let both = |api: &str, doors: &str| format!("[api]\nlisten = \"{api}\"\n[doors]\nlisten = \"{doors}\"\n");
+    refused(&both("127.0.0.1:1", "127.0.0.1:1"), &[], &["doors.listen is 127.0.0.1:1, where api.listen is already"]);
+    refused(&both("127.0.0.1:7402", "127.0.0.1:1"), &[], &["metrics.listen", "api.listen"]);
+    for (api, doors) in [("127.0.0.1:0", "127.0.0.1:0"), ("127.0.0.1:1", "127.0.0.2:1"), ("127.0.0.1:1", "[::1]:1")] {
+        let (_dir, path) = written(&both(api, doors));
+        assert!(read(Some(&path), environment(&[])).unwrap().resolve().is_ok(), "{api} {doors}");
+    }
+}
+
+#[test]
+fn addresses_and_spans_that_nothing_could_work_with_are_refused() {
+    refused("[outputs.webhook]\nurl = \"desk.acme\"\n", &[], &["outputs.webhook.url is `desk.acme`", "https://"]);
+    let salesforce = |login: &str, more: &str| {
+        format!(
+            "[connectors.salesforce]\nlogin_url = \"{login}\"\nclient_id = \"c\"\nclient_secret = \"env:PATH\"\n{more}"
+        )
+    };
+    refused(&salesforce("acme", ""), &[], &["connectors.salesforce.login_url is `acme`"]);
+    refused(&salesforce("http://acme.example", ""), &[], &["login_url", "in the clear", "connectors.plaintext"]);
+    let bus = "bus_url = \"http://acme.example\"\n";
+    refused(&salesforce("https://acme.example", bus), &[], &["connectors.salesforce.bus_url", "in the clear"]);
+    for span in ["audit_every", "silence_max"] {
+        let text = salesforce("https://acme.example", &format!("{span} = \"0s\"\n"));
+        refused(&text, &[], &[&format!("connectors.salesforce.{span} is 0s")]);
+    }
+    let allowed = format!("[connectors]\nplaintext = true\n{}", salesforce("http://acme.example", ""));
+    let (_dir, path) = written(&allowed);
+    assert!(read(Some(&path), environment(&[])).unwrap().resolve().is_ok());
 }

@@ -5,6 +5,7 @@ use connectors::wxcc::api::TOKEN_URL;
 use connectors::wxcc::{WxccAuth, WxccConfig, WxccSearchConfig, WxccSubscriptionsConfig};
 use serde::Deserialize;
 
+use super::address::Plaintext;
 use super::connectors::{SECRETS_MAX, Section};
 use super::file::Span;
 use super::{Error, SecretRef};
@@ -81,7 +82,7 @@ pub struct WxccSetup {
     pub search: Option<WxccSearchConfig>,
 }
 
-pub(super) fn resolve(section: WxccSection) -> Result<WxccSetup, Error> {
+pub(super) fn resolve(section: WxccSection, plaintext: Plaintext) -> Result<WxccSetup, Error> {
     if section.secrets.is_empty() || section.secrets.len() > SECRETS_MAX {
         let problem = "names no signing secret, or more than two: write one, and two while one is being replaced";
         return Err(Error::key("connectors.wxcc.secrets", problem));
@@ -90,20 +91,26 @@ pub(super) fn resolve(section: WxccSection) -> Result<WxccSetup, Error> {
     let secrets: Vec<Secret> =
         secrets.map(|(i, secret)| secret.read(&format!("connectors.wxcc.secrets[{i}]"))).collect::<Result<_, _>>()?;
     let partition = section.partition.unwrap_or_else(|| "contact-centre".to_owned());
-    let search = section.search.map(|section| search(section, &partition, &secrets[0])).transpose()?;
+    let search = section.search.map(|section| search(section, &partition, &secrets[0], plaintext)).transpose()?;
     Ok(WxccSetup { door: WxccConfig { secrets, partition, is_freshness_checked: true }, search })
 }
 
-fn search(section: WxccSearchSection, partition: &str, secret: &Secret) -> Result<WxccSearchConfig, Error> {
+fn search(
+    section: WxccSearchSection,
+    partition: &str,
+    secret: &Secret,
+    plaintext: Plaintext,
+) -> Result<WxccSearchConfig, Error> {
     let at = Section("connectors.wxcc.search");
-    let auth = auth(&at, section.token, section.oauth)?;
+    let auth = auth(&at, plaintext, section.token, section.oauth)?;
     let subscriptions = section.subscriptions.map(|section| subscriptions(section, secret)).transpose()?;
-    let (base_url, org_id) = (at.address("base_url", section.base_url)?, at.need("org_id", section.org_id)?);
+    let (base_url, org_id) = (at.login(plaintext, "base_url", section.base_url)?, at.need("org_id", section.org_id)?);
+    let first = section.first.map(|span| span.above_zero("connectors.wxcc.search.first")).transpose()?;
     let usual = WxccSearchConfig::new(&base_url, &org_id, auth, partition);
     Ok(WxccSearchConfig {
-        interval: section.interval.map_or(usual.interval, Span::timer),
+        interval: at.span("interval", section.interval, usual.interval)?,
         lag_ms: section.lag.map_or(usual.lag_ms, Span::ms),
-        first_ms: section.first.map_or(usual.first_ms, Span::ms),
+        first_ms: first.map_or(usual.first_ms, Span::ms),
         with_transcripts: section.transcripts.unwrap_or(usual.with_transcripts),
         subscriptions,
         ..usual
@@ -111,7 +118,12 @@ fn search(section: WxccSearchSection, partition: &str, secret: &Secret) -> Resul
 }
 
 /// A token, or what fetches tokens: one of them.
-fn auth(at: &Section, token: Option<SecretRef>, oauth: Option<WxccOauthSection>) -> Result<WxccAuth, Error> {
+fn auth(
+    at: &Section,
+    plaintext: Plaintext,
+    token: Option<SecretRef>,
+    oauth: Option<WxccOauthSection>,
+) -> Result<WxccAuth, Error> {
     match (token, oauth) {
         (Some(_), Some(_)) => {
             let problem = "stands beside token: write one of them, by which the connector proves who it is";
@@ -121,7 +133,11 @@ fn auth(at: &Section, token: Option<SecretRef>, oauth: Option<WxccOauthSection>)
         (None, Some(oauth)) => {
             let at = Section("connectors.wxcc.search.oauth");
             Ok(WxccAuth::Refresh {
-                token_url: at.address("token_url", oauth.token_url.or_else(|| Some(TOKEN_URL.to_owned())))?,
+                token_url: at.login(
+                    plaintext,
+                    "token_url",
+                    Some(oauth.token_url.unwrap_or_else(|| TOKEN_URL.to_owned())),
+                )?,
                 client_id: at.need("client_id", oauth.client_id)?,
                 client_secret: at.secret("client_secret", oauth.client_secret)?,
                 refresh_token: at.secret("refresh_token", oauth.refresh_token)?,
@@ -151,7 +167,7 @@ mod tests {
 
     fn resolved(search: &str) -> Result<WxccSetup, String> {
         let text = format!("secrets = [\"env:PATH\"]\n[search]\nbase_url = \"https://x\"\norg_id = \"o\"\n{search}");
-        resolve(toml::from_str(&text).unwrap()).map_err(|error| error.to_string())
+        resolve(toml::from_str(&text).unwrap(), Plaintext::default()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -161,6 +177,10 @@ mod tests {
         let WxccAuth::Refresh { token_url, .. } = search(OAUTH).auth else { panic!("an app fetches tokens") };
         assert_eq!(token_url, TOKEN_URL);
         assert!(resolved("").unwrap_err().contains("connectors.wxcc.search.token is missing"));
+        for zero in ["interval", "first"] {
+            let error = resolved(&format!("token = \"env:PATH\"\n{zero} = \"0s\"\n")).unwrap_err();
+            assert!(error.contains(&format!("connectors.wxcc.search.{zero} is 0s")), "{error}");
+        }
         assert!(resolved(&format!("token = \"env:PATH\"\n{OAUTH}")).unwrap_err().contains("beside token"));
     }
 

@@ -8,6 +8,7 @@ use connectors::zendesk::signature::TEST_SECRET;
 use connectors::zendesk::transport::ZendeskConfig;
 use serde::Deserialize;
 
+use super::address::Plaintext;
 use super::connectors::{LIST_EVERY, SECRETS_MAX, Section};
 use super::file::Span;
 use super::{Error, SecretRef};
@@ -54,7 +55,7 @@ pub struct ZendeskSetup {
     pub export: Option<ZendeskExportConfig>,
 }
 
-pub(super) fn resolve(section: ZendeskSection) -> Result<ZendeskSetup, Error> {
+pub(super) fn resolve(section: ZendeskSection, plaintext: Plaintext) -> Result<ZendeskSetup, Error> {
     if section.secrets.is_empty() || section.secrets.len() > SECRETS_MAX {
         let problem = "names no signing secret, or more than two: write one, and two while one is being replaced";
         return Err(Error::key("connectors.zendesk.secrets", problem));
@@ -71,11 +72,11 @@ pub(super) fn resolve(section: ZendeskSection) -> Result<ZendeskSetup, Error> {
         secrets.push(secret);
     }
     let partition = section.partition.unwrap_or_else(|| "desk".to_owned());
-    let export = section.export.map(|section| export(section, &partition)).transpose()?;
+    let export = section.export.map(|section| export(section, &partition, plaintext)).transpose()?;
     Ok(ZendeskSetup { door: ZendeskConfig { secrets, partition, is_freshness_checked: true }, export })
 }
 
-fn export(section: ZendeskExportSection, partition: &str) -> Result<ZendeskExportConfig, Error> {
+fn export(section: ZendeskExportSection, partition: &str, plaintext: Plaintext) -> Result<ZendeskExportConfig, Error> {
     let at = Section("connectors.zendesk.export");
     let token = at.secret("token", section.token)?;
     let streams = match section.streams {
@@ -83,14 +84,14 @@ fn export(section: ZendeskExportSection, partition: &str) -> Result<ZendeskExpor
         Some(names) => names.iter().map(|name| stream(name)).collect::<Result<_, _>>()?,
     };
     Ok(ZendeskExportConfig {
-        base_url: at.address("base_url", section.base_url)?.trim_end_matches('/').to_owned(),
+        base_url: at.login(plaintext, "base_url", section.base_url)?,
         login: match section.email {
             Some(email) => Login::ApiToken { email, token },
             None => Login::Bearer(token),
         },
         streams,
         partition: partition.to_owned(),
-        interval: section.interval.map_or(LIST_EVERY, Span::timer),
+        interval: at.span("interval", section.interval, LIST_EVERY)?,
         page_pause: section.page_pause.map_or(PAGE_PAUSE, Span::timer),
     })
 }
@@ -109,7 +110,7 @@ mod tests {
 
     fn resolved(text: &str) -> Result<ZendeskSetup, String> {
         let section: ZendeskSection = toml::from_str(text).map_err(|error| error.to_string())?;
-        resolve(section).map_err(|error| error.to_string())
+        resolve(section, Plaintext::default()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(export.streams, [Stream::Tickets, Stream::Organizations]);
         assert!(matches!(export.login, Login::ApiToken { .. }));
         let oauth = resolved(
-            "secrets = [\"env:PATH\"]\n[export]\nbase_url = \"x\"\ntoken = \"env:PATH\"\nstreams = [\"users\"]",
+            "secrets = [\"env:PATH\"]\n[export]\nbase_url = \"https://x\"\ntoken = \"env:PATH\"\nstreams = [\"users\"]",
         );
         let export = oauth.unwrap().export.unwrap();
         assert!(matches!(export.login, Login::Bearer(_)));
@@ -144,7 +145,9 @@ mod tests {
         check("", "connectors.zendesk.secrets");
         check("secrets = [\"env:PATH\", \"env:PATH\", \"env:PATH\"]", "more than two");
         check("secrets = [\"env:PATH\"]\n[export]\ntoken = \"env:PATH\"", "connectors.zendesk.export.base_url");
-        let export = "secrets = [\"env:PATH\"]\n[export]\nbase_url = \"x\"\ntoken = \"env:PATH\"\n";
+        let export = "secrets = [\"env:PATH\"]\n[export]\nbase_url = \"https://x\"\ntoken = \"env:PATH\"\n";
+        check(&export.replace("https", "http"), "connectors.zendesk.export.base_url leads to x");
+        check(&format!("{export}interval = \"0s\""), "connectors.zendesk.export.interval is 0s");
         check(&format!("{export}streams = [\"ticket\"]"), "write tickets, organizations or users");
         check(&format!("{export}stream = [\"tickets\"]"), "unknown field `stream`");
         let dir = tempfile::tempdir().unwrap();

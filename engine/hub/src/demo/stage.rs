@@ -98,7 +98,7 @@ impl Stage {
     /// When a socket or the store cannot be opened.
     pub async fn set(options: &Options) -> anyhow::Result<Stage> {
         let (seed, mut size) = (options.seed, Size::customers(options.customers));
-        size.live_ms = size.live_ms.max(options.for_ms.unwrap_or_default());
+        size.live_ms = size.live_ms.max(options.for_ms.unwrap_or(Size::LIVE_MS_LONG));
         let world = tokio::task::spawn_blocking(move || Arc::new(World::generate(seed, size))).await?;
         let vendors = Arc::new(Vendors::start().await?);
         let begin = world.story().first().map_or(T_MS, |first| first.deliver_ms - 1);

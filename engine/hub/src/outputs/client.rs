@@ -46,7 +46,10 @@ impl KafkaOutput {
     pub fn check(&self) -> Result<(), String> {
         check_brokers(&self.brokers, &self.properties)?;
         self.client().create_native_config().map(|_| ()).map_err(|error| {
-            format!("is not accepted by the Kafka client: {error}; TLS needs a hub built with the feature kafka-tls")
+            let protocol = self.properties.get("security.protocol").map_or("", Secret::expose);
+            let is_plain = protocol.is_empty() || protocol.eq_ignore_ascii_case("plaintext");
+            let hint = if is_plain { "" } else { "; TLS needs a hub built with the feature kafka-tls" };
+            format!("is not accepted by the Kafka client: {error}{hint}")
         })
     }
 
@@ -76,6 +79,12 @@ impl KafkaOutput {
 /// Brokers on other machines must be reached by TLS and with credentials: callers and brokers prove to
 /// each other who they are, and nobody listens in.
 pub(crate) fn check_brokers(brokers: &str, properties: &BTreeMap<String, Secret>) -> Result<(), String> {
+    for broker in brokers.split(',').map(str::trim) {
+        let (host, port) = broker.rsplit_once(':').unwrap_or((broker, ""));
+        if host.is_empty() || !port.parse::<u16>().is_ok_and(|port| port > 0) {
+            return Err(format!("names the broker `{broker}`, which is no host:port"));
+        }
+    }
     let protocol = properties.get("security.protocol").map_or("", Secret::expose);
     let certificates = ["ssl.certificate.location", "ssl.certificate.pem", "ssl.keystore.location"];
     let is_protected = match protocol.to_ascii_lowercase().as_str() {

@@ -18,6 +18,7 @@ pub mod stage;
 pub mod step;
 pub mod story;
 pub mod time;
+mod words;
 
 pub use load::{Loaded, load, schema};
 pub use play::{Extra, play, play_all};

@@ -26,6 +26,10 @@ use super::step::{
 };
 use super::story::{Deliver, Story};
 use super::time::{Times, absolute, duration};
+use super::words;
+
+/// Most shards of a story: any number tells the same.
+const SHARDS_MAX: usize = 64;
 
 /// How long before T the records of a `customer` step were made.
 const CUSTOMER_AGE_MS: i64 = 30 * Millis::DAY_MS;
@@ -150,7 +154,13 @@ fn expected(expect: &Expect) -> Result<Act, String> {
     if expect.says_nothing() {
         return Err("expect: nothing is compared; write what must be so, such as open: { alerts: 0 }".to_owned());
     }
+    words::check(expect)?;
     Ok(Act::Expect(Box::new(expect.clone())))
+}
+
+fn replayed(part: &QuarantinePart) -> Result<Act, String> {
+    part.reason.as_deref().map_or(Ok(()), words::reason)?;
+    Ok(Act::ReplayQuarantine(part.clone()))
 }
 
 fn delivery(deliver: &Deliver, times: &Times) -> Result<Delivery, String> {
@@ -163,7 +173,14 @@ fn delivery(deliver: &Deliver, times: &Times) -> Result<Delivery, String> {
 
 fn settings(story: &Story) -> Result<EngineSettings, String> {
     let asked = &story.settings;
-    let mut settings = EngineSettings { shards: asked.shards.unwrap_or(1).clamp(1, 64), ..EngineSettings::default() };
+    let shards = asked.shards.unwrap_or(1);
+    if !(1..=SHARDS_MAX).contains(&shards) {
+        return Err(format!("settings: shards is {shards}, expected 1 to {SHARDS_MAX}"));
+    }
+    if let Some(minor) = asked.tolerance_minor.filter(|minor| *minor < 0) {
+        return Err(format!("settings: tolerance_minor is {minor}, expected 0 or more minor units"));
+    }
+    let mut settings = EngineSettings { shards, ..EngineSettings::default() };
     let insight = &mut settings.insight;
     if let Some(name) = &asked.business_tz {
         insight.business_tz = TimeZone::get(name).map_err(|_| format!("business_tz: no time zone `{name}`"))?;
@@ -274,7 +291,7 @@ impl<'a> Planner<'a> {
         acts.extend(mapping.as_ref().map(|part| {
             native::mapped_system(part).map(|system| Act::Mapping(system, part.clone(), self.folder.to_owned()))
         }));
-        acts.extend(replay_quarantine.as_ref().map(|part| Ok(Act::ReplayQuarantine(part.clone()))));
+        acts.extend(replay_quarantine.as_ref().map(replayed));
         acts.extend(commands.map(|receiver| Ok(Act::Commands(receiver))));
         acts.extend(restart.map(|restart| Ok(Act::Restart(restart))));
         acts.extend(expect.as_ref().map(|expect| expected(expect)));
@@ -422,8 +439,8 @@ impl<'a> Planner<'a> {
                 (EntityKind::DiscrepancyDecision, ObjectId::new(&rule.to_ascii_lowercase(), &of))
             }
             (None, Some(number)) => {
-                word::<AlertRule>("an alert", number)?;
-                (EntityKind::AlertDecision, ObjectId::new(number, &of))
+                let alert: AlertRule = word("an alert", number)?;
+                (EntityKind::AlertDecision, alert.id(&of.join(" ")))
             }
             (Some(_), Some(_)) | (None, None) => return Err("decide: expected one of rule and alert".to_owned()),
         };

@@ -15,10 +15,10 @@ mod verdict;
 
 use compact_str::CompactString;
 use ontology::canonical::Json;
-use ontology::{EntityKey, EntityKind, Vocabulary};
+use ontology::{EntityKey, EntityKind, Field, FieldReader, System, Vocabulary};
 use smallvec::SmallVec;
-use state::Composite;
 use state::composite::Micros;
+use state::{Composite, Member};
 
 use crate::context::Context;
 use crate::derived::{Correlation, Derived};
@@ -197,10 +197,30 @@ impl Candidate {
     }
 }
 
-/// The account that people know the customer by: the service desk's, else the receivables one.
-pub(crate) fn account_id(composite: &Composite) -> Option<CompactString> {
-    let first_of = |kind| composite.members.iter().map(|member| &member.key).find(|key| key.kind == kind);
-    first_of(EntityKind::Account).or_else(|| first_of(EntityKind::ArCustomer)).map(|key| key.id.clone())
+/// The account that people know the customer of a bill by: the one that the bill's receivables customer
+/// names, else one that another of them names, else Salesforce's, else the first; without any, the receivables
+/// customer. Of two service desks both have an account, and only one of them is what bills are about.
+pub(crate) fn account_id(composite: &Composite, subject: &EntityKey) -> Option<CompactString> {
+    let of_kind = |kind| composite.members.iter().filter(move |member| member.key.kind == kind);
+    let of_bill = composite.member_of(subject).into_iter();
+    let mut named = of_bill.chain(&composite.members).filter_map(named_account);
+    named
+        .find_map(|id| of_kind(EntityKind::Account).find(|account| account.key.id == id))
+        .or_else(|| of_kind(EntityKind::Account).find(|account| is_of_salesforce(account)))
+        .or_else(|| of_kind(EntityKind::Account).next())
+        .or_else(|| of_kind(EntityKind::ArCustomer).next())
+        .map(|member| member.key.id.clone())
+}
+
+fn is_of_salesforce(member: &Member) -> bool {
+    let rows = member.tree.get(&member.key).map(|record| record.rows()).unwrap_or_default();
+    rows.iter().any(|row| row.key().system == System::Salesforce)
+}
+
+/// The account that a receivables customer says it belongs to.
+fn named_account(member: &Member) -> Option<&str> {
+    let is_receivables = member.key.kind == EntityKind::ArCustomer;
+    is_receivables.then(|| member.tree.get(&member.key))??.text(Field::AccountXref)
 }
 
 /// Finds what is out of the ordinary and what explains it. Explanations that an evaluation before of the

@@ -11,8 +11,8 @@ use ontology::{EntityKey, EntityKind};
 use smallvec::SmallVec;
 use state::{Composite, Entity, Member, PartyTree};
 
-use super::AnomalyKind;
 use super::ledger::{Bill, Ledger};
+use super::{AnomalyKind, named_account};
 use crate::context::Context;
 use crate::derived::{Anomaly, Billing, Correlation, Derived};
 use crate::evaluate::Before;
@@ -41,7 +41,9 @@ const EXPLAINING: [EntityKind; 3] = [EntityKind::InvoiceLine, EntityKind::Servic
 pub(crate) fn still_holds(before: &Before<'_>, composite: &Composite, context: &Context<'_>) -> bool {
     let trees = before.composite.members.iter().zip(&composite.members);
     !before.derived.billing.depends_on_rates
-        && trees.into_iter().all(|(was, is)| is_same_billing(&was.tree, &is.tree, &before.derived.billing))
+        && trees.into_iter().all(|(was, is)| {
+            is_same_billing(&was.tree, &is.tree, &before.derived.billing) && named_account(was) == named_account(is)
+        })
         && is_same_day(before, context)
 }
 
@@ -68,7 +70,8 @@ impl<'a> Earlier<'a> {
         let billing = &before.derived.billing;
         let are_disputes_silent = !billing.depends_on_disputes && ledger.disputes.is_empty();
         let explains_alike = |was: &Member, is: &Member| {
-            EXPLAINING.into_iter().all(|kind| was.tree.has_same(&is.tree, kind))
+            named_account(was) == named_account(is)
+                && EXPLAINING.into_iter().all(|kind| was.tree.has_same(&is.tree, kind))
                 && (are_disputes_silent || was.tree.has_same(&is.tree, EntityKind::Dispute))
                 && has_same_naming_cases(&was.tree, &is.tree)
         };

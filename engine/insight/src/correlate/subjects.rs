@@ -303,7 +303,7 @@ fn sentence(subject: &Subject<'_>, candidates: &[Candidate], verdict: Verdict, l
     let executed = words::when(order.fields.completed_at?, context.now, &context.settings.business_tz);
     Some(format!(
         "Invoice {what} for Account {} correlates with SAP service order {} ({type_words}) executed {executed} — {}.",
-        account_id(ledger.composite)?,
+        account_id(ledger.composite, &subject.entity.key)?,
         order.id(),
         verdict.words()?,
     ))

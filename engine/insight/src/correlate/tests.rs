@@ -104,6 +104,22 @@ fn the_sentence_is_told_anew_each_calendar_day() {
 }
 
 #[test]
+fn of_two_service_desks_the_account_is_named_that_the_bill_is_about() {
+    let mut world = a02();
+    world.put(EntityKind::Account, "8850", &[(Field::Name, text("Acme"))]);
+    world.join(EntityKind::Account, "8850");
+    let named = |world: &World| {
+        let sentence = correlation_of(world, EntityKind::Invoice, "INV-4").sentence.unwrap();
+        sentence.strip_prefix("Invoice spike for Account ").unwrap().split(' ').next().unwrap().to_owned()
+    };
+    assert_eq!(named(&world), "8850", "nobody says which: the first by name");
+    world.put(EntityKind::ArCustomer, "AR-1", &[(Field::AccountXref, text("ACCT-1205"))]);
+    assert_eq!(named(&world), "ACCT-1205");
+    world.put(EntityKind::ArCustomer, "AR-1", &[(Field::AccountXref, text("ACCT-9"))]);
+    assert_eq!(named(&world), "8850", "an account that is not the customer's");
+}
+
+#[test]
 fn without_an_account_the_receivables_customer_is_named() {
     let mut world = a02();
     world.leave(EntityKind::Account, None);

@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use ontology::{System, Vocabulary};
 use proto::v1::admin_service_server::AdminService;
 use proto::v1::{self, QuarantineState as WireState};
+use state::freshness::SourceState;
 use storage::{QuarantineFilter, QuarantineId, QuarantineState, Quarantined};
 use tonic::{Request, Response, Status};
 
@@ -162,7 +163,16 @@ impl AdminService for Admin {
 
 impl Api {
     fn source(&self, report: &SourceReport) -> v1::Source {
-        let known = freshness_of(&self.backend.published().freshness(), report.system, self.now());
+        // A row tells of its own partition: what another one of the system lacks stands in that one's row. One
+        // that says nothing of its own progress has only the joint picture.
+        let mut joint = self.backend.published().freshness();
+        if report.watermark.is_some() {
+            let own = joint.source_mut(report.system);
+            // The other desk counts with Salesforce, whose missing changes are not the desk's.
+            let oldest_gap = own.oldest_gap.filter(|_| report.system != System::Zendesk);
+            *own = SourceState { watermark: report.watermark, oldest_gap, is_monitored: true, ..*own };
+        }
+        let known = freshness_of(&joint, report.system, self.now());
         v1::Source {
             system: system(report.system),
             partition: report.partition.clone(),

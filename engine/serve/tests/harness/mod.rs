@@ -190,11 +190,13 @@ pub fn billed(id: &str, invoices: &[(&str, i64, Millis)], orders: &[(&str, Milli
         id: CustomerId::of_member(&key),
         members: vec![Member { key, confidence: 1_000_000, joined: None, tree: Arc::new(tree) }],
         possible: Vec::new(),
+        elsewhere: Vec::new(),
         freshness: Freshness::default(),
         log_pos: LogPos(1),
     };
     let (settings, reference) = (insight::Settings::default(), insight::Reference::default());
-    let context = insight::Context { settings: &settings, reference: &reference, now: T };
+    let noticed = insight::Noticed::default();
+    let context = insight::Context { settings: &settings, reference: &reference, now: T, noticed };
     let derived = Arc::new(insight::evaluate(&composite, &context));
     Arc::new(CustomerView { derived, ..(*view_of(composite)).clone() })
 }
@@ -268,7 +270,8 @@ impl Backend for SmallHub {
 
     fn rejected(&self, view: Arc<CustomerView>, correlation: Arc<Correlation>) -> Reply<'_, Vec<Candidate>> {
         let (settings, reference) = (insight::Settings::default(), insight::Reference::default());
-        let context = insight::Context { settings: &settings, reference: &reference, now: T };
+        let noticed = insight::Noticed::default();
+        let context = insight::Context { settings: &settings, reference: &reference, now: T, noticed };
         ready(Ok(insight::correlate::rejected(&correlation, &view.derived, &view.composite, &context)))
     }
 
@@ -286,13 +289,13 @@ impl Backend for SmallHub {
     }
 
     fn sources(&self) -> Vec<SourceReport> {
-        [System::Salesforce, System::Oracle]
+        [(System::Salesforce, Some(T - 10_000)), (System::Zendesk, Some(T - 400_000)), (System::Oracle, None)]
             .into_iter()
-            .map(|system| SourceReport {
+            .map(|(system, watermark)| SourceReport {
                 system,
                 partition: system.name().to_owned(),
                 source_position: "7".to_owned(),
-                watermark: None,
+                watermark,
                 last_event_at: None,
                 received_count: 1,
                 quarantined_count: 0,

@@ -2,7 +2,7 @@
 //! model promises.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -11,7 +11,7 @@ use pipeline::EngineSettings;
 use storage::{Embedded, Options, Store};
 
 use super::progress::Bar;
-use super::{NOT_FOUND, failure, model, print, show};
+use super::{NOT_FOUND, failure, model, out, print, show};
 use crate::as_of::{self, Moment};
 use crate::commands::Failure;
 
@@ -42,6 +42,9 @@ pub struct CalibrateArgs {
 }
 
 pub(super) fn run(args: &CalibrateArgs) -> Result<(), Failure> {
+    let read: Vec<&Path> =
+        args.input.iter().chain(&args.map).chain(&args.decisions).chain(&args.model).map(PathBuf::as_path).collect();
+    out::check_file(&args.out, &read)?;
     let Recalibrated { parameters, report } = match &args.store {
         Some(_) => of_store(args)?,
         None => of_tables(args)?,

@@ -1,6 +1,7 @@
 //! `opshub resolve`: the engine's own resolver on tables of people or organisations.
 
 mod calibrate;
+mod out;
 mod progress;
 mod show;
 
@@ -45,6 +46,11 @@ struct Source {
 impl Source {
     fn inputs(&self) -> Inputs {
         Inputs { files: self.input.clone(), maps: self.map.clone() }
+    }
+
+    /// Every file that is read, with those that only this command reads.
+    fn read<'a>(&'a self, more: impl IntoIterator<Item = &'a Path>) -> Vec<&'a Path> {
+        self.input.iter().chain(&self.map).map(PathBuf::as_path).chain(more).collect()
     }
 }
 
@@ -161,6 +167,7 @@ fn print<T: Serialize>(told: &T, is_json: bool, show: impl Fn(&T) -> String) -> 
 
 fn train(args: &TrainArgs) -> Result<TrainReport, Failure> {
     let name = args.out.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    out::check_file(&args.out, &args.source.read(args.truth.as_deref().map(Path::new)))?;
     let labels = args.truth.as_deref().map(Labels::named);
     let bar = Bar::start();
     let tell = &mut |step| bar.tell(step);
@@ -172,6 +179,10 @@ fn train(args: &TrainArgs) -> Result<TrainReport, Failure> {
 }
 
 fn resolve(args: &RunArgs) -> Result<Summary, Failure> {
+    out::check_folder(
+        &args.out,
+        &args.source.read([&args.model, &args.decisions].into_iter().flatten().map(PathBuf::as_path)),
+    )?;
     let inputs = args.source.inputs();
     let model = model(args.model.as_deref())?;
     let version = model.version.to_string();
@@ -206,6 +217,10 @@ fn explain(args: &ExplainArgs) -> Result<Told, Failure> {
 fn evaluate(args: &EvaluateArgs) -> Result<Evaluation, Failure> {
     let labels = Labels::named(&args.truth);
     let maps = if args.map.is_empty() { Inputs::kept_maps(&args.run).map_err(failure)? } else { args.map.clone() };
+    if let Some(path) = &args.mistakes {
+        let read: Vec<&Path> = args.input.iter().chain(&maps).map(PathBuf::as_path).collect();
+        out::check_file(path, &[read, vec![Path::new(&args.truth)]].concat())?;
+    }
     let inputs = Inputs { files: args.input.clone(), maps };
     let bar = Bar::start();
     let records = inputs.open(labels.column()).and_then(|tables| tables.read(|_| ())).map_err(failure)?;

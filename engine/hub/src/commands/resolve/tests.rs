@@ -97,3 +97,43 @@ fn a_review_that_left_nothing_in_doubt_corrects_nothing() {
     assert_eq!(place.resolve("calibrate --input @people.csv --map @people.toml --out @new.toml"), Err(2));
     assert_eq!(place.resolve("calibrate --store @nowhere --out @new.toml"), Err(NOT_FOUND));
 }
+
+#[test]
+fn what_people_decided_is_never_written_over() {
+    let place = Place::new();
+    let run = "run --input @people.csv --map @people.toml --out @found";
+    assert_eq!(place.resolve(run), Ok(()));
+    assert_eq!(place.resolve(run), Ok(()), "its own results are written anew");
+    let with_itself = format!("{run} --decisions @found/review.csv");
+    assert_eq!(place.resolve(&with_itself), Err(super::super::FAILED), "it would write over what it reads");
+    let decided = "left,right,probability,weight_bits,why_not_automatic,same\n1,3,0.5,0.0,below_gate,no\n";
+    fs::write(place.path("found/review.csv"), decided).unwrap();
+    assert_eq!(place.resolve(run), Err(super::super::FAILED));
+    assert_eq!(place.resolve(&with_itself), Err(super::super::FAILED));
+    assert_eq!(fs::read_to_string(place.path("found/review.csv")).unwrap(), decided);
+    let elsewhere = with_itself.replace("--out @found", "--out @next");
+    assert_eq!(place.resolve(&elsewhere), Ok(()), "decisions are read where they stand");
+}
+
+#[test]
+fn nothing_foreign_and_nothing_that_is_read_is_written_over() {
+    let place = Place::new();
+    let run = |out: &str| place.resolve(&format!("run --input @people.csv --map @people.toml --out {out}"));
+    assert_eq!(run("@people.csv"), Err(super::super::FAILED), "a file is no folder");
+    fs::create_dir(place.path("mine")).unwrap();
+    fs::write(place.path("mine/links.csv"), "my own\n").unwrap();
+    assert_eq!(run("@mine"), Err(super::super::FAILED));
+    assert_eq!(fs::read_to_string(place.path("mine/links.csv")).unwrap(), "my own\n");
+    fs::rename(place.path("mine/links.csv"), place.path("mine/notes.csv")).unwrap();
+    assert_eq!(run("@mine"), Ok(()), "what has another name is left alone");
+
+    let train = |out: &str| place.resolve(&format!("train --input @people.csv --map @people.toml --out {out}"));
+    assert_eq!((train("@people.toml"), train("@people.csv")), (Err(super::super::FAILED), Err(super::super::FAILED)));
+    assert_eq!((train("@model.toml"), train("@model.toml")), (Ok(()), Ok(())), "a model may be learned anew");
+    let calibrate = "calibrate --input @people.csv --map @people.toml --decisions @people.csv --out @people.toml";
+    assert_eq!(place.resolve(calibrate), Err(super::super::FAILED));
+    let evaluate = "evaluate --run @mine --input @people.csv --truth party --mistakes @people.csv";
+    assert_eq!(place.resolve(evaluate), Err(super::super::FAILED));
+    assert_eq!(fs::read_to_string(place.path("people.toml")).unwrap(), MAP);
+    assert_eq!(fs::read_to_string(place.path("people.csv")).unwrap(), TABLE);
+}

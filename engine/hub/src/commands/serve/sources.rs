@@ -117,7 +117,7 @@ fn connect_sap(app: &mut App, setup: SapSetup, stop: CancellationToken) -> Resul
     let context = app.context(System::Sap, &setup.door.partition);
     let mut refetches = None;
     if let Some(config) = setup.refetch {
-        let (sender, queue) = sap::refetch::queue();
+        let (sender, queue) = sap::refetch::queue(&context.connectors, &config.sets);
         refetches = Some(sender);
         app.spawn(sap::refetch::run(context.clone(), config, queue, stop.clone()));
     }
@@ -143,10 +143,8 @@ fn connect_zendesk(app: &mut App, setup: ZendeskSetup, stop: CancellationToken) 
 
 fn connect_salesforce(app: &mut App, config: SalesforceConfig, stop: CancellationToken) -> Result<(), Failure> {
     let context = app.context(System::Salesforce, &config.topic);
-    let positions = salesforce::Positions {
-        stream: position(app, &config.topic)?,
-        audit: position(app, &salesforce::audit::position_name(&config.topic))?,
-    };
+    let objects = context.connectors.salesforce().mapping().objects.iter().map(|object| object.name.as_str());
+    let positions = salesforce::Positions::stored(&config.topic, objects, |name| position(app, name))?;
     app.spawn(salesforce::transport::run(context, config, positions, stop));
     Ok(())
 }

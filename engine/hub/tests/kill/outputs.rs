@@ -205,7 +205,8 @@ fn answers(runtime: &Runtime, api: &str) -> Result<BTreeMap<String, Value>, Stri
         let state = item.as_object_mut().unwrap();
         let name = state["name"].as_str().unwrap().to_owned();
         if name.starts_with("customers/") {
-            state.retain(|field, _| !["version", "publishTime", "freshness"].contains(&field.as_str()));
+            let of_the_answer = ["version", "publishTime", "freshness", "splitInto"];
+            state.retain(|field, _| !of_the_answer.contains(&field.as_str()));
         }
         (name, item)
     });

@@ -24,6 +24,7 @@ pub mod publish;
 mod receiver;
 pub mod remapping;
 mod rented;
+mod room;
 pub mod runner;
 pub mod scenario;
 pub mod sink;

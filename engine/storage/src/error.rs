@@ -79,7 +79,7 @@ pub enum Error {
         why: String,
     },
     /// A server did not answer in time. Nothing was changed; the same call succeeds once it is back.
-    #[error("{doing}: {server} does not answer ({cause}), it is tried again")]
+    #[error("{doing}: {server} does not answer ({cause})")]
     Unreachable {
         /// What was attempted.
         doing: &'static str,

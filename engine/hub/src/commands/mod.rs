@@ -107,7 +107,7 @@ pub const FAILED: u8 = 1;
 pub const CONFIG_INVALID: u8 = 3;
 /// Exit code: what was asked for is not there.
 pub const NOT_FOUND: u8 = 4;
-/// Exit code: the hub does not answer.
+/// Exit code: the hub, or a server that the store lies on, does not answer.
 pub const UNREACHABLE: u8 = 5;
 /// Exit code: the check found problems.
 pub const PROBLEMS_FOUND: u8 = 7;
@@ -129,8 +129,18 @@ impl Failure {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
-        Failure { error: Some(error.into()), code: FAILED }
+        let error = error.into();
+        if error.chain().any(is_unreachable) {
+            let text = format!("{error:#}; see that it runs and is reached from here: opshub doctor");
+            return Failure::with(UNREACHABLE, anyhow::anyhow!(text));
+        }
+        Failure { error: Some(error), code: FAILED }
     }
+}
+
+/// Whether a server that the store lies on did not answer.
+fn is_unreachable(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(storage::Error::Unreachable { .. }))
 }
 
 /// Runs one command.

@@ -6,7 +6,9 @@
 //! it is one fact. A fact that was part of every one of [`DEATHS_MAX`] deaths is set aside in quarantine,
 //! and its position joins the list of those that nobody applies. Note and list are kept as the positions of
 //! sources are, so they go with the log: to those who follow, into backups, to other servers. An end that
-//! was no fault of the facts leads nowhere: the stretch is passed at the next start, and forgotten.
+//! was no fault of the facts leads nowhere: the stretch is passed at the next start, and forgotten. Where
+//! memory was short at the last death no fact is accused: the start ends with an error that says so, until
+//! there is more.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -18,6 +20,7 @@ use pipeline::Input;
 use storage::{Block, Class, Intake, NewQuarantined, Position, Priority, Store};
 
 use super::recovery::inputs;
+use crate::room::Room;
 use crate::sink::CONTRACT_VERSION;
 
 /// Code in quarantine of a fact that ended the process.
@@ -36,12 +39,18 @@ struct Stretch {
     facts: RangeInclusive<u64>,
     /// Deaths of which all of them were part.
     deaths: u64,
+    /// Whether memory was short when applying them began.
+    is_short: bool,
 }
 
 impl Stretch {
+    fn new(facts: RangeInclusive<u64>, deaths: u64) -> Stretch {
+        Stretch { facts, deaths, is_short: false }
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        for number in [*self.facts.start(), *self.facts.end(), self.deaths] {
+        for number in [*self.facts.start(), *self.facts.end(), self.deaths, u64::from(self.is_short)] {
             put_u64(&mut out, number);
         }
         out
@@ -49,7 +58,9 @@ impl Stretch {
 
     fn decode(noted: &[u8]) -> Option<Stretch> {
         let mut from = Cursor(noted);
-        Some(Stretch { facts: from.u64().ok()?..=from.u64().ok()?, deaths: from.u64().ok()? })
+        let stretch = Stretch::new(from.u64().ok()?..=from.u64().ok()?, from.u64().ok()?);
+        // Earlier versions did not note it.
+        Some(Stretch { is_short: from.u64().is_ok_and(|is_short| is_short != 0), ..stretch })
     }
 
     /// What to apply of a log that ends with `left`, in order, after a death in this stretch.
@@ -62,7 +73,7 @@ impl Stretch {
         let parts = (first..=last).step_by(usize::try_from(part).unwrap_or(usize::MAX));
         let parts = parts.map(|from| (from..=last.min(from + part - 1), deaths));
         let all = [(*left.start()..=first - 1, 0)].into_iter().chain(parts).chain([(last + 1..=*left.end(), 0)]);
-        all.filter(|(facts, _)| !facts.is_empty()).map(|(facts, deaths)| Stretch { facts, deaths }).collect()
+        all.filter(|(facts, _)| !facts.is_empty()).map(|(facts, deaths)| Stretch::new(facts, deaths)).collect()
     }
 
     fn is_poison(&self) -> bool {
@@ -80,24 +91,47 @@ pub(super) fn replay(
     store: &dyn Store,
     from: Position,
     is_suspect: bool,
+    take: impl FnMut(Input) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    replay_within(store, from, is_suspect, Room::here, take)
+}
+
+fn replay_within(
+    store: &dyn Store,
+    from: Position,
+    is_suspect: bool,
+    room: impl Fn() -> Room,
     mut take: impl FnMut(Input) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let left = from.0..=store.last().0;
     if left.is_empty() {
         return Ok(());
     }
-    let whole = Stretch { facts: left.clone(), deaths: 0 };
+    let whole = Stretch::new(left.clone(), 0);
     let stands = noted(store)?.filter(|noted| left.contains(noted.facts.start()) && left.contains(noted.facts.end()));
+    let mut was_short = false;
     let stretches = match stands.or_else(|| is_suspect.then(|| whole.clone())) {
         Some(died) => {
-            tracing::warn!(facts = ?died.facts, deaths = died.deaths + 1, "a process died while it applied these facts");
+            was_short = died.is_short;
+            let (facts, deaths) = (&died.facts, died.deaths + 1);
+            tracing::warn!(?facts, deaths, was_short, "a process died while it applied these facts");
             died.split(&left)
         }
         None => vec![whole],
     };
-    for stretch in stretches {
+    let passed_over = passed_over(store)?;
+    let is_accused = |of: &Stretch| of.is_poison() && !passed_over.contains(&Position(*of.facts.start()));
+    if let Some(accused) = stretches.iter().find(|stretch| was_short && is_accused(stretch)) {
+        let room = room();
+        anyhow::ensure!(!room.is_short(), short(accused, room));
+    }
+    for mut stretch in stretches {
         let (first, last) = (Position(*stretch.facts.start()), Position(*stretch.facts.end()));
-        if stretch.is_poison() && !passed_over(store)?.contains(&first) {
+        stretch.is_short = room().is_short();
+        if is_accused(&stretch) && was_short {
+            // There is more memory than when it died: what it does now is what counts.
+            stretch.deaths -= 1;
+        } else if is_accused(&stretch) {
             set_aside(store, first, stretch.deaths)?;
         }
         note(store, stretch.encode())?;
@@ -106,6 +140,18 @@ pub(super) fn replay(
         }
     }
     note(store, Vec::new())
+}
+
+fn short(accused: &Stretch, room: Room) -> String {
+    format!(
+        "apply the log: the process ended {} times at position {}, the last time with little memory left, \
+         and there is little now: {} MiB are used, {} MiB are left; give it more memory and start it again, \
+         no fact is set aside before that",
+        accused.deaths,
+        accused.facts.start(),
+        room.used >> 20,
+        room.left >> 20,
+    )
 }
 
 /// Whether a process has begun to apply the end of the log, and has not come through yet.
@@ -219,19 +265,38 @@ mod tests {
         store
     }
 
+    const ENOUGH: Room = Room { used: 1_000, left: 1_000 };
+    const SHORT: Room = Room { used: 1_000, left: 10 };
+
     /// Applies the log from `from` on in a process that dies of what `kills` says; what was applied, and
     /// whether it lived.
     fn start(store: &Memory, from: u64, kills: impl Fn(&SourceKey) -> bool) -> (Vec<u64>, bool) {
-        let mut applied = Vec::new();
-        let lived = replay(store, Position(from), false, |input| {
-            let Input::Facts { facts, .. } = input else { return Ok(()) };
-            for fact in facts {
-                anyhow::ensure!(!kills(&fact.source_key()), "dead");
-                applied.push(fact.log_pos.0);
-            }
-            Ok(())
-        });
+        let (applied, lived) = start_within(store, from, ENOUGH, kills);
         (applied, lived.is_ok())
+    }
+
+    fn start_within(
+        store: &Memory,
+        from: u64,
+        room: Room,
+        kills: impl Fn(&SourceKey) -> bool,
+    ) -> (Vec<u64>, anyhow::Result<()>) {
+        let mut applied = Vec::new();
+        let lived = replay_within(
+            store,
+            Position(from),
+            false,
+            || room,
+            |input| {
+                let Input::Facts { facts, .. } = input else { return Ok(()) };
+                for fact in facts {
+                    anyhow::ensure!(!kills(&fact.source_key()), "dead");
+                    applied.push(fact.log_pos.0);
+                }
+                Ok(())
+            },
+        );
+        (applied, lived)
     }
 
     fn is(record: u64) -> impl Fn(&SourceKey) -> bool {
@@ -290,6 +355,40 @@ mod tests {
             }
         }
         assert!(set_aside(&store).is_empty() && !is_noted(&store).unwrap());
+    }
+
+    #[test]
+    fn no_fact_is_accused_where_memory_was_short_until_there_is_more() {
+        let store = log_of(40);
+        let end = |room| start_within(&store, 1, room, is(30)).1.unwrap_err().to_string();
+        for _ in 0..DEATHS_MAX {
+            assert_eq!(end(SHORT), "dead");
+        }
+        for _ in 0..2 {
+            let error = end(SHORT);
+            assert!(error.contains("ended 3 times at position 30") && error.contains("give it more memory"), "{error}");
+        }
+        assert!(set_aside(&store).is_empty());
+        // With more memory it is applied once more. It comes through, or it is the fact after all.
+        let (applied, lived) = start_within(&store, 1, ENOUGH, is(0));
+        assert!(lived.is_ok() && applied.len() == 40 && !is_noted(&store).unwrap());
+        for _ in 0..DEATHS_MAX {
+            assert_eq!(end(SHORT), "dead");
+        }
+        assert_eq!(end(ENOUGH), "dead");
+        assert!(set_aside(&store).is_empty());
+        assert!(start(&store, 1, is(30)).1);
+        assert_eq!(set_aside(&store), [30]);
+    }
+
+    #[test]
+    fn a_note_of_an_earlier_version_says_nothing_of_memory() {
+        let store = log_of(3);
+        let mut noted = Vec::new();
+        [2, 2, DEATHS_MAX - 1].into_iter().for_each(|number| put_u64(&mut noted, number));
+        note(&store, noted).unwrap();
+        assert!(start_within(&store, 1, SHORT, is(2)).1.is_ok());
+        assert_eq!(set_aside(&store), [2]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The line to Redis: one server or a cluster, connected again after every failure.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use redis::cluster::{ClusterClient, ClusterConnection};
-use redis::{Client, Cmd, Connection, ConnectionLike, FromRedisValue, RedisError, RedisResult};
+use redis::{Client, Cmd, Connection, ConnectionLike, ErrorKind, FromRedisValue, RedisError, RedisResult};
 
 use super::options::DistributedOptions;
 use crate::{Error, Result};
@@ -14,8 +14,16 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_s
 /// How long one answer may take.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
+/// What configuration calls the addresses, in errors.
+const ADDRESSES: &str = "Redis (store.distributed.redis)";
+
 enum Servers {
-    One(Client),
+    /// One address: a server, or a node of a cluster, which services that are rented often give one address.
+    One {
+        client: Client,
+        address: String,
+        cluster: OnceLock<ClusterClient>,
+    },
     Cluster(ClusterClient),
 }
 
@@ -71,7 +79,11 @@ impl Line {
     pub(super) fn open(options: &DistributedOptions) -> Result<Self> {
         let servers = match options.redis.as_slice() {
             [] => return Err(Error::Invalid { what: "the address of Redis", why: "there is none" }),
-            [one] => Client::open(one.as_str()).map(Servers::One),
+            [one] => Client::open(one.as_str()).map(|client| Servers::One {
+                client,
+                address: one.clone(),
+                cluster: OnceLock::new(),
+            }),
             nodes => ClusterClient::new(nodes.to_vec()).map(Servers::Cluster),
         };
         let servers = servers.map_err(|error| Error::Unfit {
@@ -103,19 +115,24 @@ impl Line {
     }
 
     fn ask_by<T>(&self, doing: &'static str, ask: impl Fn(&mut Connected) -> RedisResult<T>) -> Result<T> {
-        let (mut waited, mut pause) = (Duration::ZERO, PAUSE.0);
+        let (mut waited, mut pause, mut said) = (Duration::ZERO, PAUSE.0, None);
         let mut connected = self.connected.lock().expect("no call panics while it holds the line");
         loop {
             match self.ask_once(&mut connected, &ask) {
                 Ok(answer) => return Ok(answer),
-                Err(error) if !is_passing(&error) => return Err(Error::Stop { cause: format!("Redis: {error}") }),
+                Err(error) if !is_passing(&error) => return Err(refused(&error)),
                 Err(error) => {
                     waited += pause + if error.is_timeout() { ANSWER_MAX } else { Duration::ZERO };
                     if waited > self.patience {
-                        let cause = error.to_string();
-                        return Err(Error::Unreachable { doing, server: "Redis", cause, retry_after_ms: 1_000 });
+                        let cause = one_line(&error);
+                        return Err(Error::Unreachable { doing, server: ADDRESSES, cause, retry_after_ms: 1_000 });
                     }
-                    tracing::warn!(%error, doing, "Redis did not answer: tried again");
+                    // Told once while it stays the same.
+                    let cause = Some(one_line(&error));
+                    if said != cause {
+                        tracing::warn!(%error, doing, "Redis did not answer: tried again");
+                        said = cause;
+                    }
                 }
             }
             std::thread::sleep(pause);
@@ -141,25 +158,65 @@ impl Line {
 
     fn connect(&self) -> RedisResult<Connected> {
         match &self.servers {
-            Servers::One(client) => {
-                let connection = client.get_connection_with_timeout(ANSWER_MAX)?;
+            Servers::One { client, address, cluster } => {
+                if let Some(cluster) = cluster.get() {
+                    return connect_cluster(cluster);
+                }
+                let mut connection = client.get_connection_with_timeout(ANSWER_MAX)?;
                 connection.set_read_timeout(Some(ANSWER_MAX))?;
                 connection.set_write_timeout(Some(ANSWER_MAX))?;
-                Ok(Connected::One(connection))
+                if !is_node(&mut connection)? {
+                    return Ok(Connected::One(connection));
+                }
+                let nodes = ClusterClient::new(vec![address.as_str()])?;
+                connect_cluster(cluster.get_or_init(|| nodes))
             }
-            Servers::Cluster(client) => {
-                let connection = client.get_connection()?;
-                connection.set_read_timeout(Some(ANSWER_MAX))?;
-                connection.set_write_timeout(Some(ANSWER_MAX))?;
-                Ok(Connected::Cluster(Box::new(connection)))
-            }
+            Servers::Cluster(client) => connect_cluster(client),
         }
     }
 }
 
+fn connect_cluster(client: &ClusterClient) -> RedisResult<Connected> {
+    let connection = client.get_connection()?;
+    connection.set_read_timeout(Some(ANSWER_MAX))?;
+    connection.set_write_timeout(Some(ANSWER_MAX))?;
+    Ok(Connected::Cluster(Box::new(connection)))
+}
+
+/// Whether a server is a node of a cluster, which answers only for its own part of the keys.
+fn is_node(connection: &mut Connection) -> RedisResult<bool> {
+    match redis::cmd("INFO").arg("cluster").query::<String>(connection) {
+        Ok(told) => Ok(told.lines().any(|line| line.trim() == "cluster_enabled:1")),
+        // Not everybody may ask; what else is asked then shows it.
+        Err(error) if error.code() == Some("NOPERM") => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The error of a server that answers, and will not do what is asked.
+fn refused(error: &RedisError) -> Error {
+    let needed = match error.kind() {
+        ErrorKind::Parse => "addresses of Redis: what answers there is something else",
+        ErrorKind::AuthenticationFailed => {
+            "reached with the password that it takes: see store.distributed.redis_password"
+        }
+        _ if matches!(error.code(), Some("NOAUTH" | "WRONGPASS")) => {
+            "reached with the password that it takes: see store.distributed.redis_password"
+        }
+        _ if error.code() == Some("NOPERM") => "reached as a user who may read and write the keys of the store",
+        _ => return Error::Stop { cause: format!("Redis: {}", one_line(error)) },
+    };
+    Error::Unfit { what: ADDRESSES.to_owned(), found: one_line(error), needed: needed.to_owned() }
+}
+
+/// What the client says, which puts some errors into several lines.
+fn one_line(error: &RedisError) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Whether the same command may be answered later.
 fn is_passing(error: &RedisError) -> bool {
-    use redis::{ErrorKind, ServerErrorKind};
+    use redis::ServerErrorKind;
     error.is_io_error()
         || error.is_cluster_error()
         || matches!(

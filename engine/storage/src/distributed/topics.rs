@@ -84,16 +84,21 @@ impl Topics {
     }
 
     async fn create(&self, admin: &AdminClient<DefaultClientContext>, options: &DistributedOptions) -> Result<()> {
-        let mut waited = Duration::ZERO;
+        let (mut waited, mut said) = (Duration::ZERO, String::new());
         loop {
             let refused = match self.try_create(admin, options).await {
                 Ok(()) => return Ok(()),
                 Err(refused) => refused,
             };
             if !refused.may_pass() || waited > CREATED_WITHIN.min(options.patience) {
-                return Err(refused.into());
+                return Err(refused.told(options));
             }
-            tracing::warn!(%refused, "create a topic: tried again");
+            // Told once while it stays the same.
+            let why = refused.to_string();
+            if said != why {
+                tracing::warn!(%refused, "create a topic: tried again");
+                said = why;
+            }
             tokio::time::sleep(ASK_PAUSE).await;
             waited += ASK_PAUSE;
         }
@@ -173,17 +178,20 @@ impl Refused {
             Refused::Topic(_, code) => matches!(code, InvalidReplicationFactor | NotController | RequestTimedOut),
         }
     }
-}
 
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::All(error) => unreachable(error),
-            Refused::Topic(name, code) => {
-                let needed = "one that these credentials may create, or that exists".to_owned();
-                Error::Unfit { what: format!("topic {name}"), found: code.to_string(), needed }
-            }
-        }
+    fn told(self, options: &DistributedOptions) -> Error {
+        let (name, code) = match self {
+            Refused::All(error) => return unreachable(error),
+            Refused::Topic(name, code) => (name, code),
+        };
+        let needed = match code {
+            RDKafkaErrorCode::InvalidReplicationFactor => format!(
+                "held by as many brokers as store.distributed.replicas says, which is {}: start more brokers or set it lower",
+                options.replicas
+            ),
+            _ => "one that these credentials may create, or that exists".to_owned(),
+        };
+        Error::Unfit { what: format!("topic {name}"), found: code.to_string(), needed }
     }
 }
 
@@ -276,7 +284,12 @@ impl Keeping {
 }
 
 pub(super) fn unreachable(error: KafkaError) -> Error {
-    Error::Unreachable { doing: "talk to the log", server: "Kafka", cause: error.to_string(), retry_after_ms: 1_000 }
+    Error::Unreachable {
+        doing: "talk to the log",
+        server: "Kafka (store.distributed.brokers)",
+        cause: error.to_string(),
+        retry_after_ms: 1_000,
+    }
 }
 
 #[cfg(test)]
@@ -323,17 +336,18 @@ mod tests {
             InvalidReplicationFactor, NotController, OperationTimedOut, PolicyViolation, RequestTimedOut,
             TopicAuthorizationFailed,
         };
+        let options = DistributedOptions::new("", Vec::new(), "hub");
         let of_one = |code| Refused::Topic("hub.facts".to_owned(), code);
         for code in [InvalidReplicationFactor, NotController, RequestTimedOut] {
             assert!(of_one(code).may_pass(), "{code}");
         }
         for code in [TopicAuthorizationFailed, PolicyViolation] {
             assert!(!of_one(code).may_pass(), "{code}");
-            assert_eq!(Error::from(of_one(code)).class(), crate::Class::Stop, "{code}");
+            assert_eq!(of_one(code).told(&options).class(), crate::Class::Stop, "{code}");
         }
         let of_all = Refused::from(KafkaError::AdminOp(OperationTimedOut));
         assert!(!of_all.may_pass());
-        assert_eq!(Error::from(of_all).class(), crate::Class::Retry);
+        assert_eq!(of_all.told(&options).class(), crate::Class::Retry);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Writes to Kafka: one transaction per call, and one writer at a time.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
+use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 
 use super::options::DistributedOptions;
 use super::ordered::PARTITION;
@@ -16,8 +18,6 @@ use crate::{Error, Result};
 const RECORD_BYTES_MAX: &str = "16000000";
 /// Pause while the client's queue is full.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
-/// How long it is waited before it is looked again whether all records have arrived.
-const ARRIVAL_PAUSE: Duration = Duration::from_millis(1);
 /// Ends of the names of the producers that take turns.
 const TURNS: [&str; 2] = ["owner", "owner.2"];
 
@@ -25,7 +25,48 @@ const TURNS: [&str; 2] = ["owner", "owner.2"];
 pub(super) type Record<'a> = (&'a str, Vec<u8>, Option<Vec<u8>>);
 
 /// A producer of transactions.
-type Transacting = ThreadedProducer<DefaultProducerContext>;
+type Transacting = ThreadedProducer<Arrivals>;
+
+/// Records that were handed to the client and that the brokers have not answered yet.
+///
+/// The client's own ways to wait for them look again and again, at the cost of a whole core.
+#[derive(Default)]
+struct Arrivals {
+    awaited: Mutex<usize>,
+    none_left: Condvar,
+}
+
+impl Arrivals {
+    fn expect_one(&self) {
+        *self.awaited.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    }
+
+    fn take_one(&self) {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        *awaited = awaited.saturating_sub(1);
+        if *awaited == 0 {
+            self.none_left.notify_all();
+        }
+    }
+
+    /// Whether all were answered within `patience`.
+    fn wait(&self, patience: Duration) -> bool {
+        let awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.none_left.wait_timeout_while(awaited, patience, |awaited| *awaited > 0);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+impl ClientContext for Arrivals {}
+
+impl ProducerContext for Arrivals {
+    type DeliveryOpaque = ();
+
+    /// A record that failed is answered, too: the commit then says why.
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {
+        self.take_one();
+    }
+}
 
 /// The producers of a store's owner.
 ///
@@ -75,7 +116,7 @@ fn producer(options: &DistributedOptions, end: &str) -> Result<Transacting> {
     config.set("enable.idempotence", "true").set("message.max.bytes", RECORD_BYTES_MAX);
     // The log writer gathers group commits by itself.
     config.set("linger.ms", "0").set("compression.type", "zstd");
-    let producer: Transacting = config.create().map_err(unreachable)?;
+    let producer: Transacting = config.create_with_context(Arrivals::default()).map_err(unreachable)?;
     producer.init_transactions(options.patience).map_err(unreachable)?;
     Ok(producer)
 }
@@ -108,7 +149,13 @@ fn send(producer: &Transacting, topic: &str, key: &[u8], value: Option<&[u8]>) -
     loop {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(PARTITION).key(key);
         record.payload = value;
-        match producer.send(record) {
+        // Said before it is sent: the answer may be there before this goes on.
+        producer.client().context().expect_one();
+        let sent = producer.send(record);
+        if sent.is_err() {
+            producer.client().context().take_one();
+        }
+        match sent {
             Ok(()) => return Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                 std::thread::sleep(QUEUE_FULL_PAUSE);
@@ -120,15 +167,14 @@ fn send(producer: &Transacting, topic: &str, key: &[u8], value: Option<&[u8]>) -
 
 /// Waits until the brokers have all records. A commit would wait for them itself, but in steps of 100 ms.
 fn await_arrival(producer: &Transacting, patience: Duration) -> std::result::Result<(), KafkaError> {
-    let mut waited = Duration::ZERO;
-    while producer.in_flight_count() > 0 {
-        if waited >= patience {
-            return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
-        }
-        producer.poll(ARRIVAL_PAUSE);
-        waited += ARRIVAL_PAUSE;
+    let began = Instant::now();
+    let mut has_all = producer.client().context().wait(patience);
+    // The client counts a record until the thread that told of it has let go of it.
+    while has_all && producer.in_flight_count() > 0 {
+        std::thread::yield_now();
+        has_all = began.elapsed() < patience;
     }
-    Ok(())
+    if has_all { Ok(()) } else { Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) }
 }
 
 /// Takes the transaction back if that can be done.

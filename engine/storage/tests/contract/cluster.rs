@@ -105,3 +105,22 @@ fn a_store_follows_its_slot_to_another_node() {
     drop(store);
     Distributed::remove(&options).unwrap();
 }
+
+#[test]
+fn the_address_of_one_node_is_enough() {
+    let all = servers();
+    let mut one = all.clone();
+    one.redis.truncate(1);
+    let changes = Changes::new().put(Table::Meta, "k", "v").applied(Position(1));
+    let changes = (0..ROWS).fold(changes, |changes, row| changes.put(Table::Entity, row.to_string(), "v"));
+    let store = Distributed::open(one.clone()).unwrap();
+    store.append(intake(1, &["a"])).unwrap();
+    store.write(changes, Durability::Synced).unwrap();
+    drop(store);
+    for options in [&all, &one] {
+        let store = Distributed::open(options.clone()).unwrap();
+        assert_eq!(store.scan(Table::Entity, b"").unwrap().count(), ROWS, "{} addresses", options.redis.len());
+    }
+    Distributed::remove(&one).unwrap();
+    assert_eq!(Distributed::look(&all).unwrap().epoch, 0, "all of it is gone");
+}

@@ -1,5 +1,7 @@
 //! What only the distributed form has to keep to: owners, lost rows, large commits, servers.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
@@ -189,6 +191,41 @@ fn rows_that_went_back_in_time_take_no_commit_of_the_state_they_lost() {
     store.write(put("new", 2), Durability::Synced).unwrap();
 }
 
+/// A server that answers whatever it is asked as one of the web would.
+fn of_the_web() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for asked in listener.incoming() {
+            let mut asked = asked.unwrap();
+            let _ = asked.read(&mut [0; 64]);
+            let _ = asked.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    format!("redis://{address}")
+}
+
+#[test]
+fn servers_that_are_others_than_meant_are_told_with_the_setting_to_look_at() {
+    let home = Home::new();
+    let one = home.0.redis[0].trim_start_matches("redis://").to_owned();
+    let patience = Duration::from_secs(2);
+    let with = |change: &dyn Fn(&mut DistributedOptions)| {
+        let mut options = DistributedOptions { patience, ..home.0.clone() };
+        change(&mut options);
+        Distributed::open(options).map(drop).unwrap_err()
+    };
+    for (refused, what) in [
+        // First of all, because the others make the topics.
+        (with(&|options| options.replicas = 9), "store.distributed.replicas says, which is 9"),
+        (with(&|options| options.redis = vec![of_the_web()]), "addresses of Redis"),
+        (with(&|options| options.redis = vec![format!("redis://:wrong@{one}")]), "store.distributed.redis_password"),
+    ] {
+        assert!(matches!(refused, Error::Unfit { .. }) && refused.to_string().contains(what), "{refused}");
+        assert_eq!(refused.to_string().lines().count(), 1, "{refused}");
+    }
+}
+
 #[test]
 fn a_store_that_cannot_be_used_says_why() {
     let home = Home::new();
@@ -200,10 +237,10 @@ fn a_store_that_cannot_be_used_says_why() {
     let patience = Duration::from_secs(1);
     let no_kafka = DistributedOptions { brokers: nobody.clone(), patience, ..home.0.clone() };
     let no_redis = DistributedOptions { redis: vec![format!("redis://{nobody}")], patience, ..home.0.clone() };
-    for (server, options) in [("Kafka", no_kafka), ("Redis", no_redis)] {
+    for (setting, options) in [("store.distributed.brokers", no_kafka), ("store.distributed.redis", no_redis)] {
         let refused = Distributed::open(options).err().unwrap();
         assert_eq!(refused.class(), Class::Retry);
-        assert!(refused.to_string().contains(server), "{refused}");
+        assert!(refused.to_string().contains(setting), "{refused}");
     }
 }
 

@@ -11,6 +11,7 @@ use crate::oracle::OracleDecoder;
 use crate::salesforce::SalesforceDecoder;
 use crate::sap::SapDecoder;
 use crate::wxcc::WxccDecoder;
+use crate::wxcc::caller::Country;
 use crate::zendesk::ZendeskDecoder;
 
 /// The decoders of every system, each by its mapping.
@@ -62,6 +63,12 @@ impl Connectors {
             zendesk: ZendeskDecoder::new(find(System::Zendesk)),
             mappings,
         }
+    }
+
+    /// Numbers of the contact centre's callers that name no country are of `country`.
+    #[must_use]
+    pub fn with_callers_in(self, country: Country) -> Self {
+        Connectors { wxcc: self.wxcc.in_country(country), ..self }
     }
 
     /// The mapping that a system is read by; none for one without a connector.

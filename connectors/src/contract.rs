@@ -125,6 +125,20 @@ pub struct Decoded {
     pub resyncs: Vec<Resync>,
     /// What is told of the transactions that the changes are of, where the source counts them.
     pub marks: Vec<Mark>,
+    /// Facts of rows that do not say what they are rows of. Each is among the rejects too, unless
+    /// somebody knows the row.
+    pub unplaced: Vec<Unplaced>,
+}
+
+/// A fact that lacks nothing but the id of its entity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unplaced {
+    /// The fact; the id of its entity is empty.
+    pub fact: Fact,
+    /// Which of the rejects stands for it as long as nobody knows its row.
+    pub reject: usize,
+    /// The trace that it came with.
+    pub trace: Option<Trace>,
 }
 
 /// What a delivery says of a transaction of its source, beside its facts.
@@ -330,6 +344,11 @@ pub struct KnownGap {
 pub trait Known: Send + Sync + 'static {
     /// The records of one object of a source that are not deleted, in order of their ids.
     fn records(&self, system: System, object: &str) -> BoxFuture<'_, Vec<KnownRecord>>;
+
+    /// The same with those that are deleted.
+    fn rows(&self, system: System, object: &str) -> BoxFuture<'_, Vec<KnownRecord>> {
+        self.records(system, object)
+    }
 
     /// The changes of a source that are still to be read, in order of object and id.
     fn open_gaps(&self, system: System) -> BoxFuture<'_, Vec<KnownGap>>;

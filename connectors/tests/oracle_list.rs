@@ -17,7 +17,7 @@ use connectors::{Connectors, Mapping};
 use fixtures::faults::{FaultSwitch, Faults, Rate};
 use fixtures::oracle::{CLIENT, OracleServer};
 use fixtures::story::{Change, Fields, Happening, OracleChange, System as Vendor, Value};
-use ontology::{Op, System};
+use ontology::{Op, System, Vocabulary as _};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +84,7 @@ impl Stage {
             interval: Duration::from_millis(10),
             is_full_read_first: true,
             full_interval: None,
+            is_wall_time: false,
         }
     }
 
@@ -222,6 +223,53 @@ async fn without_a_list_job_a_person_decides_about_an_emptied_table() {
     let answer = client.post(format!("{url}/oracle/changes")).bearer_auth("token").body(truncate).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 202);
     assert_eq!(stage.log.rejects().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_does_not_say_of_what_belongs_to_what_its_row_is_known_to_be_of() {
+    let stage = stage().await;
+    let story = Story::default();
+    let context = context(System::Oracle, &stage.log, &story);
+    let relist = Relist::of(&["AR_PAYMENT_SCHEDULE".to_owned()], |_| None);
+    let config = OracleConfig { token: Secret::new("token"), partition: "erp".to_owned() };
+    let url = serve(connectors::oracle::transport::router(context, config, relist)).await;
+    let client = connectors::edge::http::client();
+    let push = async |op: &str, pos: u64, side: &str, row: &str| {
+        let body = format!(
+            r#"{{"table":"AR.AR_PAYMENT_SCHEDULE","op_type":"{op}","pos":"{pos}","{side}":{{"SCHEDULE_ID":{row}}}}}"#
+        );
+        let request = client.post(format!("{url}/oracle/changes")).bearer_auth("token").body(body);
+        assert_eq!(request.send().await.unwrap().status().as_u16(), 202);
+        let told = stage.log.facts().into_iter().map(|f| format!("{} {} of {}", f.op.name(), f.record_id, f.entity.id));
+        (told.collect::<Vec<_>>(), stage.log.rejects().values().sum::<u64>())
+    };
+    let asked = || stage.log.position("oracle/relist/AR_PAYMENT_SCHEDULE");
+    let mut expected = vec!["image 1 of I-1".to_owned()];
+    assert_eq!(push("I", 1, "after", r#"1,"INVOICE_ID":"I-1","OUTSTANDING":"5.00""#).await, (expected.clone(), 0));
+    expected.push("image 1 of I-1".to_owned());
+    assert_eq!(push("U", 2, "after", r#"1,"OUTSTANDING":"4.00""#).await, (expected.clone(), 0));
+    // A row that came later is found in what came since, a stranger is not.
+    expected.push("image 2 of I-2".to_owned());
+    assert_eq!(push("I", 3, "after", r#"2,"INVOICE_ID":"I-2","OUTSTANDING":"5.00""#).await, (expected.clone(), 0));
+    expected.push("delete 2 of I-2".to_owned());
+    assert_eq!(push("D", 4, "before", "2").await, (expected.clone(), 0));
+    assert_eq!(push("U", 5, "after", r#"3,"OUTSTANDING":"4.00""#).await, (expected.clone(), 1));
+    assert_eq!(asked(), None, "the list shows what changed");
+    assert_eq!(push("D", 6, "before", "3").await, (expected.clone(), 2));
+    assert_eq!(asked().as_deref(), Some(&b"doubt"[..]), "only the whole table shows that it is gone");
+    // It came by another path: the hub is asked again after a minute.
+    let mut row = stage.log.facts().remove(0);
+    row.record_id = "3".into();
+    let submission =
+        connectors::Submission::new(System::Oracle, "erp", Default::default(), Default::default(), row.observed_at);
+    let submission = connectors::Submission { facts: vec![row], ..submission };
+    connectors::Sink::submit(&stage.log, submission).await.unwrap();
+    expected.push("image 3 of I-1".to_owned());
+    story.set(59_999);
+    assert_eq!(push("U", 7, "after", r#"3,"OUTSTANDING":"4.00""#).await, (expected.clone(), 3));
+    story.set(60_000);
+    expected.push("image 3 of I-1".to_owned());
+    assert_eq!(push("U", 8, "after", r#"3,"OUTSTANDING":"4.00""#).await, (expected, 3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

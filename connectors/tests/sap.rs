@@ -21,7 +21,7 @@ use fixtures::story::{Change, Happening, SapChange};
 use fixtures::time::T_MS;
 use fixtures::world::{Size, World};
 use futures::FutureExt as _;
-use ontology::{Field, FieldReader as _, Op, System};
+use ontology::{EntityKey, EntityKind, Fact, Field, FieldReader as _, Millis, Op, System, Version};
 use tokio_util::sync::CancellationToken;
 
 const PARTITION: &str = "s4";
@@ -211,6 +211,57 @@ async fn an_event_is_stored_first_and_read_until_it_is_there() {
     let stranger = SapEventDoor { password: "guess".to_owned(), ..door.clone() };
     let refused = stranger.push(&sender, &event(&order("1", 3, "REL"), T_MS).unwrap(), Mode::Binary).await.unwrap();
     assert_eq!(refused, fixtures::Receipt::Refused(401));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_not_there_for_ten_minutes_is_deleted_where_others_are() {
+    let (log, story) = (MemoryLog::default(), Story::default());
+    story.set(T_MS);
+    let server = SapServer::start(any()).await.unwrap();
+    server.apply(&happening(T_MS - 60_000, order("700123", 1, "REL")));
+    // Of the second set nothing can be read: its service is not there.
+    let sets: Vec<_> = SapSet::usual().into_iter().take(2).collect();
+    let [orders, dispatches] = sets.clone().try_into().unwrap();
+    let sets = vec![orders, SapSet { service: "NOT_ACTIVATED".to_owned(), ..dispatches }];
+    let gap = |row: &str, kind, id: &str| {
+        let mut fact = connectors::edge::liveness::heartbeat(System::Sap, id, Millis(T_MS - 5_000), Millis(T_MS));
+        fact.entity = EntityKey::new(kind, id);
+        Fact { object: row.into(), op: Op::Gap, version: Version::new(T_MS as u64 - 5_000, 0, 0), ..fact }
+    };
+    let mut submission =
+        connectors::Submission::new(System::Sap, PARTITION, Default::default(), Default::default(), Millis(T_MS));
+    submission.facts =
+        vec![gap("Z1SRVORD", EntityKind::ServiceOrder, "700999"), gap("Z1FLDDSP", EntityKind::FieldDispatch, "800999")];
+    connectors::Sink::submit(&log, submission).await.unwrap();
+    let (_sender, queue) = refetch::queue(&connectors::Connectors::shipped(), &sets);
+    let reading = RefetchConfig { access: access(&server), sets, partition: PARTITION.to_owned() };
+    let context = context(System::Sap, &log, &story);
+    let status = context.status.clone();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(refetch::run(context, reading, queue, stop.clone()));
+    let until = async |holds: &dyn Fn() -> bool| {
+        let waiting = async {
+            while !holds() {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(60), waiting).await.is_ok(), "waited in vain");
+    };
+    let absent = || status.get().findings.get("records_absent").map(|found| found.text.clone()).unwrap_or_default();
+    until(&|| absent().starts_with("2 records")).await;
+    story.set(T_MS + 600_000);
+    log.until("the order to be deleted", |log| log.facts().iter().any(|fact| fact.op == Op::Delete)).await;
+    let gone = log.facts().into_iter().find(|fact| fact.op == Op::Delete).unwrap();
+    assert_eq!(
+        (gone.object.as_str(), gone.record_id.as_str(), gone.version.major),
+        ("Z1SRVORD", "700999", T_MS as u64 - 5_000)
+    );
+    until(&|| status.get().last_error.contains("no other is read by its key either")).await;
+    let open = log.open_gaps(System::Sap).await;
+    assert_eq!(open.iter().map(|gap| gap.record_id.as_str()).collect::<Vec<_>>(), ["800999"], "nobody knows");
+    until(&|| absent().starts_with("1 records")).await;
+    stop.cancel();
+    running.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

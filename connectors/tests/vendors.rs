@@ -81,6 +81,7 @@ fn start_list_jobs(vendors: &Vendors, log: &MemoryLog, story: &Story, stop: &Can
             interval,
             is_full_read_first: false,
             full_interval: None,
+            is_wall_time: false,
         },
         |name: &str| (name == oracle::list::POSITION).then(|| b"0".to_vec()),
         oracle::Relist::none(),

@@ -6,12 +6,14 @@ pub mod credentials;
 pub mod http;
 pub mod list_job;
 pub mod liveness;
+pub mod loopback;
 pub mod oauth;
 pub mod portions;
 pub mod retry;
 pub mod status;
 pub mod trial;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +22,9 @@ use ontology::{Millis, System};
 
 use crate::Headers;
 use crate::connectors::Connectors;
-use crate::contract::{Accepted, Delivery, Framing, Known, Mark, Resync, SharedClock, Sink, SinkError, Submission};
+use crate::contract::{
+    Accepted, Delivery, Framing, Known, Mark, Resync, SharedClock, Sink, SinkError, Submission, Unplaced,
+};
 use retry::Backoff;
 use status::StatusHandle;
 
@@ -84,14 +88,17 @@ impl<S: Sink> Context<S> {
         metrics::counter!("opshub_connector_facts_total", "system" => label).increment(decoded.facts.len() as u64);
         metrics::counter!("opshub_connector_ignored_total", "system" => label).increment(decoded.ignored as u64);
         metrics::counter!("opshub_connector_own_changes_total", "system" => label).increment(decoded.own as u64);
-        for reject in &decoded.rejects {
+        // What somebody may know the place of is counted when nobody did.
+        let unplaced: HashSet<usize> = decoded.unplaced.iter().map(|unplaced| unplaced.reject).collect();
+        for (_, reject) in decoded.rejects.iter().enumerate().filter(|(at, _)| !unplaced.contains(at)) {
             let code = reject.code.name();
             metrics::counter!("opshub_connector_rejects_total", "system" => label, "code" => code).increment(1);
         }
         let (resyncs, marks) = (std::mem::take(&mut decoded.resyncs), std::mem::take(&mut decoded.marks));
+        let unplaced = std::mem::take(&mut decoded.unplaced);
         let submission = Submission::new(system, partition, decoded, raw.clone(), observed_at);
         let submission = Submission { framing, headers, ..submission };
-        Decoding { submission, resyncs, marks }
+        Decoding { submission, resyncs, marks, unplaced }
     }
 
     /// Hands a submission over once. What holds nothing is not written.
@@ -141,6 +148,8 @@ pub struct Decoding {
     pub resyncs: Vec<Resync>,
     /// What was told of transactions.
     pub marks: Vec<Mark>,
+    /// Facts of rows that do not say what they are rows of; each stands among the rejects too.
+    pub unplaced: Vec<Unplaced>,
 }
 
 impl Decoding {
@@ -151,6 +160,9 @@ impl Decoding {
         let moved = part.traces.into_iter().map(|(of, trace)| (of.start + first..of.end + first, trace));
         whole.traces.extend(moved);
         whole.facts.extend(part.facts);
+        let rejects = whole.rejects.len();
+        let unplaced = next.unplaced.into_iter();
+        self.unplaced.extend(unplaced.map(|one| Unplaced { reject: one.reject + rejects, ..one }));
         whole.rejects.extend(part.rejects);
         whole.unmapped += part.unmapped;
         self.resyncs.extend(next.resyncs);

@@ -60,6 +60,8 @@ struct ObjectEntry {
     #[serde(default)]
     ordered_by: Option<OneOrMore>,
     #[serde(default)]
+    order_unit: Option<OrderUnitEntry>,
+    #[serde(default)]
     delete_when: Vec<ConditionEntry>,
     #[serde(default)]
     patch_when: Vec<ConditionEntry>,
@@ -136,6 +138,27 @@ enum UnitEntry {
     Ns,
     Days,
     Sap,
+}
+
+/// A unit of [`UnitEntry`] that one column can have.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum OrderUnitEntry {
+    Ms,
+    Us,
+    Ns,
+    Days,
+}
+
+impl From<OrderUnitEntry> for TimeUnit {
+    fn from(entry: OrderUnitEntry) -> Self {
+        match entry {
+            OrderUnitEntry::Ms => TimeUnit::Millis,
+            OrderUnitEntry::Us => TimeUnit::Micros,
+            OrderUnitEntry::Ns => TimeUnit::Nanos,
+            OrderUnitEntry::Days => TimeUnit::Days,
+        }
+    }
 }
 
 #[derive(Deserialize, Default, Clone, Copy)]
@@ -269,6 +292,7 @@ impl Reader<'_> {
             id: entry.id,
             id_form: entry.id_form.into(),
             ordered_by: entry.ordered_by.map(OneOrMore::into_list).unwrap_or_default(),
+            order_unit: entry.order_unit.map(TimeUnit::from),
             delete_when: entry.delete_when.into_iter().map(Condition::from).collect(),
             patch_when: entry.patch_when.into_iter().map(Condition::from).collect(),
             fields,

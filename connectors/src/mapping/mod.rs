@@ -58,6 +58,8 @@ pub struct ObjectMap {
     /// Columns that order the versions of a row, where the row itself and not its transport does: an
     /// instant or a number, then a number. One order holds for an object on whatever path it comes.
     pub ordered_by: Vec<String>,
+    /// What a number in the first of them counts, where it is an instant and no field says so.
+    pub order_unit: Option<TimeUnit>,
     /// Conditions of which any one means that the row is deleted.
     pub delete_when: Vec<Condition>,
     /// Conditions of which any one means that the row names only what changed.
@@ -230,18 +232,24 @@ impl Mapping {
 impl ObjectMap {
     /// Record id and entity id of a row; none without them.
     pub fn ids(&self, columns: &impl Columns) -> Option<(CompactString, CompactString)> {
-        let read = |column: &str| {
-            let value = columns.column(column)?;
-            let word = value.word()?;
-            let id = self.id_form.apply(&word);
-            (id.len() <= ID_BYTES_MAX).then(|| CompactString::from(id))
-        };
-        let record = read(&self.record)?;
+        let record = self.record_id(columns)?;
         let entity = match &self.id {
-            Some(column) => read(column)?,
+            Some(column) => self.read_id(column, columns)?,
             None => record.clone(),
         };
         Some((record, entity))
+    }
+
+    /// Record id of a row; none without it.
+    pub fn record_id(&self, columns: &impl Columns) -> Option<CompactString> {
+        self.read_id(&self.record, columns)
+    }
+
+    fn read_id(&self, column: &str, columns: &impl Columns) -> Option<CompactString> {
+        let value = columns.column(column)?;
+        let word = value.word()?;
+        let id = self.id_form.apply(&word);
+        (id.len() <= ID_BYTES_MAX).then(|| CompactString::from(id))
     }
 
     /// Name of the source row that its facts are of.

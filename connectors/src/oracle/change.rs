@@ -4,9 +4,9 @@ use compact_str::{CompactString, format_compact};
 use ontology::{EntityKey, Fact, FieldsBuilder, LogPos, Millis, Op, System, Version, Vocabulary as _};
 
 use super::row::Row;
-use crate::contract::{RejectCode, Resync};
+use crate::contract::{Decoded, RejectCode, Unplaced};
 use crate::json::Json;
-use crate::mapping::Mode;
+use crate::mapping::{Mode, ObjectMap};
 use crate::value::{Columns as _, parse_instant};
 
 /// Why an entry became no fact.
@@ -61,9 +61,12 @@ pub fn own_version(row: &Row<'_>) -> Option<Version> {
     let (first, second) = (row.object.ordered_by.first()?, row.object.ordered_by.get(1));
     let column = row.column(first)?;
     let text = &column.word()?;
-    let major = match text.parse::<u64>() {
-        Ok(number) => number,
-        Err(_) => u64::try_from(parse_instant(text, &row.mapping.zone)?.0).ok()?,
+    let of_instant = |at: Millis| u64::try_from(at.0).ok();
+    let major = match (text.parse::<u64>(), row.unit(first)) {
+        // An instant is the same version on every path, whatever this one counts in.
+        (Ok(count), Some(unit)) => of_instant(unit.instant(i64::try_from(count).ok()?)?)?,
+        (Ok(number), None) => number,
+        (Err(_), _) => of_instant(parse_instant(text, &row.mapping.zone)?)?,
     };
     let minor = match second {
         None => 0,
@@ -72,31 +75,93 @@ pub fn own_version(row: &Row<'_>) -> Option<Version> {
     Some(Version::new(major, minor, 0))
 }
 
-/// Whether the row names its record, if perhaps not what it is a row of.
-fn has_record_id(row: &Row<'_>) -> bool {
-    row.column(&row.object.record).is_some_and(|value| value.word().is_some())
+/// What a row says of the entity that it is a row of.
+enum Named {
+    /// This one.
+    Entity(CompactString),
+    /// Nothing: what a change leaves out is what it was.
+    Silent,
+    /// None, or what is no name.
+    None,
 }
 
-/// The table that has to be read, where a deletion names a record and not what it is a row of: then
-/// nobody but the table knows that it is gone.
-pub fn unplaced(row: &Row<'_>, deed: Deed) -> Option<Resync> {
-    let is_unplaced = deed == Deed::Gone && row.object.ids(row).is_none() && has_record_id(row);
-    is_unplaced.then(|| Resync { object: row.object.name.clone(), version: None })
+/// What the row says of its entity. A deletion by the key alone may show every other column as empty.
+fn named(row: &Row<'_>, deed: Deed) -> Named {
+    if let Some((_, entity)) = row.object.ids(row) {
+        return Named::Entity(entity);
+    }
+    match row.object.id.as_ref().map(|id| row.column(id)) {
+        Some(None) => Named::Silent,
+        Some(Some(value)) if value.is_empty() && deed == Deed::Gone => Named::Silent,
+        Some(Some(_)) | None => Named::None,
+    }
 }
 
-/// The fact of a change; refused without an id, or where a value breaks the contract.
-pub fn fact(row: &Row<'_>, deed: Deed, place: Place, observed_at: Millis) -> Result<Fact, Refusal> {
+/// Adds what the change of a row says. `before` is the row before an update, where it was told: an
+/// entity that the row is no longer of loses it. A row that does not say what it is a row of is set
+/// aside. Refused without an id, or where a value breaks the contract.
+pub fn tell(
+    row: &Row<'_>,
+    before: Option<&Row<'_>>,
+    deed: Deed,
+    place: &Place,
+    observed_at: Millis,
+    out: &mut Decoded,
+) -> Result<(), Refusal> {
     let object = row.object;
-    let (record_id, entity_id) = object.ids(row).ok_or_else(|| {
-        let Some(id) = object.id.as_ref().filter(|_| has_record_id(row)) else {
-            return no_identity(format!("{}: a row without {}", object.name, object.record));
+    let nameless = || no_identity(format!("{}: a row without {}", object.name, object.record));
+    let record = object.record_id(row).ok_or_else(nameless)?;
+    let former = before.and_then(|before| Some((object.record_id(before)?, named(before, Deed::Told))));
+    let named = match (named(row, deed), &former) {
+        (Named::Silent, Some((_, Named::Entity(entity)))) => Named::Entity(entity.clone()),
+        (named, _) => named,
+    };
+    let mut put = |fact: Fact, entity: Named| match entity {
+        Named::Entity(id) => {
+            let entity = EntityKey { id, ..fact.entity.clone() };
+            out.facts.push(Fact { entity, ..fact });
+        }
+        // The reject that stands for it is known once the entry is read.
+        Named::Silent => out.unplaced.push(Unplaced { fact, reject: 0, trace: None }),
+        Named::None => {}
+    };
+    if let Named::None = named {
+        return Err(no_identity(nameless_entity(object)));
+    }
+    let told = fact(row, &record, deed, place, observed_at)?;
+    if let (Some((former_record, former_entity)), Some(before)) = (former, before) {
+        let has_moved = match (&former_entity, &named) {
+            (Named::Entity(former), Named::Entity(entity)) => former != entity,
+            _ => false,
         };
-        let entity = object.entity.name();
-        no_identity(format!(
-            "{}: a row without {id}, which names its {entity}: let the source send it too",
-            object.name
-        ))
-    })?;
+        if has_moved || former_record != record {
+            let mut gone = fact(before, &former_record, Deed::Gone, place, observed_at)?;
+            if former_record == record {
+                gone.event_id.push_str("/moved");
+            }
+            put(gone, former_entity);
+        }
+    }
+    put(told, named);
+    Ok(())
+}
+
+/// Why a row that does not say what it is a row of becomes nothing.
+pub fn nameless_entity(object: &ObjectMap) -> String {
+    let id = object.id.as_ref().unwrap_or(&object.record);
+    let entity = object.entity.name();
+    format!("{}: a row without {id}, which names its {entity}: let the source send it too", object.name)
+}
+
+/// The fact of a change, of an entity whose id is still to be told.
+fn fact(
+    row: &Row<'_>,
+    record: &CompactString,
+    deed: Deed,
+    place: &Place,
+    observed_at: Millis,
+) -> Result<Fact, Refusal> {
+    let object = row.object;
     let (op, mode) = match deed {
         Deed::Gone => (Op::Delete, Mode::Image),
         // Also where little else is told of the row.
@@ -113,14 +178,14 @@ pub fn fact(row: &Row<'_>, deed: Deed, place: Place, observed_at: Millis) -> Res
             .map_err(|breach| (RejectCode::ContractBreach, breach.to_string()))?;
     }
     let letter = if op == Op::Delete { "d" } else { "u" };
-    let Place { version, changed_at, transaction } = place;
-    let event_id = format_compact!("{}/{record_id}/{version}/{transaction}/{letter}", object.name);
+    let Place { version, changed_at, transaction } = place.clone();
+    let event_id = format_compact!("{}/{record}/{version}/{transaction}/{letter}", object.name);
     Ok(Fact {
         event_id,
         system: System::Oracle,
         object: CompactString::new(&object.name),
-        record_id,
-        entity: EntityKey { kind: object.entity, id: entity_id },
+        record_id: record.clone(),
+        entity: EntityKey::new(object.entity, ""),
         op,
         version,
         changed_at,

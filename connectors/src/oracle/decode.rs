@@ -11,10 +11,12 @@ use base64::Engine as _;
 use compact_str::CompactString;
 use ontology::{Millis, Version};
 
-use super::change::{Deed, Place, Refusal, fact, no_identity, number, own_version, table_of, unplaced, unsigned};
+use super::change::{
+    Deed, Place, Refusal, nameless_entity, no_identity, number, own_version, table_of, tell, unsigned,
+};
 use super::envelope::{Shape, Verb};
 use super::goldengate::{Kind, Operation};
-use super::row::Row;
+use super::row::{Row, wall};
 use crate::contract::{Decoded, Delivery, Framing, Mark, Reject, RejectCode, Resync};
 use crate::json::Json;
 use crate::mapping::{Mapping, ObjectMap};
@@ -35,6 +37,14 @@ pub struct OracleDecoder {
 struct Record<'a> {
     topic: Option<&'a str>,
     key: Option<&'a Json<'a>>,
+}
+
+/// What is said of a row beside it.
+#[derive(Clone, Copy, Default)]
+struct Told<'a> {
+    op: Option<&'a str>,
+    /// Whether its times are wall time though they end in `Z`.
+    is_wall: bool,
 }
 
 impl OracleDecoder {
@@ -75,7 +85,15 @@ impl OracleDecoder {
         let topic = delivery.headers.get(DESTINATION);
         for (within, entry) in entries {
             let place = range.start + within.start..range.start + within.end;
-            if let Err((code, detail)) = self.entry(&entry, topic, delivery.observed_at, out) {
+            let first = out.unplaced.len();
+            let read = self.entry(&entry, topic, delivery.observed_at, out);
+            for unplaced in &mut out.unplaced[first..] {
+                let object = self.mapping.object(&unplaced.fact.object);
+                let detail = object.map(nameless_entity).unwrap_or_default();
+                unplaced.reject = out.rejects.len();
+                out.rejects.push(Reject::new(RejectCode::NoIdentity, detail, place.clone()));
+            }
+            if let Err((code, detail)) = read {
                 out.rejects.push(Reject::new(code, detail, place));
             }
         }
@@ -143,7 +161,8 @@ impl OracleDecoder {
         }
         if let (Some(table), Some(row)) = (value.get("table").and_then(Json::text), value.get("row")) {
             let op = value.get("op").and_then(Json::text);
-            return self.told_row(table, row, op, observed_at, out);
+            let is_wall = value.get("wall") == Some(&Json::Bool(true));
+            return self.told_row(table, row, Told { op, is_wall }, observed_at, out);
         }
         if let Some(operation) = Operation::of(value) {
             return self.operation(operation, observed_at, out);
@@ -159,7 +178,7 @@ impl OracleDecoder {
         }
         match record.topic.and_then(|topic| self.mapping.object(table_of(topic))) {
             Some(object) if !object.ordered_by.is_empty() => {
-                self.told_row(&object.name, message, None, observed_at, out)
+                self.told_row(&object.name, message, Told::default(), observed_at, out)
             }
             Some(_) | None => Err(no_identity("neither an envelope nor a message that is known")),
         }
@@ -206,13 +225,14 @@ impl OracleDecoder {
             // Without supplemental logging a delete has no row before it, but a key.
             None => self.key_of(deed, record).ok_or_else(|| imageless(table, deed))?,
         };
-        let row = Row { image, schema, object, mapping: &self.mapping };
+        let row = Row { schema, ..self.row_of(object, image) };
         let mut place = shape.place(table)?;
         if let Some(version) = own_version(&row) {
             place.version = version;
         }
-        out.resyncs.extend(unplaced(&row, deed));
-        out.facts.push(fact(&row, deed, place, observed_at)?);
+        let before = shape.image(Deed::Gone).filter(|_| deed == Deed::Told);
+        let before = before.map(|image| Row { schema: shape.row_schema(Deed::Gone), ..self.row_of(object, image) });
+        tell(&row, before.as_ref(), deed, &place, observed_at, out)?;
         if shape.ends_snapshot() {
             out.resyncs.push(Resync { object: object.name.clone(), version: None });
         }
@@ -244,7 +264,7 @@ impl OracleDecoder {
 
     /// A row that comes without its schema.
     fn row_of<'a>(&'a self, object: &'a ObjectMap, image: &'a Json<'a>) -> Row<'a> {
-        Row { image, schema: None, object, mapping: &self.mapping }
+        Row { image, schema: None, object, mapping: &self.mapping, is_wall: false }
     }
 
     fn operation(&self, operation: Operation<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Refusal> {
@@ -253,38 +273,30 @@ impl OracleDecoder {
             out.leave_unmapped(1);
             return Ok(());
         };
-        let place = operation.place(&self.mapping.zone, observed_at)?;
-        let one = |image: Option<&Json<'_>>, deed: Deed| {
-            let row = self.row_of(object, image.ok_or_else(|| imageless(table, deed))?);
-            let version = own_version(&row).unwrap_or_else(|| place.version.clone());
-            fact(&row, deed, Place { version, ..place.clone() }, observed_at)
-        };
-        match operation.kind()? {
+        let mut place = operation.place(&self.mapping.zone, observed_at)?;
+        let (image, before, deed) = match operation.kind()? {
             Kind::Truncate => {
                 out.ignored += 1;
                 out.resyncs.push(Resync { object: object.name.clone(), version: Some(place.version) });
+                return Ok(());
             }
-            Kind::Row(Deed::Gone) => {
-                let deleted = operation.deleted();
-                out.resyncs.extend(deleted.and_then(|image| unplaced(&self.row_of(object, image), Deed::Gone)));
-                out.facts.push(one(deleted, Deed::Gone)?);
-            }
-            Kind::Row(deed @ (Deed::Whole | Deed::Told)) => {
-                let told = one(operation.after(), deed)?;
-                // An update may have changed the key: the row of the old one is gone.
-                if let Some(before) = operation.before().and_then(|before| one(Some(before), Deed::Gone).ok())
-                    && before.record_id != told.record_id
-                {
-                    out.facts.push(before);
-                }
-                out.facts.push(told);
-            }
+            Kind::Row(Deed::Gone) => (operation.deleted(), None, Deed::Gone),
+            // An update may have changed the key: the row of the old one is gone.
+            Kind::Row(deed @ (Deed::Whole | Deed::Told)) => (operation.after(), operation.before(), deed),
             Kind::KeyChange => {
-                out.facts.push(one(operation.before(), Deed::Gone)?);
-                out.facts.push(one(operation.after(), Deed::Told)?);
+                let before = operation.before().ok_or_else(|| imageless(table, Deed::Gone))?;
+                if object.record_id(&self.row_of(object, before)).is_none() {
+                    return Err(no_identity(format!("{table}: a change of the key without the former one")));
+                }
+                (operation.after(), Some(before), Deed::Told)
             }
+        };
+        let row = self.row_of(object, image.ok_or_else(|| imageless(table, deed))?);
+        if let Some(version) = own_version(&row) {
+            place.version = version;
         }
-        Ok(())
+        let before = before.map(|image| self.row_of(object, image));
+        tell(&row, before.as_ref(), deed, &place, observed_at, out)
     }
 
     /// A row of the list job or of a queue. A listed row is an image at its row SCN: it loses to the
@@ -294,7 +306,7 @@ impl OracleDecoder {
         &self,
         table: &str,
         row: &Json<'_>,
-        op: Option<&str>,
+        Told { op, is_wall }: Told<'_>,
         observed_at: Millis,
         out: &mut Decoded,
     ) -> Result<(), Refusal> {
@@ -302,7 +314,7 @@ impl OracleDecoder {
             out.leave_unmapped(1);
             return Ok(());
         };
-        let row = Row { image: row, schema: None, object, mapping: &self.mapping };
+        let row = Row { is_wall, ..self.row_of(object, row) };
         let deed = match op.map(str::to_ascii_uppercase).as_deref() {
             None | Some("U" | "UPDATE") => Deed::Told,
             Some("I" | "INSERT" | "C" | "R") => Deed::Whole,
@@ -313,9 +325,10 @@ impl OracleDecoder {
         let changed_at = last_update(&row).unwrap_or(observed_at);
         let is_listed = op.is_none() && row.image.get("ora_rowscn").is_some();
         let transaction = CompactString::const_new(if is_listed { "list" } else { "queue" });
-        let mut fact = fact(&row, deed, Place { version, changed_at, transaction }, observed_at)?;
-        fact.read_at = is_listed.then_some(observed_at);
-        out.facts.push(fact);
+        let (facts, unplaced) = (out.facts.len(), out.unplaced.len());
+        tell(&row, None, deed, &Place { version, changed_at, transaction }, observed_at, out)?;
+        let told = out.facts[facts..].iter_mut().chain(out.unplaced[unplaced..].iter_mut().map(|one| &mut one.fact));
+        told.for_each(|fact| fact.read_at = is_listed.then_some(observed_at));
         Ok(())
     }
 }
@@ -347,11 +360,15 @@ fn told_version(row: &Row<'_>) -> Result<Version, Refusal> {
 
 /// When the row says that it changed last.
 fn last_update(row: &Row<'_>) -> Option<Millis> {
-    let text = |name: &str| row.image.get_any_case(name).and_then(Json::scalar);
-    let first = row.object.ordered_by.first().map(String::as_str);
-    let text = text("last_update").or_else(|| text(first?)).or_else(|| text("LAST_UPDATE_DATE"))?;
+    let told = |name: &'static str| Some((name, row.image.get_any_case(name).and_then(Json::scalar)?));
+    let first = || {
+        let first = row.object.ordered_by.first()?;
+        Some((first.as_str(), row.image.get_any_case(first).and_then(Json::scalar)?))
+    };
+    let (name, text) = told("last_update").or_else(first).or_else(|| told("LAST_UPDATE_DATE"))?;
     match text.parse() {
-        Ok(ms) => Some(Millis(ms)),
+        Ok(count) => row.unit(name).unwrap_or_default().instant(count),
+        Err(_) if row.is_wall => parse_instant(wall(text), &row.mapping.zone),
         Err(_) => parse_instant(text, &row.mapping.zone),
     }
 }

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use ontology::{Fact, Field, FieldReader as _, Millis, Op, ValueRef, Version};
+use ontology::{Fact, Field, FieldReader as _, Millis, Op, ValueRef, Version, Vocabulary as _};
 
 use super::decode::{OracleDecoder, heartbeat, record_line};
 use crate::contract::{Decoded, Delivery, Framing, RejectCode};
@@ -198,9 +198,44 @@ fn a_row_that_orders_itself_does_so_on_every_path() {
     assert_eq!((listed.version.clone(), listed.read_at), (version, Some(Millis(9))));
     let gone = one(&format!(r#"{{"table":"CM_REQUEST","op":"D","row":{body}}}"#));
     assert_eq!(gone.op, Op::Delete);
+    // Whatever a path counts in, the version is of the same instant.
+    let counted = |unit: &str, count: &str| {
+        let mapping = MAPPING.replace("ordered_by", &format!("{unit}ordered_by"));
+        let body = body.replace("\"2026-03-10T15:00:00Z\"", count);
+        let raw = format!(r#"{{"table":"CM_REQUEST","op":"U","row":{body}}}"#);
+        let decoded = OracleDecoder::new(Mapping::parse(&mapping).unwrap())
+            .decode(&Delivery::document(raw.as_bytes(), Millis(9)));
+        (decoded.facts[0].version.major, decoded.facts[0].changed_at.0)
+    };
+    let at = 1_773_154_800_000;
+    assert_eq!(counted("order_unit = \"us\"\n", "1773154800000000"), (at, 1_773_154_800_000));
+    assert_eq!(counted("order_unit = \"days\"\n", "20522"), (1_773_100_800_000, 1_773_100_800_000));
+    assert_eq!(counted("", "1773154800000"), (at, 1_773_154_800_000), "a number stands for itself");
     let unordered = body.replace("LAST_UPDATE_DATE", "OTHER");
     refused(&format!(r#"{{"table":"CM_REQUEST","row":{unordered}}}"#), RejectCode::NoIdentity, "LAST_UPDATE_DATE");
     refused(&format!(r#"{{"table":"CREDIT_NOTE","row":{}}}"#, row("C")), RejectCode::NoIdentity, "ora_rowscn");
+}
+
+#[test]
+fn rows_of_the_list_may_show_wall_time() {
+    let mapping = MAPPING.replace("system =", "time_zone = \"Europe/Berlin\"\nsystem =").replace(
+        r#"{ from = "INVOICE_ID", to = "invoice_ref" },"#,
+        r#"{ from = "VALID_ON", to = "valid_on", kind = "date" }, { from = "OPENED", to = "opened_at", kind = "time" },"#,
+    );
+    let decoder = OracleDecoder::new(Mapping::parse(&mapping).unwrap());
+    let read = |wall: &str| {
+        let raw = format!(
+            r#"{{"table":"CREDIT_NOTE"{wall},"row":{{"credit_note_id":"C","amount":"1.00","ora_rowscn":5,
+                "valid_on":"2026-03-10T00:00:00Z","opened":"2026-03-10T15:00:00Z","last_update":"2026-03-10T15:00:00Z"}}}}"#
+        );
+        let fact = decoder.decode(&Delivery::document(raw.as_bytes(), Millis(9))).facts.remove(0);
+        (fact.fields.text(Field::ValidOn).map(str::to_owned), fact.fields.time(Field::OpenedAt), fact.changed_at)
+    };
+    let (as_told, an_hour_before) = (Millis(1_773_154_800_000), Millis(1_773_151_200_000));
+    let day = Some("2026-03-10".to_owned());
+    assert_eq!(read(""), (day.clone(), Some(as_told), as_told), "a Z is believed");
+    assert_eq!(read(",\"wall\":false"), read(""));
+    assert_eq!(read(",\"wall\":true"), (day, Some(an_hour_before), an_hour_before), "15:00 in Berlin");
 }
 
 #[test]
@@ -300,19 +335,63 @@ fn a_row_of_something_else_names_what_it_is_of() {
     let refused = |raw: &str| {
         let decoded = of_schedule(raw);
         assert!(decoded.facts.is_empty());
-        (decoded.rejects[0].detail.clone(), decoded.resyncs.len())
+        let unplaced: Vec<_> = decoded.unplaced.iter().map(|one| (one.fact.op, one.reject)).collect();
+        (decoded.rejects[0].detail.clone(), unplaced)
     };
     let words = "AR_PAYMENT_SCHEDULE: a row without INVOICE_ID, which names its invoice: let the source send it too";
     let update =
         r#"{"table":"AR.AR_PAYMENT_SCHEDULE","op_type":"U","pos":"1","after":{"SCHEDULE_ID":1,"OUTSTANDING":0}}"#;
-    assert_eq!(refused(update), (words.to_owned(), 0), "the list brings what changed");
+    assert_eq!(refused(update), (words.to_owned(), vec![(Op::Patch, 0)]), "whoever knows the row knows the invoice");
     let delete = r#"{"topic":"AR_PAYMENT_SCHEDULE","key":{"SCHEDULE_ID":1},
         "value":{"op":"d","before":null,"source":{"scn":90,"ts_ms":1}}}"#;
-    assert_eq!(refused(&delete.replace('\n', "")), (words.to_owned(), 1), "only the whole table shows that it is gone");
+    let gone = vec![(Op::Delete, 0)];
+    assert_eq!(refused(&delete.replace('\n', "")), (words.to_owned(), gone.clone()), "by its key");
+    let empty = r#"{"op":"d","before":{"SCHEDULE_ID":1,"INVOICE_ID":null},"source":{"table":"AR_PAYMENT_SCHEDULE","scn":90,"ts_ms":1}}"#;
+    assert_eq!(refused(empty), (words.to_owned(), gone.clone()), "what was not logged of a deleted row is empty");
+    let none = empty.replace("\"d\",\"before\"", "\"u\",\"after\"");
+    assert_eq!(refused(&none), (words.to_owned(), vec![]), "a living row that says that it is of none");
     let trail = r#"{"table":"AR.AR_PAYMENT_SCHEDULE","op_type":"D","pos":"1","before":{"SCHEDULE_ID":1}}"#;
-    assert_eq!(refused(trail), (words.to_owned(), 1));
+    assert_eq!(refused(trail), (words.to_owned(), gone));
     let nameless = trail.replace("{\"SCHEDULE_ID\":1}", "{\"NOTE\":\"n\"}");
-    assert_eq!(refused(&nameless), ("AR_PAYMENT_SCHEDULE: a row without SCHEDULE_ID".to_owned(), 0));
+    assert_eq!(refused(&nameless), ("AR_PAYMENT_SCHEDULE: a row without SCHEDULE_ID".to_owned(), vec![]));
+    // Each has its own reject, whatever stands between.
+    let both = of_schedule(&format!("{update}\n{nameless}\n{trail}"));
+    assert_eq!(both.unplaced.iter().map(|one| one.reject).collect::<Vec<_>>(), [0, 2]);
+}
+
+#[test]
+fn a_row_that_moves_leaves_what_it_was_of() {
+    let told = |raw: &str| {
+        let decoded = of_schedule(raw);
+        assert_eq!((decoded.rejects.len(), decoded.unplaced.len()), (0, 0), "{raw}: {:?}", decoded.rejects);
+        let facts = decoded.facts.iter();
+        facts
+            .map(|f| format!("{} {} of {} at {}", f.op.name(), f.record_id, f.entity.id, f.version))
+            .collect::<Vec<_>>()
+    };
+    let row = |invoice: &str| format!(r#"{{"SCHEDULE_ID":1,"OUTSTANDING":"5.00","NOTE":"n","STATUS":"A"{invoice}}}"#);
+    let (first, second) = (row(r#","INVOICE_ID":"I-1""#), row(r#","INVOICE_ID":"I-2""#));
+    let moved = ["delete 1 of I-1 at 9.9.0", "image 1 of I-2 at 9.9.0"];
+    let update = |before: &str, after: &str| {
+        format!(
+            r#"{{"op":"u","before":{before},"after":{after},"source":{{"table":"AR_PAYMENT_SCHEDULE","scn":9,"ts_ms":1}}}}"#
+        )
+    };
+    assert_eq!(told(&update(&first, &second)), moved);
+    assert_eq!(told(&update(&second, &second)), moved[1..], "it stays");
+    assert_eq!(told(&update("null", &second)), moved[1..], "nobody says what it was");
+    assert_eq!(told(&update(&row(""), &second)), moved[1..]);
+    assert_eq!(told(&update(&second, &row(""))), moved[1..], "what an update leaves out did not change");
+    let trail = |op: &str, before: &str, after: &str| {
+        format!(r#"{{"table":"AR_PAYMENT_SCHEDULE","op_type":"{op}","pos":"9","before":{before},"after":{after}}}"#)
+    };
+    assert_eq!(told(&trail("U", &first, &second)), ["delete 1 of I-1 at 0.9.0", "image 1 of I-2 at 0.9.0"]);
+    let renamed = second.replace("_ID\":1", "_ID\":2");
+    assert_eq!(told(&trail("PK", &first, &renamed)), ["delete 1 of I-1 at 0.9.0", "image 2 of I-2 at 0.9.0"]);
+    // A key that changes where the trail tells keys alone: somebody may know what the old row was of.
+    let decoded = of_schedule(&trail("PK", r#"{"SCHEDULE_ID":1}"#, &renamed));
+    assert_eq!(decoded.facts.iter().map(|f| f.record_id.as_str()).collect::<Vec<_>>(), ["2"]);
+    assert_eq!(decoded.unplaced.iter().map(|one| one.fact.record_id.as_str()).collect::<Vec<_>>(), ["1"]);
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub struct OracleListConfig {
     pub is_full_read_first: bool,
     /// Time between whole readings of all tables; none reads whole only when asked.
     pub full_interval: Option<Duration>,
+    /// Whether the views show wall time of the mapping's zone, though a `Z` stands behind it.
+    pub is_wall_time: bool,
 }
 
 /// Why a run ended early.
@@ -299,7 +301,8 @@ impl<S: Sink> Lister<S> {
         let mut part = String::new();
         for item in items {
             part.push_str(if part.is_empty() { "[" } else { "," });
-            part.push_str(&format!("{{\"table\":\"{}\",\"row\":{}}}", object.name, item.get()));
+            let wall = if self.config.is_wall_time { ",\"wall\":true" } else { "" };
+            part.push_str(&format!("{{\"table\":\"{}\"{wall},\"row\":{}}}", object.name, item.get()));
             if part.len() >= PART_BYTES {
                 self.take_part(std::mem::take(&mut part)).await?;
             }
@@ -312,6 +315,7 @@ impl<S: Sink> Lister<S> {
         let raw = Bytes::from(part);
         let mut decoding =
             self.context.decode(System::Oracle, &self.config.partition, &raw, Framing::Document).submission;
+        self.relist.learn(&decoding.facts);
         decoding.facts.retain(|fact| self.seen.is_new(fact.event_id.to_string()));
         self.context.submit_until_taken(decoding).await.map(|_| ())
     }

@@ -15,6 +15,7 @@ mod goldengate;
 pub mod kafka;
 pub mod list;
 mod ords;
+mod placing;
 pub mod queue;
 pub mod relist;
 mod row;

@@ -2,6 +2,9 @@
 //! emptied at once, a snapshot of them ended, the position in their stream is lost, or fewer changes
 //! arrived than their transaction told.
 //!
+//! A change of a row of something else that does not say of what is given to the entity that the row
+//! is known to be of.
+//!
 //! What is asked for is durable before the change that asks is acknowledged, so that no kill can
 //! lose it. Without a list job nobody can read a table again: then a person has to decide.
 
@@ -9,9 +12,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use ontology::System;
+use ontology::{Fact, System};
 use tokio::sync::Notify;
 
+use super::placing::Placing;
 use super::transactions::{Lack, Transactions};
 use crate::contract::{Decoded, Mark, RejectCode, Rejected, Resync, Sink, SinkError, Submission};
 use crate::edge::{Context, Decoding};
@@ -43,6 +47,7 @@ impl Cause {
 pub struct Relist {
     asked: Option<Arc<Asked>>,
     transactions: Arc<Mutex<Transactions>>,
+    placing: Placing,
 }
 
 #[derive(Debug, Default)]
@@ -74,7 +79,7 @@ impl Relist {
                 asked.lock().insert(table.clone(), (cause, 0));
             }
         }
-        Relist { asked: Some(Arc::new(asked)), transactions: Arc::default() }
+        Relist { asked: Some(Arc::new(asked)), ..Relist::default() }
     }
 
     /// Asks for a table; durable when it returns. False if nobody reads tables again.
@@ -97,8 +102,12 @@ impl Relist {
         context: &Context<S>,
         decoding: Decoding,
     ) -> Result<Submission, SinkError> {
-        let Decoding { mut submission, resyncs, marks } = decoding;
+        let Decoding { mut submission, resyncs, marks, unplaced } = decoding;
         self.count(context, marks).await?;
+        for gone in self.placing.place(context, &mut submission, unplaced).await {
+            // Only the whole table shows that the row is gone.
+            self.ask(context, &gone, Cause::Doubt).await?;
+        }
         for Resync { object, version } in resyncs {
             let cause = if version.is_some() { Cause::Emptied } else { Cause::Doubt };
             if !self.ask(context, &object, cause).await? && cause == Cause::Emptied {
@@ -130,6 +139,11 @@ impl Relist {
             context.status.failed(&text, now);
         }
         Ok(())
+    }
+
+    /// Notes what facts that come by another path say of their rows.
+    pub(super) fn learn(&self, facts: &[Fact]) {
+        self.placing.learn(facts);
     }
 
     /// The tables that are to be read now, with what [`Relist::done`] wants to know.

@@ -28,6 +28,8 @@ pub struct Row<'a> {
     pub object: &'a ObjectMap,
     /// How the object's source is read.
     pub mapping: &'a Mapping,
+    /// Whether its times are wall time though they end in `Z`.
+    pub is_wall: bool,
 }
 
 /// What a schema says of a column, as far as the value alone does not.
@@ -97,7 +99,7 @@ impl<'a> Row<'a> {
             Some(Wire::Decimal { .. } | Wire::WallText) => return plain,
             // In UTC the count is the instant, and the mapping knows its unit.
             None if self.mapping.zone == jiff::tz::TimeZone::UTC => return plain,
-            None => match self.mapped_unit(column) {
+            None => match self.unit(column) {
                 Some(unit) => unit,
                 None => return plain,
             },
@@ -109,12 +111,18 @@ impl<'a> Row<'a> {
         match self.wire(column) {
             Some(Wire::Decimal { scale }) => exact(text, scale),
             Some(Wire::WallText) => Native::Text(Cow::Borrowed(text.strip_suffix('Z').unwrap_or(text))),
+            None if self.is_wall => Native::Text(Cow::Borrowed(wall(text))),
             Some(Wire::Wall(_)) | None => Native::Text(with_t(text)),
         }
     }
 
-    /// The unit that the mapping gives a number, where it reads the column as a time.
-    fn mapped_unit(&self, column: &str) -> Option<TimeUnit> {
+    /// The unit that the mapping gives a number, where the column orders the row by its time or is read
+    /// as a time.
+    pub fn unit(&self, column: &str) -> Option<TimeUnit> {
+        let is_first = self.object.ordered_by.first().is_some_and(|first| first == column);
+        if let Some(unit) = self.object.order_unit.filter(|_| is_first) {
+            return Some(unit);
+        }
         let field = self.object.fields.iter().find(|field| field.from.iter().any(|from| from == column))?;
         match field.kind {
             Kind::Time { unit, is_sap: false } | Kind::Date { unit, is_sap: false } => Some(unit),
@@ -156,6 +164,12 @@ fn wall_text(unit: TimeUnit, count: i64) -> Option<String> {
         TimeUnit::Days => wall.date().to_string(),
         TimeUnit::Millis | TimeUnit::Micros | TimeUnit::Nanos => wall.datetime().to_string(),
     })
+}
+
+/// A time without the `Z` behind it; any other text as it is.
+pub(super) fn wall(text: &str) -> &str {
+    let is_time = |bytes: &[u8]| bytes.len() > 11 && bytes[4] == b'-' && bytes[7] == b'-' && bytes[10] == b'T';
+    text.strip_suffix('Z').filter(|rest| is_time(rest.as_bytes())).unwrap_or(text)
 }
 
 /// Some trails put a colon between date and time: `1993-11-03:07:51:35`.
@@ -245,7 +259,7 @@ mod tests {
         let (mapping, schema) = (mapping(zone), Json::parse(SCHEMA.as_bytes()).unwrap());
         let image = Json::parse(row.as_bytes()).unwrap();
         let schema = with_schema.then_some(&schema);
-        let row = Row { image: &image, schema, object: &mapping.objects[0], mapping: &mapping };
+        let row = Row { image: &image, schema, object: &mapping.objects[0], mapping: &mapping, is_wall: false };
         let mut out = FieldsBuilder::default();
         mapping.apply(&mapping.objects[0], &row, Mode::Image, &mut out).unwrap();
         out.build()
@@ -313,7 +327,7 @@ mod tests {
                  "CLOSED_AT":"__debezium_unavailable_value","due_date":1}"#,
         )
         .unwrap();
-        let row = Row { image: &image, schema: None, object: &mapping.objects[0], mapping: &mapping };
+        let row = Row { image: &image, schema: None, object: &mapping.objects[0], mapping: &mapping, is_wall: false };
         assert_eq!(row.column("AMOUNT"), None);
         assert_eq!(row.column("ISSUED_AT"), Some(Native::Null));
         assert_eq!(row.column("CLOSED_AT"), None);

@@ -137,6 +137,14 @@ pub fn documents(
     }
 }
 
+/// The numbers of the documents in a delivery, each with where its control record begins; one without a
+/// number has none.
+pub fn numbers(raw: &[u8]) -> Vec<(String, usize)> {
+    let begins = |line: &Line<'_>| line.text.starts_with(CONTROL);
+    let numbers = lines(raw).into_iter().filter(begins).map(|line| (line.cut(NUMBER).to_owned(), line.range.start));
+    numbers.filter(|(number, _)| !number.is_empty()).collect()
+}
+
 fn malformed(what: String) -> Unread {
     (RejectCode::Malformed, what)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use compact_str::format_compact;
-use ontology::{Millis, Op, Version};
+use ontology::{Fact, Fields, Millis, Op, Version};
 
 use super::address::Changed;
 use super::decode::{Failure, Origin, SapDecoder};
@@ -29,6 +29,13 @@ impl SapDecoder {
     /// Reads an answer. The connector puts the name of the set before it, and for a record that is
     /// read because of an event the event's version.
     pub(super) fn rows(&self, json: &Json<'_>, raw: &[u8], observed_at: Millis) -> Decoded {
+        let set = json.get("set").and_then(Json::text);
+        let gap = json.get("gapMs").and_then(Json::integer).and_then(|at| u64::try_from(at).ok());
+        if let (Some(object), Some(gap), Some(id)) =
+            (set.and_then(|set| self.mapping().object(set)), gap, json.get("gone").and_then(Json::scalar))
+        {
+            return Decoded { facts: vec![self.gone(object, id, gap, observed_at)], ..Decoded::default() };
+        }
         let rows = match (json.path("d.results"), json.get("d"), json.get("value")) {
             (Some(results), _, _) | (None, None, Some(results)) => results.elements(),
             (None, Some(row), _) => std::slice::from_ref(row),
@@ -38,8 +45,6 @@ impl SapDecoder {
                 return Decoded::rejected(RejectCode::NoIdentity, "an answer without rows", raw);
             }
         };
-        let set = json.get("set").and_then(Json::text);
-        let gap = json.get("gapMs").and_then(Json::integer).and_then(|at| u64::try_from(at).ok());
         let mut out = Decoded::default();
         for row in rows {
             let Some(object) = self.object_of(row, set) else {
@@ -52,6 +57,17 @@ impl SapDecoder {
             }
         }
         out
+    }
+
+    /// A record that an event told of and that is not there any more: a deletion at the event's version, so
+    /// that whatever comes later outlives it.
+    fn gone(&self, object: &ObjectMap, id: &str, gap: u64, observed_at: Millis) -> Fact {
+        let version = Version::new(gap, 0, 0);
+        let event_id = format_compact!("absent/{}/{version}/{id}", object.row_name());
+        let changed_at = Millis(i64::try_from(gap).unwrap_or(i64::MAX));
+        let origin = Origin { event_id, version, changed_at, observed_at };
+        let fact = self.bare(object, id, id, Op::Delete, Fields::default(), origin);
+        Fact { read_at: Some(observed_at), ..fact }
     }
 
     /// The object of a row: by the set that was asked, by the type that it says, else by its keys.
@@ -70,13 +86,7 @@ impl SapDecoder {
         self.mapping().object(said.or_else(seen)?)
     }
 
-    fn row(
-        &self,
-        object: &ObjectMap,
-        row: &Json<'_>,
-        gap: Option<u64>,
-        observed_at: Millis,
-    ) -> Result<ontology::Fact, Failure> {
+    fn row(&self, object: &ObjectMap, row: &Json<'_>, gap: Option<u64>, observed_at: Millis) -> Result<Fact, Failure> {
         let (changed_at, own) = self.row_version(object, row)?;
         // A record that was read because of an event catches up with the event.
         let version = gap.map_or(own.clone(), |gap| own.max(Version::new(gap, 0, 0)));

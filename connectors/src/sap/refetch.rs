@@ -2,23 +2,26 @@
 //!
 //! Each event names a record that changed. The gap is durable first; after a restart the hub knows
 //! which are still open. A record is asked for until it is read, and rests between two attempts: what is
-//! read stands at the version of the gap at least, so that it closes it.
+//! read stands at the version of the gap at least, so that it closes it. A record that is not there for
+//! ten minutes, while another one of its set can be read by its key, was deleted.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ontology::{Fact, Op, System};
+use ontology::{Fact, Millis, Op, System};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::address::{SapAccess, SapSet, record_address};
+use super::address::{Begin, SapAccess, SapSet, page_address, record_address};
 use crate::Connectors;
 use crate::contract::{Framing, Sink};
 use crate::edge::Context;
 use crate::edge::http::{CallError, client};
 use crate::edge::retry::Backoff;
+use crate::json::Json;
+use crate::mapping::Form;
 
 /// Most records that wait for a place; beyond it they are found again among the open gaps.
 const WAITING_MAX: usize = 1_000;
@@ -28,6 +31,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Most records that are being read at a time.
 const READING_MAX: usize = 16;
+
+/// How long a record has to be absent before it counts as deleted.
+const ABSENT_MS_MIN: i64 = 10 * Millis::MINUTE_MS;
+
+/// The finding of records that are not there.
+const ABSENT: &str = "records_absent";
 
 /// A record to read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +50,10 @@ pub struct Refetch {
 }
 
 impl Refetch {
+    fn key(self) -> Key {
+        (self.row, self.record_id)
+    }
+
     /// The refetch that a gap asks for.
     #[must_use]
     pub fn of(fact: &Fact) -> Option<Self> {
@@ -105,6 +118,19 @@ struct Wanted {
     /// The newest gap that its reading closes.
     at_ms: u64,
     backoff: Backoff,
+    /// Since when the source answers that there is no such record.
+    absent_since: Option<Millis>,
+}
+
+/// How an attempt to read a record ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// What the source holds of it is stored.
+    Read,
+    /// It is not there.
+    Absent(Millis),
+    /// Nobody knows.
+    Failed,
 }
 
 /// The records that are to be read. Each is due, being read, or resting after an attempt that failed;
@@ -126,11 +152,39 @@ impl Records {
         wanted.at_ms = wanted.at_ms.max(at_ms);
     }
 
-    /// The next record to read.
-    fn next(&mut self) -> Option<Refetch> {
+    /// The next record to read, with since when it is known to be absent.
+    fn next(&mut self) -> Option<(Refetch, Option<Millis>)> {
         let (row, record_id) = self.due.pop_front()?;
-        let at_ms = self.wanted.get(&(row.clone(), record_id.clone()))?.at_ms;
-        Some(Refetch { row, record_id, at_ms })
+        let Wanted { at_ms, absent_since, .. } = *self.wanted.get(&(row.clone(), record_id.clone()))?;
+        Some((Refetch { row, record_id, at_ms }, absent_since))
+    }
+
+    /// An attempt ended; how long the record rests before the next one.
+    fn ended(&mut self, key: Key, at_ms: u64, ended: Ended) -> Option<Duration> {
+        match ended {
+            Ended::Read => {
+                self.read(key, at_ms);
+                return None;
+            }
+            Ended::Absent(now) => {
+                if let Some(wanted) = self.wanted.get_mut(&key) {
+                    wanted.absent_since.get_or_insert(now);
+                }
+            }
+            Ended::Failed => {}
+        }
+        self.failed(&key)
+    }
+
+    /// How many records are not there, in words.
+    fn absent(&self) -> Option<String> {
+        let count = self.wanted.values().filter(|wanted| wanted.absent_since.is_some()).count();
+        (count > 0).then(|| {
+            format!(
+                "{count} records that events told of are not there: each counts as deleted once it was not there \
+                 for ten minutes"
+            )
+        })
     }
 
     /// A record was read as of `at_ms`: a gap that came meanwhile is another reading.
@@ -138,6 +192,7 @@ impl Records {
         match self.wanted.get_mut(&key) {
             Some(wanted) if wanted.at_ms > at_ms => {
                 wanted.backoff.reset();
+                wanted.absent_since = None;
                 self.due.push_back(key);
             }
             Some(_) | None => {
@@ -167,25 +222,24 @@ pub async fn run<S: Sink>(
     let mut records = Records::default();
     // The first tick comes at once: what was open when the hub stopped is read first.
     let mut looks = tokio::time::interval(LOOK_EVERY);
-    let mut reading: JoinSet<(Key, u64, bool)> = JoinSet::new();
+    let mut reading: JoinSet<(Key, u64, Ended)> = JoinSet::new();
     let mut resting: JoinSet<Key> = JoinSet::new();
     loop {
         while reading.len() < READING_MAX
-            && let Some(refetch) = records.next()
+            && let Some((refetch, absent_since)) = records.next()
         {
-            reading.spawn(read(context.clone(), config.clone(), refetch));
+            reading.spawn(read(context.clone(), config.clone(), refetch, absent_since));
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            Some(Ok((key, at_ms, is_read))) = reading.join_next(), if !reading.is_empty() => {
-                if is_read {
-                    records.read(key, at_ms);
-                } else if let Some(delay) = records.failed(&key) {
+            Some(Ok((key, at_ms, ended))) = reading.join_next(), if !reading.is_empty() => {
+                if let Some(delay) = records.ended(key.clone(), at_ms, ended) {
                     resting.spawn(async move {
                         tokio::time::sleep(delay).await;
                         key
                     });
                 }
+                context.status.find(ABSENT, records.absent(), context.clock.now());
             }
             Some(Ok(key)) = resting.join_next(), if !resting.is_empty() => records.due.push_back(key),
             _ = looks.tick() => {
@@ -202,13 +256,26 @@ pub async fn run<S: Sink>(
     while reading.join_next().await.is_some() {}
 }
 
-/// Reads a record once; its key, the gap that was answered, and whether that went well.
-async fn read<S: Sink>(context: Context<S>, config: RefetchConfig, refetch: Refetch) -> (Key, u64, bool) {
+/// Reads a record once; its key, the gap that was answered, and how that ended.
+async fn read<S: Sink>(
+    context: Context<S>,
+    config: RefetchConfig,
+    refetch: Refetch,
+    absent_since: Option<Millis>,
+) -> (Key, u64, Ended) {
+    let now = context.clock.now();
     let answer = match set_of(&context, &config.sets, &refetch.row) {
-        Some(set) => attempt(&config.access, set, &refetch).await.map_err(|error| error.to_string()),
+        Some(set) => match attempt(&config.access, set, &refetch).await {
+            Err(CallError::Status(404 | 410)) if !has_been_absent(absent_since, now) => {
+                let at_ms = refetch.at_ms;
+                return (refetch.key(), at_ms, Ended::Absent(now));
+            }
+            Err(CallError::Status(404 | 410)) => gone(&config.access, set, &refetch).await,
+            answer => answer.map_err(|error| error.to_string()),
+        },
         None => Err("an event of a set that is not configured".to_owned()),
     };
-    let is_read = answer.is_ok();
+    let ended = if answer.is_ok() { Ended::Read } else { Ended::Failed };
     match answer {
         Ok(raw) => {
             metrics::counter!("opshub_connector_refetches_total", "system" => "sap").increment(1);
@@ -216,10 +283,51 @@ async fn read<S: Sink>(context: Context<S>, config: RefetchConfig, refetch: Refe
             // A closed log ends the connector; the gap stays open and is read after the restart.
             let _ = context.submit_until_taken(decoding.submission).await;
         }
-        Err(error) => context.status.failed(&error, context.clock.now()),
+        Err(error) => context.status.failed(&error, now),
     }
-    let Refetch { row, record_id, at_ms } = refetch;
-    ((row, record_id), at_ms, is_read)
+    let at_ms = refetch.at_ms;
+    (refetch.key(), at_ms, ended)
+}
+
+/// Whether a record that is not there now was missed long enough ago to count as deleted.
+fn has_been_absent(since: Option<Millis>, now: Millis) -> bool {
+    since.is_some_and(|since| now.since(since) >= ABSENT_MS_MIN)
+}
+
+/// What tells that a record is gone, where its set answers for others: the first row of the set is read by
+/// its key, as the hub writes keys. Else nobody knows whether a service, a right or the form of the key is
+/// what is missing.
+async fn gone(access: &SapAccess, set: &SapSet, refetch: &Refetch) -> Result<Bytes, String> {
+    let is_number = |id: &str| id.bytes().all(|byte| byte.is_ascii_digit());
+    let other = match first_key(access, set).await {
+        Err(CallError::Status(403 | 404 | 410)) => None,
+        read => read.map_err(|error| error.to_string())?,
+    };
+    let other = other.filter(|other| is_number(other) || !is_number(&refetch.record_id));
+    let is_read = match other {
+        Some(other) => attempt(access, set, &Refetch { record_id: other, ..refetch.clone() }).await.is_ok(),
+        None => false,
+    };
+    if !is_read {
+        let set = &set.name;
+        return Err(format!(
+            "a record of {set} that an event told of is not there, and no other is read by its key either: it is \
+             not taken as deleted; look at the service and at what its user may read"
+        ));
+    }
+    tracing::info!(system = "sap", set = set.name, "a record that an event told of is gone: it counts as deleted");
+    let (set, id) = (serde_json::json!(set.name), serde_json::json!(refetch.record_id));
+    Ok(Bytes::from(format!("{{\"set\":{set},\"gapMs\":{},\"gone\":{id}}}", refetch.at_ms)))
+}
+
+/// The key of the first row of a set, without leading zeros.
+async fn first_key(access: &SapAccess, set: &SapSet) -> Result<Option<String>, CallError> {
+    let address = page_address(&access.base_url, set, &Begin::First, 1)?;
+    let (_, body) = access.get(&client(), &address).await?;
+    let page = Json::parse(&body).map_err(|_| CallError::Answer("a page of rows"))?;
+    let rows = page.path("d.results").or_else(|| page.get("value")).map(Json::elements).unwrap_or_default();
+    let key = rows.first().and_then(|row| row.get(&set.key)).and_then(Json::scalar);
+    Ok(key.map(|key| Form::TrimZeros.apply(key).into_owned()))
 }
 
 /// The set that rows of this name are read from.
@@ -248,7 +356,31 @@ mod tests {
     }
 
     fn next(records: &mut Records) -> Option<(String, u64)> {
-        records.next().map(|refetch| (refetch.record_id, refetch.at_ms))
+        records.next().map(|(refetch, _)| (refetch.record_id, refetch.at_ms))
+    }
+
+    #[test]
+    fn a_record_is_absent_since_it_was_first_missed() {
+        let mut records = Records::default();
+        records.want(key("1"), 5);
+        assert_eq!((records.next().unwrap().1, records.absent()), (None, None));
+        assert!(records.ended(key("1"), 5, Ended::Absent(Millis(7))).is_some(), "it rests");
+        assert!(records.ended(key("1"), 5, Ended::Failed).is_some());
+        assert!(records.ended(key("1"), 5, Ended::Absent(Millis(9))).is_some());
+        records.due.push_back(key("1"));
+        assert_eq!(records.next().unwrap().1, Some(Millis(7)));
+        assert!(records.absent().unwrap().starts_with("1 records"));
+        // A later event may have made it anew.
+        records.want(key("1"), 6);
+        assert_eq!(records.ended(key("1"), 5, Ended::Read), None);
+        assert_eq!((records.next().unwrap().1, records.absent()), (None, None));
+    }
+
+    #[test]
+    fn a_record_is_missed_twice_ten_minutes_apart() {
+        assert!(!has_been_absent(None, Millis(600_000)));
+        assert!(!has_been_absent(Some(Millis(0)), Millis(599_999)));
+        assert!(has_been_absent(Some(Millis(0)), Millis(600_000)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use compact_str::{CompactString, format_compact};
 use ontology::{EntityKey, Fact, Fields, LogPos, Millis, Op, System, Version};
 use sha2::{Digest as _, Sha256};
 
+use super::caller::Country;
 use super::event::{Event, LIFECYCLE, RANK_CAPTURE, RANK_SEARCH, is_final, rank};
 use super::message;
 use super::task::Task;
@@ -24,6 +25,7 @@ use crate::mapping::{Mapping, Mode, ObjectMap};
 #[derive(Debug, Clone)]
 pub struct WxccDecoder {
     mapping: Mapping,
+    country: Option<Country>,
 }
 
 pub(super) type Failure = (RejectCode, String);
@@ -40,7 +42,13 @@ impl WxccDecoder {
     /// A decoder by `mapping`.
     #[must_use]
     pub fn new(mapping: Mapping) -> Self {
-        WxccDecoder { mapping }
+        WxccDecoder { mapping, country: None }
+    }
+
+    /// Callers' numbers without the code of a country are of `country`.
+    #[must_use]
+    pub fn in_country(self, country: Country) -> Self {
+        WxccDecoder { country: Some(country), ..self }
     }
 
     /// The mapping that it decodes by.
@@ -95,7 +103,7 @@ impl WxccDecoder {
                 }
             }
             Some(("capture", "available")) => {
-                let mut event = Event::new(id.into(), body, envelope.at()?, RANK_CAPTURE);
+                let mut event = Event::new(id.into(), body, envelope.at()?, RANK_CAPTURE, self.country);
                 event.say("@status", "Ended");
                 self.contact_facts(&event, observed_at, out)
             }
@@ -129,7 +137,7 @@ impl WxccDecoder {
         observed_at: Millis,
         out: &mut Decoded,
     ) -> Result<(), Failure> {
-        let mut event = Event::new(id.into(), body, at, rank(state));
+        let mut event = Event::new(id.into(), body, at, rank(state), self.country);
         match state {
             "new" => event.count("@started", at.0),
             "ended" if is_final(body) => event.count("@ended", at.0),
@@ -172,7 +180,7 @@ impl WxccDecoder {
 
     /// A contact as Search knows it.
     fn task(&self, task: &Json<'_>, observed_at: Millis, out: &mut Decoded) -> Result<(), Failure> {
-        let Task { event, legs } = Task::read(task).map_err(no_identity)?;
+        let Task { event, legs } = Task::read(task, self.country).map_err(no_identity)?;
         let first = out.facts.len();
         self.contact_facts(&event, observed_at, out)?;
         for leg in legs {

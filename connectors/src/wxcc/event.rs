@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ontology::Millis;
 
-use super::caller::Caller;
+use super::caller::{Caller, Country};
 use crate::json::Json;
 use crate::value::{Columns, Native};
 
@@ -72,9 +72,10 @@ const AGENTS_COLUMNS: &[&str] =
 const COLUMNS_USUAL: usize = 8;
 
 impl<'a> Event<'a> {
-    /// An event of `body` that happened `at`, with the columns that every contact has.
-    pub fn new(id: Cow<'a, str>, body: &'a Json<'a>, at: Millis, rank: u64) -> Self {
-        let caller = caller(body);
+    /// An event of `body` that happened `at`, with the columns that every contact has. Numbers without the
+    /// code of a country are of `country`.
+    pub fn new(id: Cow<'a, str>, body: &'a Json<'a>, at: Millis, rank: u64, country: Option<Country>) -> Self {
+        let caller = caller(body, country);
         let columns = contact_columns(body, caller.as_ref());
         Event { columns, caller, ..Event::plain(id, body, at, rank) }
     }
@@ -131,10 +132,10 @@ pub fn is_final(body: &Json<'_>) -> bool {
 }
 
 /// The customer's side of a contact: the origin, or the destination of an outbound one.
-fn caller(body: &Json<'_>) -> Option<Caller> {
+fn caller(body: &Json<'_>, country: Option<Country>) -> Option<Caller> {
     let is_outbound = body.get("direction").and_then(Json::text).is_some_and(|d| d.eq_ignore_ascii_case("OUTBOUND"));
     let side = if is_outbound { "destination" } else { "origin" };
-    Caller::parse(body.get(side)?.text()?)
+    Caller::parse(body.get(side)?.text()?, country)
 }
 
 fn contact_columns<'a>(body: &'a Json<'a>, caller: Option<&Caller>) -> Vec<(&'static str, Native<'a>)> {

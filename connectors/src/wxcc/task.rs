@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use ontology::Millis;
 
+use super::caller::Country;
 use super::event::{Event, LIFECYCLE, RANK_SEARCH, is_final, rank};
 use crate::json::Json;
 
@@ -39,11 +40,13 @@ pub struct Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    /// Reads a task; none names what is missing.
-    pub fn read(task: &'a Json<'a>) -> Result<Self, &'static str> {
+    /// Reads a task, whose numbers without the code of a country are of `country`; none names what is
+    /// missing.
+    pub fn read(task: &'a Json<'a>, country: Option<Country>) -> Result<Self, &'static str> {
         let id = task.get("id").and_then(Json::text).filter(|id| !id.is_empty()).ok_or("search: a task without id")?;
         let at = newest(task).ok_or("search: a task without time")?;
-        let mut event = Event::new(Cow::Owned(format!("search/{id}/{}", at.0)), task, at, rank_of(task)).of_search();
+        let name = Cow::Owned(format!("search/{id}/{}", at.0));
+        let mut event = Event::new(name, task, at, rank_of(task), country).of_search();
         event.say("taskId", id);
         if let Some(created) = time(task, "createdTime") {
             event.count("@started", created);
@@ -147,7 +150,7 @@ mod tests {
 
     fn check(raw: &str, expected_at: i64, columns: &[(&str, Option<&str>)]) {
         let json = Json::parse(raw.as_bytes()).unwrap();
-        let task = Task::read(&json).map_err(str::to_owned).unwrap();
+        let task = Task::read(&json, None).map_err(str::to_owned).unwrap();
         assert_eq!(task.event.at, Millis(expected_at), "{raw}");
         for (column, expected) in columns {
             let found = task.event.column(column);
@@ -218,7 +221,7 @@ mod tests {
             {"createdTime":70,"eventName":"WrapUp"}]}}"#;
         check(raw, 70, &[]);
         let json = Json::parse(raw.as_bytes()).unwrap();
-        let legs = Task::read(&json).map_err(str::to_owned).unwrap().legs;
+        let legs = Task::read(&json, None).map_err(str::to_owned).unwrap().legs;
         assert_eq!(legs, [Leg { at: Millis(20) }, Leg { at: Millis(50) }]);
     }
 
@@ -239,7 +242,7 @@ mod tests {
         for raw in
             [r#"{"createdTime":1}"#, r#"{"id":"","createdTime":1}"#, r#"{"id":"t"}"#, r#"{"id":"t","createdTime":0}"#]
         {
-            assert!(Task::read(&Json::parse(raw.as_bytes()).unwrap()).is_err(), "{raw}");
+            assert!(Task::read(&Json::parse(raw.as_bytes()).unwrap(), None).is_err(), "{raw}");
         }
     }
 }

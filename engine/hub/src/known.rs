@@ -30,18 +30,12 @@ impl EngineKnown {
 impl Known for EngineKnown {
     fn records(&self, system: System, object: &str) -> BoxFuture<'_, Vec<KnownRecord>> {
         let object = object.to_owned();
-        self.ask(move |engine| {
-            let mut known = Vec::new();
-            for entity in engine.entities() {
-                let of_object = entity.rows().iter().filter(|row| is_of(row, system) && row.key().object == object);
-                known.extend(of_object.filter(|row| row.is_alive()).filter_map(|row| {
-                    let version = row.provenances().into_iter().map(|said| said.stamp.version).max()?;
-                    Some(KnownRecord { record_id: row.key().record_id, entity: entity.key.clone(), version })
-                }));
-            }
-            known.sort_by(|a, b| a.record_id.cmp(&b.record_id));
-            known
-        })
+        self.ask(move |engine| rows_of(engine, system, &object, SourceRow::is_alive))
+    }
+
+    fn rows(&self, system: System, object: &str) -> BoxFuture<'_, Vec<KnownRecord>> {
+        let object = object.to_owned();
+        self.ask(move |engine| rows_of(engine, system, &object, |_| true))
     }
 
     fn open_gaps(&self, system: System) -> BoxFuture<'_, Vec<KnownGap>> {
@@ -63,6 +57,20 @@ impl Known for EngineKnown {
     fn would_change(&self, facts: Vec<Fact>) -> BoxFuture<'_, Vec<bool>> {
         self.ask(move |engine| facts.iter().map(|fact| would_change(engine, fact)).collect())
     }
+}
+
+/// The rows of an object that are `wanted`, in order of their ids.
+fn rows_of(engine: &Engine, system: System, object: &str, wanted: fn(&SourceRow) -> bool) -> Vec<KnownRecord> {
+    let mut known = Vec::new();
+    for entity in engine.entities() {
+        let of_object = entity.rows().iter().filter(|row| is_of(row, system) && row.key().object == object);
+        known.extend(of_object.filter(|row| wanted(row)).filter_map(|row| {
+            let version = row.provenances().into_iter().map(|said| said.stamp.version).max()?;
+            Some(KnownRecord { record_id: row.key().record_id, entity: entity.key.clone(), version })
+        }));
+    }
+    known.sort_by(|a, b| a.record_id.cmp(&b.record_id));
+    known
 }
 
 fn would_change(engine: &Engine, fact: &Fact) -> bool {

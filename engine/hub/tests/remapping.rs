@@ -157,6 +157,11 @@ async fn what_was_still_to_be_read_is_known_after_a_restart() {
     let records = known.records(System::Oracle, "CREDIT_NOTE").await;
     assert_eq!((records.len(), records[0].record_id.as_str(), records[0].version.major), (1, "CN-3", 7));
     assert!(known.records(System::Oracle, "AR_INVOICE").await.is_empty());
+    let gone = row("CN-3", "4.00", "DRAFT").replace("\"op\":\"c\"", "\"op\":\"d\"").replace("\"after\"", "\"before\"");
+    deliver(&second, System::Oracle, gone.replace("\"7\"", "\"8\""), Framing::Document).await;
+    assert!(known.records(System::Oracle, "CREDIT_NOTE").await.is_empty());
+    let rows = known.rows(System::Oracle, "CREDIT_NOTE").await;
+    assert_eq!((rows.len(), rows[0].entity.id.as_str(), rows[0].version.major), (1, "CN-3", 8), "what is deleted, too");
     second.stop().await.unwrap();
 }
 

@@ -36,6 +36,7 @@ impl Engine {
         let has_come = |other: &EntityKey| self.entity(other).is_some_and(|known| !known.rows().is_empty());
         let mut all = findings::of(entity);
         all.extend(findings::orphan_refs(entity, now, has_come));
+        all.extend(findings::stale_record(entity, now));
         all.extend(self.identity.resolver().findings(key));
         let subject = self.root(key).and_then(|root| self.subject(&root));
         let evaluated = subject.map(|subject| self.evaluate(&subject, now));

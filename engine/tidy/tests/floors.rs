@@ -42,7 +42,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rdkafka", &["connectors", "fixtures", "hub", "storage"]),
     ("redis", &["storage"]),
     ("reqwest", &["connectors", "fixtures", "hub"]),
-    ("rlibphonenumber", &["resolver"]),
+    ("rlibphonenumber", &["connectors", "resolver"]),
     ("serde", &["benches", "connectors", "fixtures", "hub", "offline", "resolver", "serve"]),
     ("serde_json", &["benches", "connectors", "fixtures", "hub", "offline", "serve"]),
     ("strsim", &["offline", "resolver"]),

@@ -99,6 +99,7 @@ impl Raw {
         let decode = |raw: &Bytes| context.decode(System::Oracle, partition, raw, Framing::Lines);
         let mut runs = self.runs.into_iter().map(|(range, trace)| {
             let mut decoding = decode(&raw.slice(range));
+            decoding.unplaced.iter_mut().for_each(|unplaced| unplaced.trace = trace.clone());
             decoding.submission = decoding.submission.traced(trace);
             decoding
         });

@@ -13,7 +13,6 @@ mod look;
 mod places;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +32,7 @@ use super::relist::{Cause, Relist};
 use crate::contract::{BODY_BYTES_MAX, Decoded, OVERSIZED_KEPT_BYTES, Reject, RejectCode, Sink, SinkError, Submission};
 use crate::edge::Context;
 use crate::edge::credentials::Secret;
+use crate::edge::loopback::is_loopback;
 use crate::edge::retry::Backoff;
 use crate::edge::status::ConnectorState;
 
@@ -110,11 +110,6 @@ impl KafkaConfig {
             .set("reconnect.backoff.max.ms", "5000");
         client
     }
-}
-
-fn is_loopback(broker: &str) -> bool {
-    let host = broker.rsplit_once(':').map_or(broker, |(host, _)| host).trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Why reading ended; it begins again.

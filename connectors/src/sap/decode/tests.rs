@@ -331,3 +331,15 @@ fn an_event_in_binary_mode_is_read_from_headers_and_body() {
         assert_eq!((rejects[0].code, &rejects[0].range), (code, &(0..body.len())), "{without} {body}");
     }
 }
+
+#[test]
+fn a_record_that_is_gone_is_deleted_at_the_version_of_its_event() {
+    let decoded = decode(r#"{"set":"A_ServiceOrder","gapMs":5000,"gone":"700123"}"#);
+    let [fact] = decoded.facts.as_slice() else { panic!("{decoded:?}") };
+    assert_eq!((fact.op, fact.object.as_str(), fact.record_id.as_str()), (Op::Delete, "Z1SRVORD", "700123"));
+    assert_eq!((fact.version.clone(), fact.changed_at), (Version::new(5_000, 0, 0), Millis(5_000)));
+    for bad in [r#"{"set":"NOPE","gapMs":5000,"gone":"1"}"#, r#"{"set":"A_ServiceOrder","gone":"1"}"#] {
+        let decoded = decode(bad);
+        assert!(decoded.facts.is_empty() && decoded.rejects.len() == 1, "{bad}");
+    }
+}

@@ -76,6 +76,7 @@ impl Source for Oracle {
             interval: EVERY,
             is_full_read_first: true,
             full_interval: Some(EVERY),
+            is_wall_time: false,
         };
         let log = log.clone();
         let position = move |name: &str| log.position(name);

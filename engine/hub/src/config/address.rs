@@ -1,10 +1,10 @@
 //! Addresses that a configuration names: checked before anything opens, because a client that cannot
 //! read one fails at its first call and can name no key.
 
+use connectors::edge::loopback::is_loopback;
 use reqwest::Url;
 
 use super::Error;
-use crate::outputs::is_loopback;
 
 /// Whether passwords and tokens may go to other machines without TLS.
 #[derive(Debug, Clone, Copy, Default)]

@@ -71,10 +71,15 @@ pub(super) fn resolve(section: ConnectorsSection) -> Result<ConnectorsConfig, Er
     let own_mappings = mappings.iter().map(|mapping| mapping.system).collect();
     let connectors = Connectors::new(mappings);
     let plaintext = Plaintext(section.plaintext);
+    let wxcc = section.wxcc.map(|section| wxcc::resolve(section, plaintext)).transpose()?;
+    let connectors = match wxcc.as_ref().and_then(|wxcc| wxcc.country) {
+        Some(country) => connectors.with_callers_in(country),
+        None => connectors,
+    };
     Ok(ConnectorsConfig {
         salesforce: section.salesforce.map(|section| salesforce(section, plaintext)).transpose()?,
         oracle: section.oracle.map(|section| oracle::resolve(section, &connectors, plaintext)).transpose()?,
-        wxcc: section.wxcc.map(|section| wxcc::resolve(section, plaintext)).transpose()?,
+        wxcc,
         sap: section.sap.map(|section| sap::resolve(section, plaintext)).transpose()?,
         zendesk: section.zendesk.map(|section| zendesk::resolve(section, plaintext)).transpose()?,
         connectors,

@@ -61,6 +61,8 @@ pub struct OracleListSection {
     pub read_all_first: Option<bool>,
     /// Time between whole readings of all tables, which find deleted rows; default `24h`.
     pub read_all_every: Option<Span>,
+    /// Whether the views show wall time of the mapping's zone, though a `Z` stands behind it; default `false`.
+    pub wall_time: bool,
 }
 
 /// Topics that the capture writes to.
@@ -172,6 +174,7 @@ fn list(
         interval: at.span("interval", section.interval, LIST_EVERY)?,
         is_full_read_first: section.read_all_first.unwrap_or(true),
         full_interval: Some(at.span("read_all_every", section.read_all_every, READ_ALL_EVERY)?),
+        is_wall_time: section.wall_time,
     })
 }
 
@@ -293,6 +296,8 @@ mod tests {
         check(&format!("{list}\"http://erp.acme.example/ords/ar\"\n"), "in the clear");
         let list = format!("{list}\"https://erp.acme.example/ords/ar\"\n");
         assert_eq!(resolved(&format!("{list}interval = \"1s\"\n")).unwrap().list.unwrap().interval, ASK_EVERY);
+        let is_wall = |more: &str| resolved(&format!("{list}{more}")).unwrap().list.unwrap().is_wall_time;
+        assert!(!is_wall("") && is_wall("wall_time = true\n"));
         check(&format!("{list}interval = \"0s\"\n"), "connectors.oracle.list.interval is 0s");
         check(&format!("{list}read_all_every = \"0s\"\n"), "read_all_every is 0s");
         check(&format!("{list}tables = [\"NOPE\"]\n"), "names `NOPE`, which the mapping has not: write some of ");

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use connectors::edge::loopback::is_loopback;
 use serde::Deserialize;
 use storage::{DistributedOptions, PARTITIONS_MAX};
 
 use super::file::Span;
 use super::{Error, SecretRef, kafka};
-use crate::outputs::{check_brokers, is_loopback};
+use crate::outputs::check_brokers;
 use crate::stands::{AS_OF_DAYS, AS_OF_DAYS_MAX};
 
 /// Where facts are kept.

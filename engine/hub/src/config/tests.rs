@@ -210,6 +210,25 @@ fn the_example_of_the_page_is_understood() {
 }
 
 #[test]
+fn the_sources_of_the_page_for_trying_out_are_understood() {
+    let page = include_str!("../../../../docs/connectors/README.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    // Whatever stands in the variables that hold the secrets.
+    let example = ["SIM_SECRET", "WXCC_REFRESH", "ZENDESK_TOKEN"].iter().fold(example.to_owned(), |text, name| {
+        assert!(page.contains(&format!("{name}=")), "{name} is set on the page");
+        text.replace(&format!("env:{name}"), "env:PATH")
+    });
+    let (_dir, path) = written(&example);
+    let sources = read(Some(&path), environment(&[])).unwrap().resolve().unwrap().connectors;
+    assert!(sources.salesforce.is_some() && sources.zendesk.is_some_and(|desk| desk.export.is_some()));
+    assert!(sources.oracle.is_some_and(|oracle| oracle.list.is_some()));
+    let (wxcc, sap) = (sources.wxcc.unwrap(), sources.sap.unwrap());
+    // What the simulated sources know.
+    assert_eq!(wxcc.search.unwrap().org_id, fixtures::wxcc::ORG_ID);
+    assert!(sap.list.unwrap().access.base_url.ends_with("/sap/opu/odata/sap"));
+}
+
+#[test]
 fn a_source_may_lag_as_far_as_its_list_job_needs() {
     let search = "[connectors.wxcc]\nsecrets = [\"env:PATH\"]\n[connectors.wxcc.search]\nbase_url = \"https://x\"\n\
                   org_id = \"o\"\ntoken = \"env:PATH\"\n";

@@ -2,6 +2,7 @@
 
 use connectors::edge::credentials::Secret;
 use connectors::wxcc::api::TOKEN_URL;
+use connectors::wxcc::caller::Country;
 use connectors::wxcc::{WxccAuth, WxccConfig, WxccSearchConfig, WxccSubscriptionsConfig};
 use serde::Deserialize;
 
@@ -21,6 +22,8 @@ pub struct WxccSection {
     pub secrets: Vec<SecretRef>,
     /// Name of the partition; default `contact-centre`.
     pub partition: Option<String>,
+    /// Country of callers' numbers that name none, by the two letters of ISO 3166.
+    pub country: Option<String>,
     /// The list job.
     pub search: Option<WxccSearchSection>,
 }
@@ -76,6 +79,8 @@ pub struct WxccSubscriptionsSection {
 /// The contact centre's door and its list job.
 #[derive(Debug)]
 pub struct WxccSetup {
+    /// Country of callers' numbers that name none.
+    pub country: Option<Country>,
     /// The door.
     pub door: WxccConfig,
     /// The list job.
@@ -92,7 +97,14 @@ pub(super) fn resolve(section: WxccSection, plaintext: Plaintext) -> Result<Wxcc
         secrets.map(|(i, secret)| secret.read(&format!("connectors.wxcc.secrets[{i}]"))).collect::<Result<_, _>>()?;
     let partition = section.partition.unwrap_or_else(|| "contact-centre".to_owned());
     let search = section.search.map(|section| search(section, &partition, &secrets[0], plaintext)).transpose()?;
-    Ok(WxccSetup { door: WxccConfig { secrets, partition, is_freshness_checked: true }, search })
+    let country = section.country.map(|letters| {
+        Country::parse(&letters).ok_or_else(|| {
+            let problem = format!("is `{letters}`, which is no country: write the two letters of ISO 3166, such as DE");
+            Error::key("connectors.wxcc.country", problem)
+        })
+    });
+    let country = country.transpose()?;
+    Ok(WxccSetup { country, door: WxccConfig { secrets, partition, is_freshness_checked: true }, search })
 }
 
 fn search(
@@ -182,6 +194,20 @@ mod tests {
             assert!(error.contains(&format!("connectors.wxcc.search.{zero} is 0s")), "{error}");
         }
         assert!(resolved(&format!("token = \"env:PATH\"\n{OAUTH}")).unwrap_err().contains("beside token"));
+    }
+
+    #[test]
+    fn a_country_is_two_letters() {
+        let country = |line: &str| {
+            let section = toml::from_str(&format!("secrets = [\"env:PATH\"]\n{line}")).unwrap();
+            resolve(section, Plaintext::default()).map(|setup| setup.country).map_err(|error| error.to_string())
+        };
+        assert_eq!(country(""), Ok(None));
+        assert_eq!(country("country = \"DE\""), Ok(Country::parse("DE")));
+        for bad in ["UK", "DEU", "Germany", ""] {
+            let error = country(&format!("country = \"{bad}\"")).unwrap_err();
+            assert!(error.contains("connectors.wxcc.country") && error.contains("two letters"), "{error}");
+        }
     }
 
     #[test]

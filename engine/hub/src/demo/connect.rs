@@ -109,6 +109,7 @@ fn oracle_list(vendors: &Vendors) -> OracleListConfig {
         interval: PROBE_EVERY,
         is_full_read_first: false,
         full_interval: None,
+        is_wall_time: false,
     }
 }
 

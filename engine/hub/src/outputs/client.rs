@@ -1,10 +1,10 @@
 //! The brokers: how they are reached, which topics are there, and events on their way.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use connectors::edge::credentials::Secret;
+use connectors::edge::loopback::is_loopback;
 use futures::future::join_all;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -99,12 +99,6 @@ pub(crate) fn check_brokers(brokers: &str, properties: &BTreeMap<String, Secret>
         )),
         Some(_) | None => Ok(()),
     }
-}
-
-/// Whether an address, `host:port`, is on this machine.
-pub(crate) fn is_loopback(broker: &str) -> bool {
-    let host = broker.rsplit_once(':').map_or(broker, |(host, _)| host).trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Looks at the brokers and the topics without changing anything: what is there, or what is wrong.

@@ -22,8 +22,8 @@ mod listings;
 mod marks;
 mod publisher;
 
+pub(crate) use client::check_brokers;
 pub use client::{KafkaOutput, examine};
-pub(crate) use client::{check_brokers, is_loopback};
 pub use contract::contract;
 pub use events::Topic;
 pub use figures::describe;

@@ -3,6 +3,7 @@
 
 mod orphan;
 mod plausible;
+mod stale;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use state::Entity;
 use crate::values::text_of;
 
 pub use orphan::{AWAITED_MAX_MS, orphan_refs};
+pub use stale::{LIVE_UNTOUCHED_MAX_MS, UNTOUCHED_MAX_MS, stale_record};
 
 /// What is wrong with a record, in the order of kind and field. A deleted record has no findings.
 #[must_use]

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 //! Each kind of finding: there, not there, and at its border.
 
-use ontology::status::InteractionStatus;
+use ontology::status::{Channel, CreditNoteStatus, InteractionStatus};
 use ontology::{EntityKey, EntityKind, Fact, FieldsBuilder, LogPos, Millis, Op, System, ValueRef, Version, Vocabulary};
 
 use super::*;
@@ -137,4 +137,45 @@ fn impossible_money_blocks() {
 fn a_deleted_record_has_no_findings() {
     let deleted = Fact { op: Op::Delete, ..fact(EntityKind::CreditNote, "e2", 2, &[]) };
     assert!(of(&entity(&[fact(EntityKind::CreditNote, "e1", 1, &NOTE[..1]), deleted])).is_empty());
+}
+
+#[test]
+fn what_is_open_and_untouched_for_long_is_stale() {
+    const AT: Millis = Millis(1_000);
+    let stale_at = |record: &Entity, ms: i64| stale_record(record, AT + ms).map(|found| found.value.to_string());
+    let contact = |channel, status| {
+        let set = [(Field::Channel, word(channel)), (Field::Status, word(status))];
+        entity(&[fact(EntityKind::Interaction, "e1", 1, &set)])
+    };
+    let (day, half_a_year) = (LIVE_UNTOUCHED_MAX_MS, UNTOUCHED_MAX_MS);
+    for live in [Channel::Call, Channel::Chat] {
+        let live = contact(live, InteractionStatus::Active);
+        assert_eq!((stale_at(&live, day), stale_at(&live, day + 1)), (None, Some("Active".to_owned())));
+    }
+    let waiting = contact(Channel::Callback, InteractionStatus::Queued);
+    assert_eq!((stale_at(&waiting, day + 1), stale_at(&waiting, half_a_year)), (None, None));
+    assert!(stale_at(&waiting, half_a_year + 1).is_some());
+    assert_eq!(stale_at(&contact(Channel::Call, InteractionStatus::Ended), half_a_year + 1), None);
+    let note = |status| entity(&[fact(EntityKind::CreditNote, "e1", 1, &[NOTE[0], (Field::Status, status)])]);
+    assert_eq!(stale_at(&note(ValueRef::Code(0)), half_a_year), None);
+    assert!(stale_at(&note(ValueRef::Code(0)), half_a_year + 1).is_some());
+    assert!(stale_at(&note(ValueRef::Unknown("PARKED")), half_a_year + 1).is_some(), "not finished");
+    assert_eq!(stale_at(&note(word(CreditNoteStatus::Applied)), half_a_year + 1), None);
+    // Something was heard of it: a row of its own, or another value.
+    let heard = Fact { changed_at: AT + day, observed_at: AT + day, ..fact(EntityKind::Interaction, "e2", 2, &[]) };
+    let again = contact(Channel::Call, InteractionStatus::Active)
+        .apply(&Fact {
+            op: Op::Patch,
+            record_id: "1/leg".into(),
+            fields: {
+                let mut fields = FieldsBuilder::default();
+                fields.set(Field::StartedAt, ValueRef::Time(AT));
+                fields.build()
+            },
+            ..heard
+        })
+        .unwrap();
+    assert_eq!(stale_at(&again, day + 1), None);
+    let deleted = Fact { op: Op::Delete, ..fact(EntityKind::CreditNote, "e2", 2, &[]) };
+    assert_eq!(stale_at(&entity(&[fact(EntityKind::CreditNote, "e1", 1, &NOTE), deleted]), half_a_year + 1), None);
 }

@@ -263,7 +263,7 @@ impl Backend for HubBackend {
     }
 
     fn sources(&self) -> Vec<SourceReport> {
-        self.figures.sources()
+        self.figures.sources(self.handle.now())
     }
 
     fn list_quarantine(

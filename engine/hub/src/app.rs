@@ -447,3 +447,6 @@ async fn expire(store: Arc<dyn Store>, clock: SharedClock, stop: CancellationTok
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

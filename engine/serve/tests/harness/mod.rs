@@ -196,8 +196,7 @@ pub fn billed(id: &str, invoices: &[(&str, i64, Millis)], orders: &[(&str, Milli
         log_pos: LogPos(1),
     };
     let (settings, reference) = (insight::Settings::default(), insight::Reference::default());
-    let noticed = insight::Noticed::default();
-    let context = insight::Context { settings: &settings, reference: &reference, now: T, noticed };
+    let context = insight::Context::without_memory(&settings, &reference, T);
     let derived = Arc::new(insight::evaluate(&composite, &context));
     Arc::new(CustomerView { derived, ..(*view_of(composite)).clone() })
 }
@@ -271,8 +270,7 @@ impl Backend for SmallHub {
 
     fn rejected(&self, view: Arc<CustomerView>, correlation: Arc<Correlation>) -> Reply<'_, Vec<Candidate>> {
         let (settings, reference) = (insight::Settings::default(), insight::Reference::default());
-        let noticed = insight::Noticed::default();
-        let context = insight::Context { settings: &settings, reference: &reference, now: T, noticed };
+        let context = insight::Context::without_memory(&settings, &reference, T);
         ready(Ok(insight::correlate::rejected(&correlation, &view.derived, &view.composite, &context)))
     }
 

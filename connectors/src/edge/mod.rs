@@ -129,6 +129,11 @@ impl<S: Sink> Context<S> {
         }
     }
 
+    /// A request was refused at the edge, for this reason.
+    pub fn refuse(&self, code: &'static str) {
+        self.status.refused(code, self.clock.now());
+    }
+
     /// Writes that nothing is newer in `partition` up to `until`.
     pub async fn heartbeat(&self, system: System, partition: &str, until: Millis) -> Result<Accepted, SinkError> {
         let fact = liveness::heartbeat(system, partition, until, self.clock.now());

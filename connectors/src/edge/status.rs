@@ -48,6 +48,8 @@ pub struct ConnectorStatus {
     pub refused: u64,
     /// Why the last of them was refused; empty if none was.
     pub last_refusal: &'static str,
+    /// When it was refused.
+    pub last_refused_at: Option<Millis>,
     /// What somebody should look at as long as it holds, by kind.
     pub findings: BTreeMap<&'static str, Finding>,
 }
@@ -58,16 +60,21 @@ impl ConnectorStatus {
         self.last_error != error || self.last_logged_at.is_none_or(|logged| at.since(logged) >= LOGGED_AGAIN_MS)
     }
 
-    /// How many deliveries were refused and why the last one was; none if all were taken.
+    /// How many deliveries were refused and why the last one was; none if all were taken for a while before
+    /// `now`: a secret that was mended, or one knock of a stranger, is no trouble any more.
     #[must_use]
-    pub fn refusals(&self) -> Option<String> {
+    pub fn refusals(&self, now: Millis) -> Option<String> {
         let (count, code) = (self.refused, self.last_refusal);
-        (count > 0).then(|| format!("{count} deliveries refused since the start, the last for {code}"))
+        let is_told = self.last_refused_at.is_some_and(|at| now.since(at) <= REFUSAL_TOLD_MS);
+        is_told.then(|| format!("{count} deliveries refused since the start, the last for {code}"))
     }
 }
 
 /// How long the log is silent about an error that goes on.
 const LOGGED_AGAIN_MS: i64 = 600_000;
+
+/// How long after the last refusal refusals are told of.
+const REFUSAL_TOLD_MS: i64 = Millis::HOUR_MS;
 
 /// Something about the source that is not an error yet. It closes by itself when its cause is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +106,7 @@ impl StatusHandle {
             rejects: 0,
             refused: 0,
             last_refusal: "",
+            last_refused_at: None,
             findings: BTreeMap::new(),
         })))
     }
@@ -141,12 +149,13 @@ impl StatusHandle {
     }
 
     /// A request was refused at the edge.
-    pub fn refused(&self, code: &'static str) {
+    pub fn refused(&self, code: &'static str, at: Millis) {
         let label = ontology::Vocabulary::name(self.get().system);
         metrics::counter!("opshub_connector_refused_total", "system" => label, "code" => code).increment(1);
         self.change(|status| {
             status.refused += 1;
             status.last_refusal = code;
+            status.last_refused_at = Some(at);
             // The first, and then ever more of them at a time: whoever knocks writes no log.
             if status.refused.is_power_of_two() {
                 let count = status.refused;
@@ -189,13 +198,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deliveries_that_are_refused_are_told() {
+    fn deliveries_that_are_refused_are_told_for_an_hour() {
         let status = StatusHandle::new(System::Oracle);
-        assert_eq!(status.get().refusals(), None);
-        status.refused("bad_token");
-        status.refused("bad_token");
-        let told = status.get().refusals();
-        assert_eq!(told.as_deref(), Some("2 deliveries refused since the start, the last for bad_token"));
+        let told = |at: i64| status.get().refusals(Millis(at));
+        assert_eq!(told(0), None);
+        status.refused("bad_origin", Millis(0));
+        status.refused("bad_token", Millis(5));
+        let expected = "2 deliveries refused since the start, the last for bad_token";
+        assert_eq!(told(5 + REFUSAL_TOLD_MS).as_deref(), Some(expected));
+        assert_eq!(told(6 + REFUSAL_TOLD_MS), None);
+        status.refused("bad_token", Millis(6 + REFUSAL_TOLD_MS));
+        assert!(told(6 + REFUSAL_TOLD_MS).is_some_and(|text| text.starts_with("3 ")));
     }
 
     #[test]

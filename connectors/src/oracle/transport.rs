@@ -46,7 +46,7 @@ pub fn router<S: Sink>(context: Context<S>, config: OracleConfig, relist: Relist
 async fn changes<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: HeaderMap, body: Body) -> Response {
     let Endpoint { context, config, relist } = &*endpoint;
     if !has_bearer(&headers, &config.token) {
-        context.status.refused("bad_token");
+        context.refuse("bad_token");
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let raw = match receive(body).await {

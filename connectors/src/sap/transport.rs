@@ -78,7 +78,7 @@ pub fn router<S: Sink>(context: Context<S>, config: SapConfig, refetches: Option
 async fn idoc<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: HeaderMap, body: Body) -> Response {
     let Endpoint { context, config, .. } = &*endpoint;
     if !config.knows(&headers, context.clock.now()) {
-        context.status.refused("bad_credential");
+        context.refuse("bad_credential");
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let raw = match receive(body).await {
@@ -108,7 +108,7 @@ async fn token<S: Sink>(
 ) -> Response {
     let Endpoint { context, config, .. } = &*endpoint;
     let refused = |status: StatusCode, error: &'static str| {
-        context.status.refused(error);
+        context.refuse(error);
         (status, axum::Json(serde_json::json!({ "error": error }))).into_response()
     };
     let text = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
@@ -137,7 +137,7 @@ fn placed(raw: &Bytes, reject: &crate::contract::Rejected) -> Reject {
 async fn handshake<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: HeaderMap) -> Response {
     let origin = headers.get("webhook-request-origin");
     let Some(origin) = origin.filter(|origin| is_allowed(&endpoint.config, origin)) else {
-        endpoint.context.status.refused("bad_origin");
+        endpoint.context.refuse("bad_origin");
         return StatusCode::FORBIDDEN.into_response();
     };
     let allowed = [
@@ -156,7 +156,7 @@ fn is_allowed(config: &SapConfig, origin: &HeaderValue) -> bool {
 async fn events<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: HeaderMap, body: Body) -> Response {
     let Endpoint { context, config, refetches } = &*endpoint;
     if !config.knows(&headers, context.clock.now()) && !has_bearer(&headers, &config.password) {
-        context.status.refused("bad_credential");
+        context.refuse("bad_credential");
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let raw = match receive(body).await {

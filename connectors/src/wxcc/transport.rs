@@ -57,19 +57,19 @@ async fn webhook<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Hea
         Received::Whole(raw) => raw,
         // What was not read whole cannot be proven, so it is no fact and no quarantine either.
         Received::Oversized(..) => {
-            context.status.refused("oversized");
+            context.refuse("oversized");
             return StatusCode::PAYLOAD_TOO_LARGE.into_response();
         }
         Received::Broken => return StatusCode::BAD_REQUEST.into_response(),
     };
     if verify(secrets, &raw, text("x-webexcc-signature")).is_err() {
-        context.status.refused("bad_signature");
+        context.refuse("bad_signature");
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let glance = Glance::at(&raw);
     let now = context.clock.now();
     if config.is_freshness_checked && is_fresh(text("x-webexcc-timestamp"), glance.signed_time, now).is_err() {
-        context.status.refused("not_fresh");
+        context.refuse("not_fresh");
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let lock = || stored.lock().unwrap_or_else(PoisonError::into_inner);

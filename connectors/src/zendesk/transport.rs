@@ -54,7 +54,7 @@ async fn webhook<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Hea
         Received::Whole(raw) => raw,
         // What was not read whole cannot be proven, so it is no fact and no quarantine either.
         Received::Oversized(..) => {
-            context.status.refused("oversized");
+            context.refuse("oversized");
             return StatusCode::PAYLOAD_TOO_LARGE.into_response();
         }
         Received::Broken => return StatusCode::BAD_REQUEST.into_response(),
@@ -63,7 +63,7 @@ async fn webhook<S: Sink>(State(endpoint): State<Arc<Endpoint<S>>>, headers: Hea
     let proven = verify(secrets, timestamp, &raw, text("x-zendesk-webhook-signature"));
     let fresh = || if config.is_freshness_checked { is_fresh(timestamp, context.clock.now()) } else { Ok(()) };
     if let Err(refusal) = proven.and_then(|()| fresh()) {
-        context.status.refused(refusal.code());
+        context.refuse(refusal.code());
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let submission = context.decode(System::Zendesk, &config.partition, &raw, Framing::Document).submission;

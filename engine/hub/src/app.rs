@@ -310,7 +310,7 @@ impl App {
     /// # Errors
     /// When the hub has stopped, or the log takes nothing.
     pub async fn retire_partitions(&self) -> anyhow::Result<()> {
-        let named = self.figures.sources().into_iter();
+        let named = self.figures.sources(self.clock.now()).into_iter();
         let configured: Vec<(System, CompactString)> =
             named.map(|report| (report.system, report.partition.into())).collect();
         let gone = self.handle().ask(move |engine| engine.sources().not_among(&configured)).await?;
@@ -447,3 +447,6 @@ async fn expire(store: Arc<dyn Store>, clock: SharedClock, stop: CancellationTok
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,11 +7,13 @@ use connectors::{Connectors, Kept};
 use insight::correlate::Candidate;
 use insight::derived::Correlation;
 use insight::kpis::KpiValue;
-use ontology::{EntityKey, LogPos, Millis, PartyRecord, Vocabulary};
+use ontology::{EntityKey, Field, FieldReader as _, LogPos, Millis, PartyRecord, Vocabulary};
 use pipeline::customer::Subject;
 use pipeline::{CustomerView, Engine, EngineSettings, InReview};
 use resolver::Explanation;
-use serve::backend::{AsOf, Backend, Lookup, Parts, Process, Purpose, Replayed, Reply, SourceReport, Submission, Then};
+use serve::backend::{
+    About, AsOf, Backend, Lookup, Parts, Process, Purpose, Replayed, Reply, SourceReport, Submission, Then,
+};
 use serve::owner::Owner;
 use serve::reason::{Reason, Refusal};
 use serve::views::Published;
@@ -162,6 +164,14 @@ fn subject_in(engine: &Engine, lookup: &Lookup, member: Option<&EntityKey>) -> O
     }
 }
 
+/// When somebody last decided on this.
+fn decided_on(engine: &Engine, about: &About) -> Option<Millis> {
+    match about {
+        About::Pair(left, right) => engine.identity().resolver().last_judged(left, right),
+        About::Object(id) => engine.reference().decisions.get(id)?.time(Field::DecidedAt),
+    }
+}
+
 impl Backend for HubBackend {
     fn store(&self) -> &Arc<dyn Store> {
         self.handle.store()
@@ -246,8 +256,14 @@ impl Backend for HubBackend {
         Box::pin(async move { self.ask(|engine| engine.in_review()).await })
     }
 
+    fn last_decided(&self, about: Vec<About>) -> Reply<'_, Option<Millis>> {
+        Box::pin(
+            async move { self.ask(move |engine| about.iter().filter_map(|one| decided_on(engine, one)).max()).await },
+        )
+    }
+
     fn sources(&self) -> Vec<SourceReport> {
-        self.figures.sources()
+        self.figures.sources(self.handle.now())
     }
 
     fn list_quarantine(

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use connectors::edge::status::StatusHandle;
+use insight::Context;
 use insight::kpis::{
     self, Contribution, KpiValue, LatencyRecord, correlation_rate, discrepancies, handoff_completeness,
 };
-use insight::{Context, Noticed};
 use ontology::{LogPos, Millis, System, Vocabulary};
 use pipeline::effects::Applied;
+use pipeline::review::ReviewFigures;
 use pipeline::{CustomerView, EngineSettings};
 use serve::backend::SourceReport;
 use serve::metrics;
@@ -36,6 +37,7 @@ struct Counted {
     facts: BTreeMap<System, u64>,
     newest_event: BTreeMap<System, Millis>,
     connectors: Vec<(String, StatusHandle)>,
+    review: ReviewFigures,
 }
 
 impl Figures {
@@ -92,6 +94,19 @@ impl Figures {
         }
     }
 
+    /// Notes how much waits for people as of now.
+    pub fn set_review(&self, review: ReviewFigures) {
+        self.lock().review = review;
+    }
+
+    /// Tells at `now` how much waits for people, and for how long: that grows while nothing else happens.
+    pub fn tell_review(&self, now: Millis) {
+        let ReviewFigures { count, oldest } = self.lock().review;
+        #[allow(clippy::cast_precision_loss, reason = "a number of pairs that is far below 2^52")]
+        metrics::REVIEW_QUEUE.set(&[], count as f64);
+        metrics::REVIEW_QUEUE_AGE.set(&[], seconds(oldest.map_or(0, |oldest| now.since(oldest).max(0))));
+    }
+
     /// Takes a connector into the list of sources.
     pub fn add_connector(&self, partition: impl Into<String>, status: StatusHandle) {
         self.lock().connectors.push((partition.into(), status));
@@ -121,15 +136,15 @@ impl Figures {
         self.lock().since_reset.quantile(per_mille)
     }
 
-    /// What is known about each connector partition.
+    /// What is known at `now` about each connector partition.
     #[must_use]
-    pub fn sources(&self) -> Vec<SourceReport> {
+    pub fn sources(&self, now: Millis) -> Vec<SourceReport> {
         let counted = self.lock();
         let report = |(partition, handle): &(String, StatusHandle)| {
             let status = handle.get();
             // What holds now stands before what went wrong last.
             let findings = status.findings.iter().map(|(kind, found)| format!("{kind}: {}", found.text));
-            let refusals = status.refusals();
+            let refusals = status.refusals(now);
             let error = Some(status.last_error).filter(|error| !error.is_empty());
             let last_error = findings.chain(error).chain(refusals).collect::<Vec<_>>().join("; ");
             SourceReport {
@@ -171,7 +186,7 @@ pub fn kpis(
 ) -> Vec<KpiValue> {
     let position: LogPos = published.position();
     let reference = insight::Reference::default();
-    let context = Context { settings: &settings.insight, reference: &reference, now, noticed: Noticed::default() };
+    let context = Context::without_memory(&settings.insight, &reference, now);
     let contributions: Vec<Contribution> = published.all().iter().map(|slot| contribution(&slot.view)).collect();
     let freshness = published.freshness();
     let never_applied = System::SOURCES.into_iter().map(|system| freshness.source(system).gap_count).sum();

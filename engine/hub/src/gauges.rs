@@ -55,6 +55,7 @@ impl Gauges {
             metrics::PENDING.set(&[system.name()], freshness.source(system).gap_count as f64);
         }
         let now = self.handle.now();
+        self.figures.tell_review(now);
         figures::kpis(&self.figures, &self.published, &self.settings, now).iter().for_each(tell);
         let counted = Counted::of(self.published.all().iter().map(|slot| &*slot.view));
         for (state, name) in HandoffState::ALL {
@@ -110,7 +111,36 @@ fn in_base_units(unit: Unit, value: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use ontology::Millis;
+    use pipeline::review::ReviewFigures;
+
     use super::*;
+    use crate::app::{App, AppOptions};
+    use crate::clock::StoryClock;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_waits_for_people_grows_older_while_nothing_happens() {
+        const NOON: Millis = Millis(1_773_144_000_000);
+        let clock = Arc::new(StoryClock::standing(NOON));
+        let app = App::start(Arc::new(storage::Memory::default()), AppOptions::local(clock.clone())).await.unwrap();
+        app.figures.set_review(ReviewFigures { count: 2, oldest: Some(NOON - 5_000) });
+        clock.advance_to(NOON + Millis::HOUR_MS);
+        let gauges = Gauges {
+            published: app.published.clone(),
+            figures: app.figures.clone(),
+            settings: EngineSettings::default(),
+            handle: app.handle(),
+        };
+        let recorder = metrics::recorder().unwrap();
+        ::metrics::with_local_recorder(&recorder, || gauges.count());
+        let page = recorder.handle().render();
+        for line in ["opshub_review_queue_items 2", "opshub_review_queue_age_seconds 3605"] {
+            assert!(page.contains(line), "{line} is not in {page}");
+        }
+        drop(gauges);
+        app.stop().await.unwrap();
+    }
 
     #[test]
     fn figures_are_told_in_base_units() {

@@ -21,9 +21,8 @@ pub fn publisher(published: Arc<Published<CustomerView>>, figures: Arc<Figures>,
         for (rule, open) in &effects.open_by_rule {
             metrics::OPEN_ITEMS.set(&[rule], *open as f64);
         }
-        let age_ms = effects.review.oldest.map_or(0, |oldest| effects.now.since(oldest).max(0));
-        metrics::REVIEW_QUEUE.set(&[], effects.review.count as f64);
-        metrics::REVIEW_QUEUE_AGE.set(&[], age_ms as f64 / 1_000.0);
+        figures.set_review(effects.review);
+        figures.tell_review(effects.now);
         let mut publication = Publication::from(effects);
         // An engine that has seen nothing has no time of its own yet.
         if publication.now == Millis::MIN {

@@ -1,6 +1,8 @@
 //! What stewards decide in a hub corrects the model, and another model resolves all records anew.
 #![allow(clippy::unwrap_used)]
 
+#[path = "review/decided.rs"]
+mod decided;
 #[path = "review/former.rs"]
 mod former;
 #[path = "review/queue.rs"]

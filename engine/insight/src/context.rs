@@ -86,3 +86,17 @@ pub struct Context<'a> {
     /// Since when contradictions hold.
     pub noticed: Noticed<'a>,
 }
+
+impl<'a> Context<'a> {
+    /// What may be looked at where nothing is remembered: the records alone tell since when contradictions hold.
+    #[must_use]
+    pub fn without_memory(settings: &'a Settings, reference: &'a Reference, now: Millis) -> Self {
+        Context { settings, reference, now, noticed: Noticed::default() }
+    }
+
+    /// The same with what is remembered of contradictions.
+    #[must_use]
+    pub fn remembering(self, noticed: Noticed<'a>) -> Self {
+        Context { noticed, ..self }
+    }
+}

@@ -225,7 +225,7 @@ impl Engine {
 
     pub(crate) fn scene(&self, now: Millis, freshness: Freshness) -> Scene<'_> {
         let noticed = Noticed::new(self.memory.noticed().all(), self.now);
-        let context = Context { noticed, ..plain(&self.settings, &self.reference, now) };
+        let context = plain(&self.settings, &self.reference, now).remembering(noticed);
         Scene {
             records: &self.records,
             identity: &self.identity,
@@ -461,7 +461,7 @@ impl Engine {
 
 /// What may be looked at besides a customer, without what is remembered.
 pub(crate) fn plain<'a>(settings: &'a EngineSettings, reference: &'a Reference, now: Millis) -> Context<'a> {
-    Context { settings: &settings.insight, reference, now, noticed: Noticed::default() }
+    Context::without_memory(&settings.insight, reference, now)
 }
 
 /// Gives every shard the facts about its own entities.

@@ -78,7 +78,9 @@ pub struct Memory {
     /// How much is open, by rule.
     open_by_rule: OpenByRule,
     tasks: BTreeMap<ObjectId, Vec<Issued>>,
-    /// Records that belonged to customers which became several.
+    /// Records that belonged to customers which became several. Kept for good: a former id answers where the
+    /// others went for as long as anybody asks by it, not only as far as the past can be read. Of a customer
+    /// there is one row however often it parts, and there are no more customers than party records.
     splits: BTreeMap<CustomerId, Vec<EntityKey>>,
     review: ReviewQueue,
     noticed: NoticedBook,
@@ -188,10 +190,13 @@ impl Memory {
     /// Notes that a customer of these records became several.
     pub fn add_split(&mut self, customer: &CustomerId, members: &[EntityKey]) {
         let known = self.splits.entry(customer.clone()).or_default();
+        let count = known.len();
         known.extend_from_slice(members);
         known.sort_unstable();
         known.dedup();
-        self.dirty.insert(Dirty::Split(customer.clone()));
+        if known.len() > count {
+            self.dirty.insert(Dirty::Split(customer.clone()));
+        }
     }
 
     /// Since when which pairs wait for a person.

@@ -68,6 +68,13 @@ impl Resolver {
         self.mark_judged(pair);
     }
 
+    /// When people last decided on a pair; none if nobody did.
+    #[must_use]
+    pub fn last_judged(&self, left: &EntityKey, right: &EntityKey) -> Option<Millis> {
+        let pair = pair(self.graph.slot(left)?, self.graph.slot(right)?);
+        Some(self.graph.judgements.get(&pair)?.latest()?.decided_at)
+    }
+
     /// Forgets what a record of a person's decision said: it was deleted, or says nothing any more.
     pub fn withdraw(&mut self, record: &str) {
         let Some(pair) = self.graph.sayings.remove(record) else { return };

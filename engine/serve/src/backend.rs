@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use insight::correlate::Candidate;
 use insight::derived::Correlation;
 use insight::kpis::KpiValue;
-use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, PartyRecord, System, Traced};
+use ontology::{CustomerId, EntityKey, Fact, LogPos, Millis, ObjectId, PartyRecord, System, Traced};
 use pipeline::InReview;
 use pipeline::sources::LastEvents;
 use resolver::Explanation;
@@ -56,6 +56,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// All pairs that wait for a decision.
     fn review_items(&self) -> Reply<'_, Vec<InReview>>;
+
+    /// When people last decided on any of these; none if nobody did. Whatever was answered before is counted.
+    fn last_decided(&self, about: Vec<About>) -> Reply<'_, Option<Millis>>;
 
     /// What is known about each connector partition, in a fixed order.
     fn sources(&self) -> Vec<SourceReport>;
@@ -112,6 +115,15 @@ pub struct Then {
     pub split_into: Vec<CustomerId>,
     /// When the newest event of each source had happened.
     pub last_events: LastEvents,
+}
+
+/// What a person decides on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// Whether two party records are one customer.
+    Pair(EntityKey, EntityKey),
+    /// A discrepancy or an alert.
+    Object(ObjectId),
 }
 
 /// How a customer is named.

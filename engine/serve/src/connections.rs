@@ -105,11 +105,13 @@ impl Listener {
     fn take(&self, peer: IpAddr) -> Option<Place> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = taken.values().sum();
-        let of_peer = taken.entry(peer).or_default();
-        if total >= self.places.total || *of_peer >= self.places.per_peer {
+        // A peer that gets no place leaves nothing behind: else the table would grow with every address that
+        // is turned away.
+        let of_peer = taken.get(&peer).copied().unwrap_or_default();
+        if total >= self.places.total || of_peer >= self.places.per_peer {
             return None;
         }
-        *of_peer += 1;
+        taken.insert(peer, of_peer + 1);
         Some(Place { taken: Arc::clone(&self.taken), peer })
     }
 }
@@ -411,5 +413,18 @@ mod tests {
         // An idle connection does not hold up the end.
         stop.send(()).unwrap();
         tokio::time::timeout(Duration::from_secs(20), served).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_is_turned_away_leaves_nothing_behind() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = Listener::new(listener, Places { per_peer: 1, total: 2 });
+        let peer = |n: u8| IpAddr::from([10, 0, 0, n]);
+        let held = [listener.take(peer(1)).unwrap(), listener.take(peer(2)).unwrap()];
+        assert!((0..=255).all(|n| listener.take(peer(n)).is_none()), "there is no place for anybody");
+        let known = || listener.taken.lock().unwrap().len();
+        assert_eq!(known(), 2);
+        drop(held);
+        assert_eq!(known(), 0);
     }
 }

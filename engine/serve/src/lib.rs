@@ -11,6 +11,7 @@ pub mod decide;
 pub mod drain;
 pub mod error;
 pub mod filter;
+mod fitting;
 pub mod gate;
 mod kept;
 pub mod listen;

@@ -3,9 +3,9 @@
 //! Paths follow the descriptor of the message, so every field of every resource can be named and a
 //! misspelt one is refused. A path may end inside a repeated message and then applies to each item.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, Value};
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use prost_types::FieldMask;
 
 use crate::reason::{Reason, Refusal};
@@ -52,6 +52,28 @@ impl ReadMask {
         self.kept.0.is_empty()
     }
 
+    /// The names of fields of the message, by their numbers.
+    #[must_use]
+    pub fn names(&self, numbers: &BTreeSet<u32>) -> Vec<String> {
+        let named = numbers.iter().filter_map(|number| self.descriptor.get_field(*number));
+        named.map(|field| field.name().to_owned()).collect()
+    }
+
+    /// The paths of the mask but for those of some fields of the message; all other fields, if it keeps
+    /// everything.
+    #[must_use]
+    pub fn paths_without(&self, left_out: &BTreeSet<u32>) -> Vec<String> {
+        let mut paths = Vec::new();
+        for field in self.descriptor.fields().filter(|field| !left_out.contains(&field.number())) {
+            match self.kept.0.get(&field.number()) {
+                Some(below) => below.add_paths(&field, "", &mut paths),
+                None if self.is_whole() => paths.push(field.name().to_owned()),
+                None => {}
+            }
+        }
+        paths
+    }
+
     /// Clears the fields that the mask does not name.
     pub fn apply<M: prost::Message + Default>(&self, message: M) -> M {
         if self.is_whole() {
@@ -91,6 +113,20 @@ impl Branch {
             if i + 1 == numbers.len() {
                 branch.0.clear();
             }
+        }
+    }
+
+    /// The paths that lead through a field to the ends of the branch.
+    fn add_paths(&self, field: &FieldDescriptor, above: &str, paths: &mut Vec<String>) {
+        let path = format!("{above}{}", field.name());
+        let Kind::Message(message) = field.kind() else { return paths.push(path) };
+        if self.0.is_empty() {
+            return paths.push(path);
+        }
+        let above = format!("{path}.");
+        for (number, below) in &self.0 {
+            let field = message.get_field(*number).expect("the branch was read from this message");
+            below.add_paths(&field, &above, paths);
         }
     }
 
@@ -170,6 +206,20 @@ mod tests {
         for paths in [["billing", "billing.pending_invoices.amount"], ["billing.pending_invoices.amount", "billing"]] {
             assert_eq!(mask(&paths).unwrap().apply(state()).billing, state().billing);
         }
+    }
+
+    #[test]
+    fn paths_are_told_again_without_some_fields() {
+        let left =
+            |paths: &[&str], numbers: &[u32]| mask(paths).unwrap().paths_without(&numbers.iter().copied().collect());
+        let nested = ["billing.balances", "billing.pending_invoices.amount", "members", "name"];
+        assert_eq!(left(&nested, &[]), ["name", "members", "billing.pending_invoices.amount", "billing.balances"]);
+        assert_eq!(left(&nested, &[4, 7]), ["name"]);
+        let whole = left(&[], &[6]);
+        assert!(
+            whole.starts_with(&["name".to_owned(), "version".to_owned()]) && !whole.contains(&"open_cases".to_owned())
+        );
+        assert_eq!(mask(&[]).unwrap().names(&BTreeSet::from([6, 7, 999])), ["open_cases", "billing"]);
     }
 
     #[test]

@@ -267,6 +267,23 @@ pub const CONFIG_RELOADS: Metric = Metric {
     description: "Times that the configuration was read again while the hub ran, by outcome: taken or refused",
     labels: &["outcome"],
 };
+/// The outcome of the last reading.
+pub const CONFIG_LAST_RELOAD: Metric = Metric {
+    name: "opshub_config_last_reload_successful",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "1 where the configuration that was read last was taken, at the start or later, 0 where it was refused",
+    labels: &[],
+};
+/// Which configuration is in force.
+pub const CONFIG_HASH: Metric = Metric {
+    name: "opshub_config_hash",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    description: "The first 48 bits of a digest of the configuration in force, without the secrets that it refers to: \
+                  equal where equal keys hold",
+    labels: &[],
+};
 /// Calls beyond a quota.
 pub const QUOTA_REFUSED: Metric = Metric {
     name: "opshub_quota_refused_total",
@@ -314,6 +331,8 @@ pub const ALL: &[Metric] = &[
     KPI,
     KPI_MET,
     CONFIG_RELOADS,
+    CONFIG_LAST_RELOAD,
+    CONFIG_HASH,
     QUOTA_REFUSED,
     BUILD,
 ];

@@ -228,7 +228,7 @@ pub const ALL: &[ReasonRow] = &[
         Reason::AnswerTooLarge,
         "ANSWER_TOO_LARGE",
         Code::ResourceExhausted,
-        "this takes {bytes} bytes, and one answer carries {limit}: ask for fewer fields with read_mask, or for less at once",
+        "this takes {bytes} bytes, and one answer carries {limit}: ask for {what}",
     ),
     retried(
         Reason::QuotaExceeded,

@@ -22,9 +22,9 @@ pub(crate) struct Turns {
     hasher: RandomState,
 }
 
-/// The right to decide about one subject, until it is dropped.
+/// The right to decide about some subjects, until it is dropped.
 pub(crate) struct Turn {
-    _place: OwnedMutexGuard<()>,
+    _places: Vec<OwnedMutexGuard<()>>,
 }
 
 impl Default for Turns {
@@ -39,10 +39,29 @@ impl Turns {
     /// # Errors
     /// `NOT_YET_APPLIED` if a decision before is not readable by `until`.
     pub async fn take(&self, subject: &str, until: Instant) -> Result<Turn, Refusal> {
-        let place = (self.hasher.hash_one(subject) as usize) % PLACES;
-        let place = self.places[place].clone().lock_owned();
-        let place = tokio::time::timeout_at(until, place).await.map_err(|_| Refusal::new(Reason::NotYetApplied))?;
-        Ok(Turn { _place: place })
+        self.take_all([subject], until).await
+    }
+
+    /// The same for all of `subjects` at once.
+    ///
+    /// # Errors
+    /// As [`Turns::take`].
+    pub async fn take_all<S: AsRef<str>>(
+        &self,
+        subjects: impl IntoIterator<Item = S>,
+        until: Instant,
+    ) -> Result<Turn, Refusal> {
+        let place = |subject: S| (self.hasher.hash_one(subject.as_ref()) as usize) % PLACES;
+        let mut places: Vec<usize> = subjects.into_iter().map(place).collect();
+        // In one order for everybody: nobody holds what another waits for who holds what they wait for.
+        places.sort_unstable();
+        places.dedup();
+        let mut held = Vec::with_capacity(places.len());
+        for place in places {
+            let place = tokio::time::timeout_at(until, self.places[place].clone().lock_owned()).await;
+            held.push(place.map_err(|_| Refusal::new(Reason::NotYetApplied))?);
+        }
+        Ok(Turn { _places: held })
     }
 }
 
@@ -64,5 +83,18 @@ mod tests {
         let next = async { turns.take("handoffs/1", until()).await.is_ok() };
         let over = async { drop(first) };
         assert!(tokio::join!(next, over).0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_subjects_are_decided_about_at_once_whatever_order_they_are_named_in() {
+        let turns = Turns::default();
+        let until = || Deadline::after(Duration::from_secs(5)).wait_until();
+        let names: Vec<String> = (0..2 * PLACES).map(|n| n.to_string()).collect();
+        let all = turns.take_all(&names, until()).await.unwrap();
+        assert!(turns.take(&names[7], until()).await.is_err());
+        let backwards = async { turns.take_all(names.iter().rev(), until()).await.is_ok() };
+        let again = async { turns.take_all(&names, until()).await.is_ok() };
+        let over = async { drop(all) };
+        assert_eq!(tokio::join!(backwards, again, over), (true, true, ()));
     }
 }

@@ -122,7 +122,12 @@ pub(crate) fn check_size(bytes: usize) -> Result<(), Refusal> {
     if bytes <= ANSWER_BYTES_MAX {
         return Ok(());
     }
-    Err(Refusal::new(Reason::AnswerTooLarge).with("bytes", bytes).with("limit", ANSWER_BYTES_MAX))
+    Err(too_large(bytes).with("what", "fewer fields with read_mask, or for less at once"))
+}
+
+/// The refusal of what is too large for an answer; it yet lacks `what` to ask for.
+pub(crate) fn too_large(bytes: usize) -> Refusal {
+    Refusal::new(Reason::AnswerTooLarge).with("bytes", bytes).with("limit", ANSWER_BYTES_MAX)
 }
 
 #[cfg(test)]

@@ -330,6 +330,22 @@ async fn what_is_too_large_for_one_answer_is_told_on_several_pages() {
     assert!((LIMIT / 2..LIMIT).contains(&large), "{large}");
     let status = client.get_customer_state(get(name_of(&a4))).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "ANSWER_TOO_LARGE"));
+    let told = status.get_details_error_info().unwrap().metadata;
+    assert!(status.message().ends_with(&told["read_mask"]), "{}", status.message());
+    let paths: Vec<String> = told["read_mask"].split(',').map(str::to_owned).collect();
+    assert!(paths.contains(&"billing".to_owned()) && !paths.contains(&told["left_out"]), "{told:?}");
+    let with = |paths: &[String]| {
+        let mask = prost_types::FieldMask { paths: paths.to_vec() };
+        v1::GetCustomerStateRequest { read_mask: Some(mask), ..get(name_of(&a4)) }
+    };
+    let state = client.get_customer_state(with(&paths)).await.unwrap().into_inner().customer_state.unwrap();
+    assert_eq!((state.name, state.members.len(), state.open_cases.len()), (name_of(&a4), 1, 0));
+    let status = client.get_customer_state(with(&["open_cases".to_owned()])).await.unwrap_err();
+    let told = status.get_details_error_info().unwrap().metadata;
+    assert_eq!((told["left_out"].as_str(), told["read_mask"].as_str()), ("open_cases", ""));
+    let below = with(&["open_cases.status".to_owned()]);
+    let state = client.get_customer_state(below).await.unwrap().into_inner().customer_state.unwrap();
+    assert_eq!(state.open_cases.len(), 22_000, "what is named below a field may fit");
 
     // Three of them fit on two pages at the best, whatever their order.
     let names = [&a1, &a2, &a3].map(|id| name_of(id));

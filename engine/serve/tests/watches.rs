@@ -267,3 +267,33 @@ async fn an_upsert_names_the_events_that_caused_it() {
     let Event::Upsert(upsert) = next(&mut messages).await.1 else { panic!("a change") };
     assert_eq!(upsert.cause_event_ids, ["e-2"]);
 }
+
+#[tokio::test]
+async fn a_state_that_no_message_carries_is_sent_without_its_largest_field_and_the_stream_goes_on() {
+    let running = Running::start().await;
+    // Each case is named after its account.
+    let large = format!("A1{}", "x".repeat(180));
+    running.hub.publish(&[(&large, 1), ("A2", 1)]);
+    let mut messages = watch(&running, request()).await;
+    while !is_snapshot_end(&next(&mut messages).await.1) {}
+    running.hub.publish(&[(&large, 22_000)]);
+    let Event::Upsert(upsert) = next(&mut messages).await.1 else { panic!("no upsert") };
+    let state = upsert.customer_state.unwrap();
+    assert_eq!(upsert.omitted_paths, ["open_cases"]);
+    assert!(upsert.changed_paths.contains(&"open_cases".to_owned()), "what changed is told all the same");
+    assert_eq!((state.name, state.version, state.open_cases.len()), (name_of(&large), 2, 0));
+    assert_eq!((state.members.len(), state.golden_record.is_empty()), (1, false));
+    running.hub.publish(&[("A2", 2)]);
+    let Event::Upsert(upsert) = next(&mut messages).await.1 else { panic!("no upsert") };
+    assert_eq!((upsert.customer_state.unwrap().name, upsert.omitted_paths), (name_of("A2"), Vec::new()));
+
+    // A watch that begins while it is large, and one that is small again.
+    let mut messages =
+        watch(&running, v1::WatchCustomerStatesRequest { names: vec![name_of(&large)], ..request() }).await;
+    let Event::Upsert(upsert) = next(&mut messages).await.1 else { panic!("no upsert") };
+    assert_eq!(upsert.omitted_paths, ["open_cases"]);
+    assert!(is_snapshot_end(&next(&mut messages).await.1));
+    running.hub.publish(&[(&large, 3)]);
+    let Event::Upsert(upsert) = next(&mut messages).await.1 else { panic!("no upsert") };
+    assert_eq!((upsert.customer_state.unwrap().open_cases.len(), upsert.omitted_paths), (3, Vec::new()));
+}

@@ -184,13 +184,14 @@ fn keep_only(connectors: &mut ConnectorsConfig, system: System) -> bool {
 async fn watched(app: &App, args: &CheckArgs, unmonitored: bool, door: Option<String>) -> Vec<Trial> {
     // A source that tells its past first comes to its present in time.
     let waiting = async {
-        while !is_told(&app.figures.sources(), app.handle().now(), unmonitored) {
+        while !is_told(&app.figures.sources(app.handle().now()), app.handle().now(), unmonitored) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     };
     // Whatever did not show by then is told as what it is.
     let _ = tokio::time::timeout(Duration::from_secs(args.wait), waiting).await;
-    findings(&app.figures.sources(), app.handle().now(), args.wait, unmonitored, door)
+    let now = app.handle().now();
+    findings(&app.figures.sources(now), now, args.wait, unmonitored, door)
 }
 
 /// Whether an event came, and the proof that nothing newer is missing, by about the same clock.

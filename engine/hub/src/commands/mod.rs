@@ -109,6 +109,8 @@ pub const CONFIG_INVALID: u8 = 3;
 pub const NOT_FOUND: u8 = 4;
 /// Exit code: the hub, or a server that the store lies on, does not answer.
 pub const UNREACHABLE: u8 = 5;
+/// Exit code: some of it was done, or told, and not all.
+pub const PARTLY_DONE: u8 = 6;
 /// Exit code: the check found problems.
 pub const PROBLEMS_FOUND: u8 = 7;
 /// Exit code: interrupted before it was done.

@@ -10,11 +10,9 @@ use tonic::Code;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use super::{Failure, runtime};
+use super::{Failure, PARTLY_DONE, runtime};
 use crate::client::{ClientArgs, Hub, USAGE, count, instant, print_json, table, word};
 
-/// Exit code: partly done.
-const PARTLY_DONE: u8 = 6;
 /// Records asked for at a time.
 const PAGE_MAX: usize = 1_000;
 /// Records that one write may name.

@@ -1,6 +1,7 @@
 //! `opshub serve`: the hub itself, until it is told to stop.
 
 mod again;
+mod in_force;
 mod signals;
 pub(super) mod sources;
 pub(super) mod turn;
@@ -14,7 +15,6 @@ use clap::Args;
 use connectors::{SharedClock, edge};
 use ontology::{System, Vocabulary as _};
 use resolver::Model;
-use serve::auth::Callers;
 use serve::connections::{self, Bounds};
 use serve::drain::{Drain, DrainSwitch};
 use serve::{metrics as figures, page_server};
@@ -27,12 +27,13 @@ use tracing_subscriber::EnvFilter;
 use super::{CONFIG_INVALID, FAILED, Failure, INTERRUPTED, runtime};
 use crate::app::{App, AppOptions};
 use crate::clock::WallClock;
-use crate::config::{self, Advertise, Config, StoreConfig, StoreSection};
+use crate::config::{self, Advertise, Config, ConfigFile, StoreConfig, StoreSection};
 use crate::doors::Doors;
 use crate::outputs;
 use crate::stands;
 use crate::targets::Targets;
 use again::Again;
+use in_force::InForce;
 use signals::Signals;
 use turn::{MyTurn, Work};
 
@@ -107,16 +108,22 @@ pub(super) fn source(name: &str) -> Result<System, String> {
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let config = configured(args).map_err(|error| Failure::with(CONFIG_INVALID, error))?;
+    let (file, config) = configured(args).map_err(|error| Failure::with(CONFIG_INVALID, error))?;
     args.log_format.install();
     let runtime = runtime()?;
-    let ended = runtime.block_on(serve_until_stopped(config, args));
+    let ended = runtime.block_on(serve_until_stopped(file, config, args));
     runtime.shutdown_timeout(END_MAX);
     ended
 }
 
+/// What is configured, as it is written and as it is used.
+fn configured(args: &ServeArgs) -> Result<(ConfigFile, Config), config::Error> {
+    let file = named(args)?;
+    Ok((file.clone(), file.resolve()?))
+}
+
 /// Defaults, file, environment, flags, in this order.
-fn configured(args: &ServeArgs) -> Result<Config, config::Error> {
+fn named(args: &ServeArgs) -> Result<ConfigFile, config::Error> {
     let mut file = config::read(args.config.as_deref(), environment())?;
     if let Some(dir) = &args.store {
         file.store = StoreSection { dir: dir.clone(), distributed: None, ..file.store };
@@ -126,7 +133,7 @@ fn configured(args: &ServeArgs) -> Result<Config, config::Error> {
     file.metrics.listen = args.metrics.or(file.metrics.listen);
     file.engine.shards = args.shards.unwrap_or(file.engine.shards);
     file.engine.batch_max = args.batch.unwrap_or(file.engine.batch_max);
-    file.resolve()
+    Ok(file)
 }
 
 /// Variables that are text. Others cannot be keys of ours.
@@ -134,11 +141,12 @@ pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
 }
 
-async fn serve_until_stopped(mut config: Config, args: &ServeArgs) -> Result<(), Failure> {
+async fn serve_until_stopped(file: ConfigFile, mut config: Config, args: &ServeArgs) -> Result<(), Failure> {
     // Listened for from the beginning: a signal during recovery counts too.
     let mut signals = Signals::new(args.until_input_ends)?;
     let mut hangup = signal(SignalKind::hangup())?;
     let recorder = figures::install()?;
+    let mut in_force = InForce::new(file);
     let (mut args, mut again) = (args.clone(), Again::default());
     loop {
         let started = tokio::select! {
@@ -151,7 +159,7 @@ async fn serve_until_stopped(mut config: Config, args: &ServeArgs) -> Result<(),
             Ok(started) => {
                 again.ready();
                 args = started.again_at(args);
-                match until_it_ends(started, &args, &mut signals, &mut hangup).await {
+                match until_it_ends(started, &args, &mut in_force, &mut signals, &mut hangup).await {
                     Ended::Stopped(stopped) => return stopped,
                     Ended::Failed { failure, is_replica: true } => failure,
                     Ended::Failed { failure, is_replica: false } => return Err(failure),
@@ -167,7 +175,8 @@ async fn serve_until_stopped(mut config: Config, args: &ServeArgs) -> Result<(),
             () = tokio::time::sleep(wait) => {}
             () = signals.next() => return Ok(()),
         }
-        config = configured(&args).map_err(|error| Failure::with(CONFIG_INVALID, error))?;
+        let read = configured(&args).map_err(|error| Failure::with(CONFIG_INVALID, error))?;
+        (in_force, config) = (InForce::new(read.0), read.1);
     }
 }
 
@@ -183,12 +192,18 @@ enum Ended {
 }
 
 /// Runs a hub that has started until it ends.
-async fn until_it_ends(mut started: Running, args: &ServeArgs, signals: &mut Signals, hangup: &mut Signal) -> Ended {
+async fn until_it_ends(
+    mut started: Running,
+    args: &ServeArgs,
+    in_force: &mut InForce,
+    signals: &mut Signals,
+    hangup: &mut Signal,
+) -> Ended {
     println!("{}", started.ready(args.json));
     loop {
         tokio::select! {
             () = signals.next() => break,
-            _ = hangup.recv() => reload(args, started.app.callers()),
+            _ = hangup.recv() => in_force.reload(named(args), started.app.callers()),
             is_mine = changed(&mut started.turn) => {
                 let is_replica = started.work.is_some();
                 if !is_mine {
@@ -214,18 +229,6 @@ async fn until_it_ends(mut started: Running, args: &ServeArgs, signals: &mut Sig
         stopped = started.stop() => stopped,
         () = signals.next() => Err(Failure::told(INTERRUPTED)),
     })
-}
-
-/// Reads the configuration again, as at the start, and takes over who may call the API. What cannot be
-/// used changes nothing.
-fn reload(args: &ServeArgs, callers: &Callers) {
-    let read = configured(args).map_err(anyhow::Error::from);
-    let taken = read.and_then(|config| Ok(callers.replace(config.api.authentication)?));
-    figures::CONFIG_RELOADS.add(&[if taken.is_ok() { "taken" } else { "refused" }], 1);
-    match taken {
-        Ok(()) => tracing::info!("the callers of the API were read again; other changes wait for a restart"),
-        Err(error) => tracing::error!(error = format!("{error:#}"), "the callers of the API stay as they were"),
-    }
 }
 
 /// A hub with its metrics page.

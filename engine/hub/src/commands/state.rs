@@ -5,11 +5,15 @@ mod page;
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use jiff::Timestamp;
+use prost_types::FieldMask;
 use proto::v1;
 use proto::v1::customer_state_service_client::CustomerStateServiceClient;
 use proto::v1::get_customer_state_request::{At, Customer};
+use serve::reason::Reason;
+use tonic::Status;
+use tonic_types::StatusExt as _;
 
-use super::{Failure, runtime};
+use super::{Failure, PARTLY_DONE, runtime};
 use crate::client::{ClientArgs, print_json};
 
 /// What to do about a customer or record that the hub does not know.
@@ -38,23 +42,38 @@ pub(super) fn run(args: &StateArgs) -> Result<(), Failure> {
 
 async fn show(args: &StateArgs) -> Result<(), Failure> {
     let hub = args.client.connect().await?;
-    let request = v1::GetCustomerStateRequest {
+    let mut request = v1::GetCustomerStateRequest {
         customer: Some(customer(&args.customer)),
         at: args.as_of.as_deref().map(as_of).or_else(|| args.min_position.clone().map(At::MinPosition)),
         ..v1::GetCustomerStateRequest::default()
     };
     let mut customers = CustomerStateServiceClient::new(hub.channel.clone());
-    let answer = customers.get_customer_state(hub.request(request)).await;
+    let mut answer = customers.get_customer_state(hub.request(request.clone())).await;
+    let fits = answer.as_ref().err().and_then(fitting);
+    if let Some((mask, left_out)) = &fits {
+        eprintln!("this customer has too many records for one answer: {left_out} is left out");
+        request.read_mask = Some(mask.clone());
+        answer = customers.get_customer_state(hub.request(request)).await;
+    }
     let attempt = format!("read the state of {}", args.customer);
     let answer = answer.map_err(|status| args.client.failed(&attempt, &status, IF_UNKNOWN))?.into_inner();
     if args.client.json {
-        return print_json("GetCustomerStateResponse", &answer);
+        print_json("GetCustomerStateResponse", &answer)?;
+    } else {
+        if !answer.redirected_from.is_empty() {
+            eprintln!("{} is now part of another customer", answer.redirected_from);
+        }
+        print!("{}", page::page(&answer.customer_state.unwrap_or_default()));
     }
-    if !answer.redirected_from.is_empty() {
-        eprintln!("{} is now part of another customer", answer.redirected_from);
-    }
-    print!("{}", page::page(&answer.customer_state.unwrap_or_default()));
-    Ok(())
+    if fits.is_none() { Ok(()) } else { Err(Failure::told(PARTLY_DONE)) }
+}
+
+/// The fields of a state that fit into an answer, and those that do not, where the hub refused it as too large.
+fn fitting(refused: &Status) -> Option<(FieldMask, String)> {
+    let info = refused.get_details_error_info().filter(|info| info.reason == Reason::AnswerTooLarge.row().name)?;
+    let paths = info.metadata.get("read_mask").filter(|paths| !paths.is_empty())?;
+    let mask = FieldMask { paths: paths.split(',').map(str::to_owned).collect() };
+    Some((mask, info.metadata.get("left_out").cloned().unwrap_or_default()))
 }
 
 /// `customers/ID` and a bare id name the customer, `KIND/ID` one of its records.
@@ -79,7 +98,22 @@ fn as_of(text: &str) -> At {
 
 #[cfg(test)]
 mod tests {
+    use serve::reason::Refusal;
+
     use super::*;
+
+    #[test]
+    fn a_state_that_is_too_large_is_asked_for_again_without_its_largest_fields() {
+        let too_large = |paths: &str| {
+            let refusal = Refusal::new(Reason::AnswerTooLarge).with("read_mask", paths);
+            fitting(&refusal.with("left_out", "open_cases").into())
+        };
+        let paths = ["name", "billing"].map(str::to_owned).to_vec();
+        assert_eq!(too_large("name,billing"), Some((FieldMask { paths }, "open_cases".to_owned())));
+        assert_eq!(too_large(""), None, "nothing fits");
+        assert_eq!(fitting(&Refusal::new(Reason::AnswerTooLarge).into()), None, "it was no state");
+        assert_eq!(fitting(&Refusal::new(Reason::CustomerNotFound).with("read_mask", "name").into()), None);
+    }
 
     #[test]
     fn customers_are_named_or_found_by_a_record() {

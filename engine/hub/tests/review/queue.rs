@@ -11,7 +11,7 @@ fn url(app: &App) -> String {
 }
 
 /// Publishes a record of one system, as its source first tells it.
-async fn publish(app: &App, system: v1::System, kind: &str, id: &str, fields: &[(&str, &str)]) {
+pub(super) async fn publish(app: &App, system: v1::System, kind: &str, id: &str, fields: &[(&str, &str)]) {
     publish_version(app, system, kind, id, 1, fields).await;
 }
 

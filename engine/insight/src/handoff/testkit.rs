@@ -18,7 +18,7 @@ use state::parents::parents_of;
 use state::{Composite, Elsewhere, Entity, Freshness, Member, PartyTree};
 
 use super::{Assessment, HandoffAction, TransferMemory, advance, assess};
-use crate::context::{Context, Noticed, Reference, Settings};
+use crate::context::{Context, Reference, Settings};
 use crate::derived::Derived;
 use crate::evaluate;
 
@@ -272,7 +272,7 @@ impl World {
     }
 
     pub fn context(&self) -> Context<'_> {
-        Context { settings: &self.settings, reference: &self.reference, now: self.now, noticed: Noticed::default() }
+        Context::without_memory(&self.settings, &self.reference, self.now)
     }
 
     /// What is concluded about the customer now.

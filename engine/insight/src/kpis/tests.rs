@@ -6,13 +6,13 @@ use jiff::tz::TimeZone;
 use ontology::{EntityKey, EntityKind, LogPos, Millis, ObjectId, System};
 
 use super::*;
-use crate::context::{Noticed, Reference, Settings};
+use crate::context::{Reference, Settings};
 
 const NOW: Millis = Millis(1_773_154_800_000); // 2026-03-10T15:00:00Z
 
 fn with_context<T>(run: impl FnOnce(&Context<'_>) -> T) -> T {
     let (settings, reference) = (Settings::default(), Reference::default());
-    run(&Context { settings: &settings, reference: &reference, now: NOW, noticed: Noticed::default() })
+    run(&Context::without_memory(&settings, &reference, NOW))
 }
 
 fn handoff(id: &str, released_at: Millis, is_complete: bool) -> HandoffEntry {
@@ -122,7 +122,7 @@ fn discrepancies_count_what_nobody_has_settled() {
 fn the_business_day_begins_in_the_business_zone() {
     let settings = Settings { business_tz: TimeZone::get("Asia/Tokyo").unwrap(), ..Settings::default() };
     let reference = Reference::default();
-    let context = Context { settings: &settings, reference: &reference, now: NOW, noticed: Noticed::default() };
+    let context = Context::without_memory(&settings, &reference, NOW);
     let value = discrepancies::measure(std::iter::empty(), &context, LogPos(0));
     // Midnight on 11 March in Tokyo is exactly now.
     assert_eq!((value.from, value.measure), (NOW, Measure::Value { value: 0, is_met: true }));

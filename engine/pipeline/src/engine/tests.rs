@@ -205,3 +205,22 @@ fn what_had_opened_before_rows_told_since_when_it_holds_stays_open() {
     let effects = engine.restore(restored).unwrap();
     assert_eq!((effects.actions, effects.open_by_rule["RC1"]), (vec![], 1));
 }
+
+#[test]
+fn a_customer_that_parts_again_and_again_leaves_one_row() {
+    let mut memory = Memory::default();
+    let [one, two, three] = ["1", "2", "3"].map(|id| EntityKey::new(EntityKind::Account, id));
+    let customer = CustomerId::of_member(&one);
+    for _ in 0..3 {
+        memory.add_split(&customer, &[one.clone(), two.clone()]);
+    }
+    assert_eq!(memory.take_dirty().len(), 1);
+    memory.add_split(&customer, &[two.clone(), one.clone()]);
+    assert_eq!(memory.take_dirty(), [], "nothing new");
+    memory.add_split(&customer, &[one.clone(), three.clone()]);
+    let rows = memory.take_dirty();
+    assert_eq!((rows.len(), memory.split(&customer)), (1, &[one, two, three][..]));
+    let mut restored = Memory::default();
+    rows.iter().for_each(|(key, value)| restored.restore(key, value).unwrap());
+    assert_eq!(restored.split(&customer), memory.split(&customer));
+}

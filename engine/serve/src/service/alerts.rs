@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use ontology::EntityKind;
 use ontology::status::Decision;
+use ontology::{EntityKind, ObjectId};
 use proto::v1::alert_service_server::AlertService;
 use proto::v1::{self, Alert, AlertState};
 use tonic::{Request, Response, Status};
 
 use super::listing::{Listing, later_first};
 use super::{Api, SEVERITIES, caller, check_etag};
+use crate::backend::About;
 use crate::convert::common::id_of;
 use crate::convert::derived;
 use crate::decide::{self, Decider};
@@ -111,7 +112,8 @@ impl Api {
             return Err(Refusal::new(Reason::AlreadyResolved).with("name", &request.name));
         }
         check_etag(&request.name, &request.etag, &alert.etag)?;
-        let decider = Decider { actor, reason: &request.comment, at: self.now(), request_id: &request.request_id };
+        let at = self.decided_at(vec![About::Object(ObjectId(id.into()))]).await?;
+        let decider = Decider { actor, reason: &request.comment, at, request_id: &request.request_id };
         let fact = decide::decision(decider, EntityKind::AlertDecision, id, Decision::Acknowledged);
         let position = self.submit_in_turn(turn, vec![fact]).await?;
         let read_again = self.wait_for(position, deadline).await.and_then(|()| self.alert(&request.name));

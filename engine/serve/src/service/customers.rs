@@ -23,6 +23,7 @@ use crate::backend::{AsOf, Lookup, Then};
 use crate::convert::common::{check_staleness, entity_key, id_of, millis, source_ref, tell_last_events};
 use crate::convert::customer;
 use crate::filter::{Filter, Order};
+use crate::fitting::fitted;
 use crate::gate::Deadline;
 use crate::mask::ReadMask;
 use crate::page::{Arguments, Page};
@@ -30,12 +31,14 @@ use crate::reason::{Reason, Refusal};
 use crate::token::{position_token, read_position};
 use crate::view::CustomerView;
 use crate::views::{Found, Slot};
-use crate::walk::check_size;
+use crate::walk::{ANSWER_BYTES_MAX, check_size, too_large};
 use crate::watch::{Event, Selection, Stamp, Watch, WatchRequest};
 
 const MESSAGE: &str = "opshub.v1.CustomerState";
 /// Bytes of an item of a batch without its state: its name, and an error.
 const ITEM_BYTES: usize = 768;
+/// Bytes of the paths that a refusal names at the most: whatever it tells is cut a little later.
+const PATHS_BYTES_MAX: usize = 480;
 
 /// The service.
 pub struct Customers(pub Arc<Api>);
@@ -107,12 +110,12 @@ impl Api {
             let then = then.ok_or_else(|| unknown(&lookup))?;
             check_staleness(&then.view.composite.freshness, then.view.evaluated_at, max_staleness)?;
             let redirected_from = redirected_from(&lookup, then.view.id());
-            return single(mask.apply(past_state(then)), redirected_from);
+            return single(past_state(then), &mask, redirected_from);
         }
         check_staleness(&self.backend.published().freshness(), self.now(), max_staleness)?;
         let found = self.find(&lookup).ok_or_else(|| unknown(&lookup))?;
         let redirected_from = redirected_from(&lookup, found.slot.view.id());
-        single(mask.apply(self.state_of(&found)), redirected_from)
+        single(self.state_of(&found), &mask, redirected_from)
     }
 
     fn find(&self, lookup: &Lookup) -> Option<Found<CustomerView>> {
@@ -161,10 +164,9 @@ impl Api {
         let mut items = Vec::with_capacity(request.names.len());
         for (name, lookup) in request.names.into_iter().zip(lookups) {
             let state = lookup.and_then(|lookup| states.next().flatten().ok_or_else(|| unknown(&lookup)));
-            let state = state.map(|state| mask.apply(state)).and_then(|state| {
-                let with_it = bytes + state.encoded_len();
-                check_size(with_it)?;
-                bytes = with_it;
+            let state = state.and_then(|state| masked(state, &mask)).and_then(|(state, state_bytes)| {
+                check_size(bytes + state_bytes)?;
+                bytes += state_bytes;
                 Ok(state)
             });
             let result = match state {
@@ -257,12 +259,17 @@ impl Selection for CustomerSelection {
 
     fn message(&self, resume_token: String, event: Event<v1::CustomerState>) -> v1::WatchCustomerStatesResponse {
         let event = match event {
-            Event::Upsert(upsert) => watched::Event::Upsert(v1::CustomerStateUpsert {
-                customer_state: Some(upsert.state),
-                changed_paths: customer::path_names(upsert.change.paths),
-                cause_event_ids: upsert.change.causes.iter().map(CompactString::to_string).collect(),
-                coalesced_count: i64::try_from(upsert.coalesced_count).unwrap_or(i64::MAX),
-            }),
+            Event::Upsert(upsert) => {
+                // The stream goes on for a client that could not take the whole state.
+                let (state, left_out) = fitted(upsert.state, ANSWER_BYTES_MAX);
+                watched::Event::Upsert(v1::CustomerStateUpsert {
+                    customer_state: Some(state),
+                    changed_paths: customer::path_names(upsert.change.paths),
+                    cause_event_ids: upsert.change.causes.iter().map(CompactString::to_string).collect(),
+                    coalesced_count: i64::try_from(upsert.coalesced_count).unwrap_or(i64::MAX),
+                    omitted_paths: self.mask.names(&left_out),
+                })
+            }
             Event::Removed(key) => watched::Event::RemovedName(format!("customers/{key}")),
             Event::Bookmark(snapshot_complete) => watched::Event::Bookmark(v1::Bookmark { snapshot_complete }),
             Event::Reset(reason) => watched::Event::Reset(v1::Reset { reason: reason.to_owned() }),
@@ -284,9 +291,35 @@ fn lookup(customer: Option<&Customer>) -> Result<Lookup, Refusal> {
 }
 
 /// The answer with one state, if it is not too large.
-fn single(state: v1::CustomerState, redirected_from: String) -> Result<v1::GetCustomerStateResponse, Refusal> {
-    check_size(state.encoded_len())?;
+fn single(
+    state: v1::CustomerState,
+    mask: &ReadMask,
+    redirected_from: String,
+) -> Result<v1::GetCustomerStateResponse, Refusal> {
+    let (state, _) = masked(state, mask)?;
     Ok(v1::GetCustomerStateResponse { customer_state: Some(state), redirected_from })
+}
+
+/// What the mask keeps of a state, and its bytes, if an answer carries it. The refusal of a state that is too
+/// large names the fields that are not.
+fn masked(state: v1::CustomerState, mask: &ReadMask) -> Result<(v1::CustomerState, usize), Refusal> {
+    let state = mask.apply(state);
+    let bytes = state.encoded_len();
+    if bytes <= ANSWER_BYTES_MAX {
+        return Ok((state, bytes));
+    }
+    let (_, left_out) = fitted(state, ANSWER_BYTES_MAX);
+    let large = mask.names(&left_out).join(",");
+    let mut fit = String::new();
+    for path in mask.paths_without(&left_out) {
+        if fit.len() + path.len() < PATHS_BYTES_MAX {
+            fit.push_str(if fit.is_empty() { "" } else { "," });
+            fit.push_str(&path);
+        }
+    }
+    let what =
+        if fit.is_empty() { format!("some fields below {large} with read_mask") } else { format!("read_mask {fit}") };
+    Err(too_large(bytes).with("what", what).with("read_mask", fit).with("left_out", large))
 }
 
 fn unknown(lookup: &Lookup) -> Refusal {

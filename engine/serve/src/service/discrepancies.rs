@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 use futures::Stream;
-use ontology::EntityKind;
 use ontology::status::Decision;
+use ontology::{EntityKind, ObjectId};
 use proto::v1::discrepancy_service_server::DiscrepancyService;
 use proto::v1::{self, Discrepancy, DiscrepancyState, watch_discrepancies_response as watched};
 use tonic::{Request, Response, Status};
@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status};
 use super::customers::interval;
 use super::listing::{Listing, later_first};
 use super::{Api, SEVERITIES, caller, check_batch, check_etag};
+use crate::backend::About;
 use crate::convert::common::id_of;
 use crate::convert::derived;
 use crate::decide::{self, Decider};
@@ -151,8 +152,9 @@ impl Api {
             }
         }
         check_etag(&request.name, &request.etag, &discrepancy.etag)?;
-        let decider = Decider { actor, reason: &request.comment, at: self.now(), request_id: &request.request_id };
         let id = id_of("name", "discrepancies", &request.name)?;
+        let at = self.decided_at(vec![About::Object(ObjectId(id.into()))]).await?;
+        let decider = Decider { actor, reason: &request.comment, at, request_id: &request.request_id };
         let fact = decide::decision(decider, EntityKind::DiscrepancyDecision, id, Decision::Acknowledged);
         let position = self.submit_in_turn(turn, vec![fact]).await?;
         let read_again = self.wait_for(position, deadline).await.and_then(|()| self.discrepancy(&request.name));

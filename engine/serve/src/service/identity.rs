@@ -19,7 +19,7 @@ use self::columns::COLUMNS;
 use super::{Api, caller, check_batch, check_etag};
 use crate::convert::common::{entity_key, id_of, ratio, source_ref};
 use crate::convert::identity;
-use crate::decide::{self, Decider};
+use crate::decide::Decider;
 use crate::filter::{Filter, Order};
 use crate::gate::Deadline;
 use crate::page::{Arguments, Page};
@@ -87,7 +87,7 @@ impl IdentityService for Identities {
         &self,
         request: Request<v1::MergeIdentitiesRequest>,
     ) -> Result<Response<v1::MergeIdentitiesResponse>, Status> {
-        let (principal, _) = caller(&request)?;
+        let (principal, deadline) = caller(&request)?;
         let request = request.into_inner();
         let call = Call {
             caller: &principal.name,
@@ -95,7 +95,7 @@ impl IdentityService for Identities {
             request_id: &request.request_id,
             request: &request,
         };
-        let write = async { Ok(self.0.merge(&request, &principal.name).await?) };
+        let write = async { Ok(self.0.merge(&request, &principal.name, deadline).await?) };
         Ok(Response::new(self.0.answers.once(call, self.0.now(), write).await?))
     }
 
@@ -103,7 +103,7 @@ impl IdentityService for Identities {
         &self,
         request: Request<v1::SplitIdentityRequest>,
     ) -> Result<Response<v1::SplitIdentityResponse>, Status> {
-        let (principal, _) = caller(&request)?;
+        let (principal, deadline) = caller(&request)?;
         let request = request.into_inner();
         let call = Call {
             caller: &principal.name,
@@ -111,7 +111,7 @@ impl IdentityService for Identities {
             request_id: &request.request_id,
             request: &request,
         };
-        let write = async { Ok(self.0.split(&request, &principal.name).await?) };
+        let write = async { Ok(self.0.split(&request, &principal.name, deadline).await?) };
         Ok(Response::new(self.0.answers.once(call, self.0.now(), write).await?))
     }
 }
@@ -275,7 +275,8 @@ impl Api {
                 return Err(Refusal::field("decision", "is neither APPROVED nor REJECTED"));
             }
         };
-        let turn = self.turn(&format!("{left} {right}"), deadline).await?;
+        let pairs = [(left.clone(), right.clone())];
+        let turn = self.turn_of_pairs(&pairs, deadline).await?;
         let waiting = self.backend.review_items().await?;
         let is_asked = |waiting: &&InReview| waiting.item.left == left && waiting.item.right == right;
         let Some(item) = waiting.iter().find(is_asked) else {
@@ -287,8 +288,7 @@ impl Api {
         let mut answered = self.review_item(item);
         check_etag(&request.name, &request.etag, &answered.etag)?;
         let decider = Decider { actor, reason: &request.comment, at: self.now(), request_id: &request.request_id };
-        let fact = decide::judgement(decider, &left, &right, verdict);
-        let position = self.submit_in_turn(turn, vec![fact]).await?;
+        let position = self.judge(turn, &pairs, verdict, decider).await?;
         answered.state = request.decision;
         Ok(v1::DecideReviewItemResponse { review_item: Some(answered), position: position_token(position) })
     }
@@ -297,6 +297,7 @@ impl Api {
         &self,
         request: &v1::MergeIdentitiesRequest,
         actor: &str,
+        deadline: Deadline,
     ) -> Result<v1::MergeIdentitiesResponse, Refusal> {
         check_batch("sources", request.sources.len())?;
         let target = self.party("target", request.target.as_ref())?;
@@ -315,9 +316,10 @@ impl Api {
         let position = if request.validate_only {
             String::new()
         } else {
+            let pairs: Vec<_> = sources.iter().map(|source| (target.clone(), source.clone())).collect();
+            let turn = self.turn_of_pairs(&pairs, deadline).await?;
             let decider = Decider { actor, reason: &request.reason, at: self.now(), request_id: &request.request_id };
-            let pairs = sources.iter().map(|source| decide::judgement(decider, &target, source, Verdict::Link));
-            position_token(self.submit_decision(pairs.collect()).await?)
+            position_token(self.judge(turn, &pairs, Verdict::Link, decider).await?)
         };
         let customer = self.backend.published().customer_of(&target);
         Ok(v1::MergeIdentitiesResponse {
@@ -332,6 +334,7 @@ impl Api {
         &self,
         request: &v1::SplitIdentityRequest,
         actor: &str,
+        deadline: Deadline,
     ) -> Result<v1::SplitIdentityResponse, Refusal> {
         check_batch("members", request.members.len())?;
         let id = CustomerId(id_of("customer", "customers", &request.customer)?.into());
@@ -351,10 +354,11 @@ impl Api {
         let position = if request.validate_only {
             String::new()
         } else {
+            let pairs = leaving.iter().flat_map(|left| staying.iter().map(|right| (left.clone(), (*right).clone())));
+            let pairs: Vec<_> = pairs.collect();
+            let turn = self.turn_of_pairs(&pairs, deadline).await?;
             let decider = Decider { actor, reason: &request.reason, at: self.now(), request_id: &request.request_id };
-            let pairs = leaving.iter().flat_map(|left| staying.iter().map(move |right| (left, *right)));
-            let facts = pairs.map(|(left, right)| decide::judgement(decider, left, right, Verdict::Unlink)).collect();
-            position_token(self.submit_decision(facts).await?)
+            position_token(self.judge(turn, &pairs, Verdict::Unlink, decider).await?)
         };
         Ok(v1::SplitIdentityResponse { moved: leaving.iter().map(source_ref).collect(), position })
     }

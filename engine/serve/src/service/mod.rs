@@ -4,6 +4,7 @@ mod admin;
 mod alerts;
 mod correlations;
 mod customers;
+mod deciding;
 mod discrepancies;
 mod handoffs;
 mod identity;
@@ -12,33 +13,29 @@ mod kpis;
 mod listing;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use insight::timeline::TimelineEntry;
-use ontology::{Fact, LogPos, Millis, Traced};
+use ontology::{LogPos, Millis};
 use prost_reflect::DescriptorPool;
 use proto::v1;
-use tokio::sync::oneshot;
 use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::service::Routes;
 use tonic::{Request, Status};
 
-use crate::backend::{Backend, Purpose, Submission};
+use crate::backend::Backend;
 use crate::drain::Drain;
 use crate::gate::{DEADLINE_DEFAULT, Deadline};
 use crate::policy::Principal;
 use crate::reason::{Reason, Refusal};
 use crate::request_id::Answers;
 use crate::token::read_position;
-use crate::turns::{Turn, Turns};
+use crate::turns::Turns;
 use crate::view::CustomerView;
 use crate::views::Slot;
 use crate::walk::Walks;
 
 /// Bytes of one request message, at most.
 pub(crate) const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// How long a decision that is durable may take to become readable before others may decide on.
-const TURN_MAX: Duration = Duration::from_secs(60);
 /// Items of one batch, at most.
 pub(crate) const BATCH_MAX: usize = 500;
 
@@ -112,38 +109,6 @@ impl Api {
             return Ok(());
         }
         Err(Refusal::new(Reason::NotYetApplied))
-    }
-
-    /// Waits for the turn to decide about `subject`: what is read from then on stands until the decision
-    /// can be read.
-    pub(crate) async fn turn(&self, subject: &str, deadline: Deadline) -> Result<Turn, Refusal> {
-        self.turns.take(subject, deadline.wait_until()).await
-    }
-
-    /// Hands over what people decided about the subject of `turn`, which ends once that can be read, also
-    /// when the caller goes away meanwhile.
-    pub(crate) async fn submit_in_turn(&self, turn: Turn, facts: Vec<Fact>) -> Result<LogPos, Refusal> {
-        let submission = Submission { facts, traces: Traced::new(), rejected: Vec::new(), purpose: Purpose::Decision };
-        let backend = self.backend.clone();
-        let (told, answer) = oneshot::channel();
-        tokio::spawn(async move {
-            let submitted = backend.submit(submission).await;
-            let position = submitted.as_ref().ok().copied();
-            // Whoever asked may be gone.
-            let _ = told.send(submitted);
-            if let Some(position) = position {
-                backend.published().reaches(position, Deadline::after(TURN_MAX).wait_until()).await;
-            }
-            drop(turn);
-        });
-        answer.await.unwrap_or_else(|_| Err(Refusal::new(Reason::Internal)))
-    }
-
-    /// Hands over what people decided. Whoever answers with the object reads it again once that is applied, so
-    /// that its etag is good for the next write; without it, if that is not applied before the deadline.
-    pub(crate) async fn submit_decision(&self, facts: Vec<Fact>) -> Result<LogPos, Refusal> {
-        let (traces, rejected) = (Traced::new(), Vec::new());
-        self.backend.submit(Submission { facts, traces, rejected, purpose: Purpose::Decision }).await
     }
 
     /// The time of an answer: that of the clock, and never before what is published.

@@ -7,16 +7,17 @@ use std::sync::{Arc, Mutex};
 use insight::correlate::Candidate;
 use insight::derived::Correlation;
 use insight::kpis::KpiValue;
+use ontology::entity::Judgement;
 use ontology::status::{CaseStatus, InvoiceStatus, ServiceOrderStatus, ServiceOrderType};
 use ontology::{
-    CustomerId, EntityKey, EntityKind, Fact, Field, FieldsBuilder, LogPos, Millis, Op, PartyRecord, System, ValueRef,
-    Version, Vocabulary,
+    CustomerId, EntityKey, EntityKind, Fact, Field, FieldReader as _, FieldsBuilder, LogPos, Millis, Op, PartyRecord,
+    System, ValueRef, Version, Vocabulary,
 };
 use pipeline::InReview;
 use pipeline::sources::LastEvents;
 use resolver::{Explanation, Model, Resolver};
 use serve::auth::Authentication;
-use serve::backend::{AsOf, Backend, Lookup, Parts, Process, Replayed, Reply, SourceReport, Submission, Then};
+use serve::backend::{About, AsOf, Backend, Lookup, Parts, Process, Replayed, Reply, SourceReport, Submission, Then};
 use serve::reason::{Reason, Refusal};
 use serve::server::{Options, Server};
 use serve::view::CustomerView;
@@ -195,8 +196,7 @@ pub fn billed(id: &str, invoices: &[(&str, i64, Millis)], orders: &[(&str, Milli
         log_pos: LogPos(1),
     };
     let (settings, reference) = (insight::Settings::default(), insight::Reference::default());
-    let noticed = insight::Noticed::default();
-    let context = insight::Context { settings: &settings, reference: &reference, now: T, noticed };
+    let context = insight::Context::without_memory(&settings, &reference, T);
     let derived = Arc::new(insight::evaluate(&composite, &context));
     Arc::new(CustomerView { derived, ..(*view_of(composite)).clone() })
 }
@@ -270,8 +270,7 @@ impl Backend for SmallHub {
 
     fn rejected(&self, view: Arc<CustomerView>, correlation: Arc<Correlation>) -> Reply<'_, Vec<Candidate>> {
         let (settings, reference) = (insight::Settings::default(), insight::Reference::default());
-        let noticed = insight::Noticed::default();
-        let context = insight::Context { settings: &settings, reference: &reference, now: T, noticed };
+        let context = insight::Context::without_memory(&settings, &reference, T);
         ready(Ok(insight::correlate::rejected(&correlation, &view.derived, &view.composite, &context)))
     }
 
@@ -282,6 +281,18 @@ impl Backend for SmallHub {
 
     fn review_items(&self) -> Reply<'_, Vec<InReview>> {
         ready(Ok(self.review.lock().unwrap().clone()))
+    }
+
+    fn last_decided(&self, about: Vec<About>) -> Reply<'_, Option<Millis>> {
+        let is_about = |fact: &&Fact| {
+            let judged = Judgement::read(&fact.fields);
+            let pair = (judged.left_ref.and_then(EntityKey::parse), judged.right_ref.and_then(EntityKey::parse));
+            about.iter().any(|one| match one {
+                About::Object(id) => fact.fields.text(Field::SubjectRef) == Some(&*id.0),
+                About::Pair(left, right) => pair == (Some(left.min(right).clone()), Some(left.max(right).clone())),
+            })
+        };
+        ready(Ok(self.facts().iter().filter(is_about).map(|fact| fact.changed_at).max()))
     }
 
     fn process(&self) -> Process {

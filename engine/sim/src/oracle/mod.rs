@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use insight::findings::blocked_fields;
-use insight::{Context, Noticed, Reference, Settings, evaluate};
+use insight::{Context, Reference, Settings, evaluate};
 use ontology::canonical::{CanonicalDigest, Json};
 use ontology::{CustomerId, EntityKey, EntityKind, Fact, LogPos, Millis, PartyRecord};
 use resolver::Model;
@@ -62,8 +62,7 @@ impl Oracle {
         let mut all = BTreeMap::new();
         for membership in &picture.memberships {
             let composite = self.composite(&picture, membership);
-            let (settings, reference, noticed) = (&self.settings, &picture.reference, Noticed::default());
-            let context = Context { settings, reference, now, noticed };
+            let context = Context::without_memory(&self.settings, &picture.reference, now);
             let derived = evaluate(&composite, &context).canonical(&composite);
             let customer = Json::object([("state", canonical_state(&picture, membership)), ("derived", derived)]);
             all.insert(membership.id.clone(), customer);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use benches::report::Figure;
 use insight::handoff::{SectionName, SectionStatus, assess};
-use insight::{Context, Derived, Noticed, Reference, Settings};
+use insight::{Context, Derived, Reference, Settings};
 use ontology::{EntityKey, EntityKind, LogPos, Millis, System};
 use resolver::{LinkState, Resolver};
 use state::{Composite, Entity, Freshness, Member, PartyTree, Possible};
@@ -68,7 +68,7 @@ fn claimed(resolver: &Resolver, account: &EntityKey) -> Vec<(SectionName, System
     let now = Millis(0);
     let transfer = Entity::named(EntityKey::new(EntityKind::Transfer, "T"));
     let (settings, reference) = (Settings::default(), Reference::default());
-    let context = Context { settings: &settings, reference: &reference, now, noticed: Noticed::default() };
+    let context = Context::without_memory(&settings, &reference, now);
     let package = assess(&transfer, &composite(resolver, account, now), &Derived::default(), &context).package;
     let is_claimed = |(section, _): &(SectionName, System)| {
         let status = package.section(*section).map(|section| section.status);

@@ -1,6 +1,7 @@
 //! A hub as `serve` starts it: what it listens on, what it says of itself, and how it reads again.
 #![allow(clippy::unwrap_used)]
 use clap::Parser;
+use serve::auth::Callers;
 
 use super::*;
 
@@ -12,7 +13,7 @@ struct Line {
 
 fn config(flags: &[&str]) -> Config {
     let line = Line::try_parse_from(["serve"].iter().chain(flags)).unwrap();
-    configured(&line.args).unwrap()
+    configured(&line.args).unwrap().1
 }
 
 #[test]
@@ -33,7 +34,8 @@ fn callers_are_read_again_and_stay_when_the_file_cannot_be_used() {
     std::fs::write(&file, text).unwrap();
     std::fs::write(path("token"), "old").unwrap();
     let args = Line::try_parse_from(["serve", "--config", &file]).unwrap().args;
-    let callers = Callers::new(configured(&args).unwrap().api.authentication);
+    let (named_keys, config) = configured(&args).unwrap();
+    let (callers, mut in_force) = (Callers::new(config.api.authentication), InForce::new(named_keys));
     let is_known = |token: &str| {
         let mut headers = axum::http::HeaderMap::new();
         headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
@@ -41,12 +43,12 @@ fn callers_are_read_again_and_stay_when_the_file_cannot_be_used() {
     };
     std::fs::write(path("token"), "new").unwrap();
     assert!(is_known("old"), "until it is read again");
-    reload(&args, &callers);
+    in_force.reload(named(&args), &callers);
     assert!(is_known("new") && !is_known("old"));
     std::fs::write(&file, "[api\n").unwrap();
-    reload(&args, &callers);
+    in_force.reload(named(&args), &callers);
     std::fs::write(&file, "").unwrap();
-    reload(&args, &callers);
+    in_force.reload(named(&args), &callers);
     assert!(is_known("new"), "neither nonsense nor nobody takes the place of what was");
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use insight::Context;
 use insight::kpis::{self, Contribution, KpiValue, Measure};
-use insight::{Context, Noticed};
 use ontology::System;
 use state::SystemFreshness;
 use storage::QuarantineFilter;
@@ -86,7 +86,7 @@ pub fn kpis(expected: &BTreeMap<String, ExpectKpi>, scene: &Scene<'_>, found: &m
 fn measure(scene: &Scene<'_>) -> Vec<KpiValue> {
     let reference = scene.engine.reference();
     let settings = &scene.stage.settings().insight;
-    let context = Context { settings, reference, now: scene.now, noticed: Noticed::default() };
+    let context = Context::without_memory(settings, reference, scene.now);
     let position = scene.engine.position();
     let contributions: Vec<Contribution> = scene
         .customers()

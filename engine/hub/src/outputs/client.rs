@@ -103,7 +103,13 @@ pub(crate) fn check_brokers(brokers: &str, properties: &BTreeMap<String, Secret>
 
 /// Whether an address, `host:port`, is on this machine.
 pub(crate) fn is_loopback(broker: &str) -> bool {
-    let host = broker.rsplit_once(':').map_or(broker, |(host, _)| host).trim_matches(['[', ']']);
+    is_loopback_host(broker.rsplit_once(':').map_or(broker, |(host, _)| host))
+}
+
+/// Whether a host, a name or an address without a port, is this machine. Addresses of IPv6 may stand in
+/// brackets, as in URLs.
+pub(crate) fn is_loopback_host(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

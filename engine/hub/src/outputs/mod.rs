@@ -23,7 +23,7 @@ mod marks;
 mod publisher;
 
 pub use client::{KafkaOutput, examine};
-pub(crate) use client::{check_brokers, is_loopback};
+pub(crate) use client::{check_brokers, is_loopback, is_loopback_host};
 pub use contract::contract;
 pub use events::Topic;
 pub use figures::describe;

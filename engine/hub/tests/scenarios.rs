@@ -206,11 +206,19 @@ fn what_people_ask_comes_by_the_door_of_the_api() {
 fn a_request_within_two_minutes_of_one_under_way_is_the_same_transfer() {
     let story = |later: &str, released_at: &str| {
         let text = format!(
-            "name: n\nsources: {{ wxcc: stopped }}\nsteps:\n  - customer: {{ name: Acme, account: A-1, ar_customer: R-1 }}\n  \
-             - facts: [ {{ entity: case/C-1, at: -1d, fields: {{ account_ref: A-1, status: InProgress }} }} ]\n  \
-             - transfer: {{ case: C-1, from: care, to: billing }}\n  - until: {later}\n  \
-             - transfer: {{ case: C-1, from: care, to: billing }}\n  - until: +10m\n  \
-             - expect: {{ handoffs: [ {{ case: C-1, released_at: {released_at} }} ] }}\n"
+            "name: n
+sources: {{ oracle: lag 400s }}
+steps:
+  - customer: {{ name: Acme, account: A-1, ar_customer: R-1, business_partner: B-1, caller_profile: P-1 }}
+  - facts:
+      - {{ entity: case/C-1, at: -1d, fields: {{ account_ref: A-1, status: InProgress }} }}
+      - {{ entity: invoice/I-1, at: -1d, fields: {{ ar_customer_ref: R-1, amount: 5.00, currency: USD, status: Open }} }}
+  - transfer: {{ case: C-1, from: care, to: billing }}
+  - until: {later}
+  - transfer: {{ case: C-1, from: care, to: billing }}
+  - until: +10m
+  - expect: {{ handoffs: [ {{ case: C-1, released_at: {released_at} }} ] }}
+"
         );
         let outcome = play(&Loaded::parse(&text, Path::new("story.yaml")).unwrap(), &Extra::default()).unwrap();
         assert!(outcome.passed, "{:?}", outcome.differences);

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::support::{MemoryLog, Story, context, serve};
+use connectors::Connectors;
 use connectors::edge::credentials::Secret;
 use connectors::zendesk::export::{Login, Stream, ZendeskExportConfig, export};
 use connectors::zendesk::transport::{ZendeskConfig, router};
@@ -311,4 +312,40 @@ async fn an_allowance_that_is_used_up_is_waited_for() {
     stop.cancel();
     job.await.unwrap();
     desk.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_desk_can_be_tried_out_before_it_is_relied_on() {
+    let (log, story, faults) = (MemoryLog::default(), Story::default(), FaultSwitch::default());
+    let desk = desk(&faults).await;
+    happen(&desk);
+    story.set(END_MS);
+    let clock = context(System::Zendesk, &log, &story).clock;
+    let tried = async |config: ZendeskExportConfig, clock| {
+        let trials = connectors::zendesk::check::check(&config, &Connectors::shipped(), clock).await;
+        trials.into_iter().map(|trial| (trial.what, trial.result)).collect::<Vec<_>>()
+    };
+    let well = tried(export_config(&desk), clock.clone()).await;
+    let names: Vec<&str> = well.iter().map(|(what, _)| what.as_str()).collect();
+    assert_eq!(names, ["login", "clock", "export of tickets", "export of organizations"]);
+    assert!(well.iter().all(|(_, result)| result.is_ok()), "{well:?}");
+    // One refusal is enough, however many streams are read.
+    let stranger = ZendeskExportConfig { login: Login::Bearer(Secret::new("nobody's")), ..export_config(&desk) };
+    let refused = tried(stranger, clock.clone()).await;
+    let [(what, Err(wrong))] = refused.as_slice() else { panic!("{refused:?}") };
+    assert!(what == "export of tickets" && wrong.contains("is the token that of the agent"), "{wrong}");
+    // A stream that this desk does not have keeps none of the others from being tried.
+    let streams = vec![Stream::Users, Stream::Tickets];
+    let partly = tried(ZendeskExportConfig { streams, ..export_config(&desk) }, clock.clone()).await;
+    let told = |name: &str| partly.iter().find(|(what, _)| what == name).map(|(_, result)| result.is_ok());
+    assert_eq!((told("export of users"), told("export of tickets")), (Some(false), Some(true)), "{partly:?}");
+    story.set(END_MS + 121_000);
+    let behind = tried(export_config(&desk), clock.clone()).await;
+    let wrong: Vec<&str> = behind.iter().filter(|(_, it)| it.is_err()).map(|(what, _)| what.as_str()).collect();
+    assert_eq!(wrong, ["clock"], "{behind:?}");
+    let config = export_config(&desk);
+    desk.stop().await;
+    let gone = tried(config, clock).await;
+    assert!(gone.len() == 1 && gone[0].1.as_ref().is_err_and(|wrong| wrong.contains("may this machine reach it?")));
+    assert!(log.facts().is_empty(), "nothing is stored");
 }

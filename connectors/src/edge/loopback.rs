@@ -12,6 +12,18 @@ use std::net::IpAddr;
 /// ```
 #[must_use]
 pub fn is_loopback(address: &str) -> bool {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    is_loopback_host(address.rsplit_once(':').map_or(address, |(host, _)| host))
+}
+
+/// Whether a host, a name or an address without a port, is this machine. Addresses of IPv6 may stand in
+/// brackets, as in URLs.
+///
+/// ```
+/// use connectors::edge::loopback::is_loopback_host;
+/// assert!(is_loopback_host("localhost") && is_loopback_host("[::1]") && !is_loopback_host("kafka.example"));
+/// ```
+#[must_use]
+pub fn is_loopback_host(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -181,6 +181,7 @@ struct PageEnd {
     cursor: Option<String>,
     end_s: Option<i64>,
     is_last: bool,
+    rows: usize,
 }
 
 impl<S: Sink> Exporter<S> {
@@ -194,7 +195,7 @@ impl<S: Sink> Exporter<S> {
         loop {
             let asked_at = self.context.clock.now();
             let (stream, place) = self.places[at].clone();
-            let result = call(self.request(stream, &place, start_s)).await;
+            let result = call(request(&self.client, &self.config, stream, &place, start_s)).await;
             let (headers, raw) = match result {
                 // A cursor that is not known any more: begin where the last page ended.
                 Err(CallError::Status(400 | 404 | 410 | 422)) if place.cursor.is_some() => {
@@ -249,28 +250,48 @@ impl<S: Sink> Exporter<S> {
         }
     }
 
-    fn request(&self, stream: Stream, place: &Place, start_s: i64) -> reqwest::RequestBuilder {
-        let base = format!("{}/api/v2/incremental/{}", self.config.base_url, stream.name());
-        let address = match &place.cursor {
-            Some(cursor) => format!("{base}/cursor.json?cursor={}", escaped(cursor)),
-            None => {
-                // By cursor it is the start of a run, and of one whose cursor was forgotten.
-                let start_s = if stream.is_by_cursor() { place.start_s() } else { start_s };
-                let file = if stream.is_by_cursor() { "/cursor.json" } else { ".json" };
-                format!("{base}{file}?start_time={start_s}")
-            }
-        };
-        let request = self.client.get(address);
-        match &self.config.login {
-            Login::Bearer(token) => request.bearer_auth(token.expose()),
-            Login::ApiToken { email, token } => request.basic_auth(format!("{email}/token"), Some(token.expose())),
-        }
-    }
-
     async fn submit(&self, submission: Submission) -> Result<(), CallError> {
         let result = self.context.submit_until_taken(submission).await;
         result.map(|_| ()).map_err(|_| CallError::Answer("the log is closed"))
     }
+}
+
+fn request(
+    client: &reqwest::Client,
+    config: &ZendeskExportConfig,
+    stream: Stream,
+    place: &Place,
+    start_s: i64,
+) -> reqwest::RequestBuilder {
+    let base = format!("{}/api/v2/incremental/{}", config.base_url, stream.name());
+    let address = match &place.cursor {
+        Some(cursor) => format!("{base}/cursor.json?cursor={}", escaped(cursor)),
+        None => {
+            // By cursor it is the start of a run, and of one whose cursor was forgotten.
+            let start_s = if stream.is_by_cursor() { place.start_s() } else { start_s };
+            let file = if stream.is_by_cursor() { "/cursor.json" } else { ".json" };
+            format!("{base}{file}?start_time={start_s}")
+        }
+    };
+    let request = client.get(address);
+    match &config.login {
+        Login::Bearer(token) => request.bearer_auth(token.expose()),
+        Login::ApiToken { email, token } => request.basic_auth(format!("{email}/token"), Some(token.expose())),
+    }
+}
+
+/// Asks for the first page of one export that begins at `since`, as the list job would: what it told in its
+/// headers, the page, and how many rows it has.
+pub(super) async fn first_page(
+    client: &reqwest::Client,
+    config: &ZendeskExportConfig,
+    stream: Stream,
+    since: Millis,
+) -> Result<(reqwest::header::HeaderMap, Bytes, usize), CallError> {
+    let place = Place { since_s: since.0.div_euclid(Millis::SECOND_MS), cursor: None };
+    let (headers, raw) = call(request(client, config, stream, &place, place.start_s())).await?;
+    let rows = page_end(&raw)?.rows;
+    Ok((headers, raw, rows))
 }
 
 fn page_end(raw: &Bytes) -> Result<PageEnd, CallError> {
@@ -285,6 +306,7 @@ fn page_end(raw: &Bytes) -> Result<PageEnd, CallError> {
             Some(said) => *said == Json::Bool(true),
             None => rows < PAGE_ROWS,
         },
+        rows,
     })
 }
 

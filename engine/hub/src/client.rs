@@ -1,6 +1,7 @@
 //! The command line as a client of a running hub: how it connects, what it tells when a call fails,
 //! and the two forms in which it prints, tables for people and the API's own JSON for programs.
 
+mod reach;
 mod show;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use tonic_types::StatusExt as _;
 use crate::commands::{CONFIG_INVALID, FAILED, Failure, NOT_FOUND, UNREACHABLE};
 use crate::config::SecretRef;
 
+use reach::Unreached;
 pub use show::{count, instant, money, reference, since, table, word};
 
 /// Exit code: the call makes no sense.
@@ -85,7 +87,7 @@ impl ClientArgs {
             endpoint = endpoint.tls_config(tls).map_err(|error| wrong(&error))?;
         }
         let endpoint = endpoint.connect_timeout(CONNECT_MAX).timeout(CALL_MAX);
-        let channel = endpoint.connect().await.map_err(|error| self.unreachable(&cause(&error)))?;
+        let channel = endpoint.connect().await.map_err(|error| self.unreachable(&reach::refused(&error)))?;
         Ok(Hub { channel, authorization })
     }
 
@@ -97,10 +99,8 @@ impl ClientArgs {
         format!("Bearer {}", secret.expose()).parse().map(Some).map_err(|_| unfit())
     }
 
-    fn unreachable(&self, why: &str) -> Failure {
-        let text =
-            format!("reach the hub at {}: {why}; start one with `opshub serve`, or name another with --api", self.api);
-        Failure::with(UNREACHABLE, anyhow::anyhow!(text))
+    fn unreachable(&self, why: &Unreached) -> Failure {
+        Failure::with(UNREACHABLE, anyhow::anyhow!("reach the hub at {}: {}; {}", self.api, why.why, why.next))
     }
 
     /// What to tell about a call that failed. `attempt` says what was tried, `if_unknown` what to do
@@ -108,10 +108,13 @@ impl ClientArgs {
     #[must_use]
     pub fn failed(&self, attempt: &str, status: &Status, if_unknown: &str) -> Failure {
         let reason = status.get_details_error_info().map(|info| info.reason);
-        if status.code() == Code::Unavailable && reason.is_none() {
-            return self.unreachable(status.message());
+        // Every refusal of a hub has a reason: what has none came from the way there, or from somebody else.
+        if reason.is_none()
+            && let Some(why) = reach::broken_off(status)
+        {
+            return self.unreachable(&why);
         }
-        let (code, mut next) = advice(status.code(), if_unknown);
+        let (code, mut next) = advice(status.code(), if_unknown, self.token.is_some());
         if reason.as_deref() == Some(Reason::PositionInvalid.row().name) {
             next =
                 "write the `position` of an answer with --json, or for --as-of an instant such as 2026-03-10T15:00:00Z";
@@ -123,12 +126,21 @@ impl ClientArgs {
 }
 
 /// The exit code for a status, and what to do next.
-fn advice(code: Code, if_unknown: &str) -> (u8, &str) {
+fn advice(code: Code, if_unknown: &str, has_token: bool) -> (u8, &str) {
     match code {
         Code::NotFound => (NOT_FOUND, if_unknown),
         Code::InvalidArgument | Code::OutOfRange => (USAGE, ""),
+        Code::Unauthenticated if has_token => (
+            FAILED,
+            "the hub does not know the token that --token names: give one of a caller that its configuration has \
+             under api.tokens, or SIGHUP the hub if the token is new",
+        ),
         Code::Unauthenticated => (FAILED, "name a credential with --token env:NAME or --token file:PATH"),
-        Code::PermissionDenied => (FAILED, "use a token with one of these roles"),
+        Code::PermissionDenied => (
+            FAILED,
+            "name the token of a caller who has one of them with --token env:NAME or --token file:PATH, or give this \
+             caller the role in the hub's configuration and SIGHUP the hub",
+        ),
         Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Aborted => (FAILED, "try again"),
         Code::Unimplemented => (FAILED, "the hub may be of another version than this command"),
         Code::Ok
@@ -150,15 +162,6 @@ impl Hub {
         }
         request
     }
-}
-
-/// The last cause of an error: what the system said.
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    last.to_string()
 }
 
 /// The description of a message of package `opshub.v1`.
@@ -228,6 +231,18 @@ mod tests {
         let failure = args().failed("read", &Status::unavailable("connection reset"), "");
         assert_eq!(failure.code, UNREACHABLE);
         assert!(failure.error.unwrap().to_string().contains("opshub serve"));
+        let refused = |reason, token: Option<&str>| {
+            let args = ClientArgs { token: token.map(|text| text.parse().unwrap()), ..args() };
+            let status: Status = serve::reason::Refusal::new(reason).into();
+            let failure = args.failed("read", &status, "");
+            (failure.code, failure.error.unwrap().to_string())
+        };
+        let (code, told) = refused(serve::reason::Reason::Unauthenticated, None);
+        assert!(code == FAILED && told.contains("name a credential with --token"), "{told}");
+        let (_, told) = refused(serve::reason::Reason::Unauthenticated, Some("env:PATH"));
+        assert!(told.contains("does not know the token"), "{told}");
+        let (code, told) = refused(serve::reason::Reason::RoleMissing, Some("env:PATH"));
+        assert!(code == FAILED && told.contains("who has one of them with --token"), "{told}");
         let draining: Status = serve::reason::Refusal::new(serve::reason::Reason::Draining).into();
         assert_eq!(args().failed("read", &draining, "").code, FAILED, "a hub that says so is reached");
     }

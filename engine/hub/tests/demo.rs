@@ -53,6 +53,8 @@ async fn the_story_is_told_and_the_truth_is_found() {
     }
     assert!(told.facts.values().all(|count| *count > 0), "{:?}", told.facts);
     assert_eq!(told.quarantined, told.planted);
+    assert!((1..=told.links.automatic).contains(&told.links.records), "{:?}", told.links);
+    assert!(told.links.between <= told.links.review, "{:?}", told.links);
     assert!(told.links.precision >= 0.97 && told.links.recall >= 0.80, "{:?}", told.links);
     let narratives: Vec<&str> = told.handoffs.iter().map(|handoff| handoff.narrative.as_str()).collect();
     assert!(narratives.contains(&A01), "{narratives:?}");
@@ -134,6 +136,25 @@ fn whoever_ends_a_live_demo_gets_its_summary_and_nothing_stays() {
     read_to(&mut lines, "digest");
     assert_eq!(demo.wait().unwrap().code(), Some(0));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_readme_shows_lines_that_the_demo_prints() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let sample = readme.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let is_story = |line: &&str| ["RC1", "correlation", "handoff"].iter().any(|what| line.starts_with(what));
+    let mut shown: Vec<&str> = sample.lines().filter(is_story).collect();
+    assert_eq!(shown.len(), 3, "{sample}");
+    let folder = tempfile::tempdir().unwrap();
+    let (mut demo, mut lines) = live(folder.path());
+    while !shown.is_empty() {
+        let line = lines.next().unwrap_or_else(|| panic!("the demo does not print {shown:?}")).unwrap();
+        shown.retain(|expected| *expected != line);
+    }
+    signal(&demo, "-INT");
+    let links = lines.map(Result::unwrap).find(|line| line.starts_with("links ")).unwrap();
+    assert!(links.contains(" records linked by ") && links.contains(" automatic pairs, "), "{links}");
+    assert_eq!(demo.wait().unwrap().code(), Some(0));
 }
 
 #[test]

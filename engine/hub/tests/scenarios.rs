@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use fixtures::services::address;
 use hub::scenario::{Error, Extra, Loaded, Report, load, play};
@@ -86,6 +86,23 @@ fn a_story_that_expects_something_else_fails_with_exit_code_7_and_says_where() {
 }
 
 #[test]
+fn a_disk_that_is_full_is_told_and_a_reader_that_goes_is_not() {
+    let told = |out: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_opshub"));
+        command.args(["scenario", "schema"]).stdout(out).stderr(Stdio::piped()).output().unwrap()
+    };
+    let full = told(std::fs::File::options().write(true).open("/dev/full").unwrap().into());
+    let text = String::from_utf8(full.stderr).unwrap();
+    assert_eq!(full.status.code(), Some(1), "{text}");
+    assert!(text.starts_with("opshub: write the result: No space left on device"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let gone = told(writer.into());
+    assert_eq!((gone.status.code(), gone.stderr), (Some(0), Vec::new()));
+}
+
+#[test]
 fn programs_read_one_json_object() {
     let output = run(&mismatch(), &["--json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -93,6 +110,17 @@ fn programs_read_one_json_object() {
     assert_eq!((report["passed"].as_u64(), report["failed"].as_u64()), (Some(1), Some(0)));
     assert_eq!(report["stories"][0]["passed"], true);
     assert_eq!(report["stories"][0]["differences"], serde_json::json!([]));
+}
+
+#[test]
+fn a_file_that_is_no_text_is_no_story() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("story.yaml");
+    std::fs::write(&file, b"name: n\nspec: \xff\n").unwrap();
+    let command = Command::new(env!("CARGO_BIN_EXE_opshub")).args(["scenario", "run"]).arg(&file).output().unwrap();
+    let text = String::from_utf8(command.stderr).unwrap();
+    assert_eq!(command.status.code(), Some(3), "{text}");
+    assert!(text.contains("line 2: expected a text in UTF-8"), "{text}");
 }
 
 #[test]
@@ -145,6 +173,87 @@ fn a_step_that_cannot_be_done_is_refused_with_its_line() {
     refused("  - expect: {}\n", 3, "nothing is compared");
     refused("  - advance: 1000000000d\n", 3, "at most 36525d");
     refused("  - advance: 399d\n  - until: +401d\n", 4, "as far as T+400d");
+}
+
+#[test]
+fn what_people_ask_comes_by_the_door_of_the_api() {
+    let start = "  - customer: { name: Acme, account: A-1, ar_customer: R-1 }\n  - facts: [ { entity: case/C-1, at: -1d, \
+                 fields: { account_ref: A-1, status: InProgress } } ]\n";
+    let refuse = |steps: &str, expected: &str| {
+        let expect = "  - expect: { open: { tasks: 0 } }\n";
+        refused(&format!("{start}{steps}{expect}"), 4 + steps.lines().count(), expected);
+    };
+    let transfer = "  - transfer: { case: C-1, from: care, to: billing }\n";
+    refuse("  - link: { pair: [account/A-1, ar_customer/R-2] }\n", "ar_customer/R-2 is not known");
+    refuse("  - unlink: { pair: [account/A-2, ar_customer/R-1] }\n", "account/A-2 is not known");
+    refuse("  - transfer: { case: C-2, from: care, to: billing }\n", "CASE_UNKNOWN");
+    refuse(
+        "  - decide: { rule: RC1, of: [case/C-1, credit_note/N-1], verdict: waived }\n",
+        "there is no RC1 on case/C-1",
+    );
+    refuse("  - decide: { alert: \"11-1\", of: [oracle], verdict: resolved }\n", "there is no 11-1 on oracle");
+    refuse(
+        &format!("{transfer}  - accept: {{ case: C-1 }}\n  - accept: {{ case: C-1 }}\n"),
+        "is accepted and cannot be",
+    );
+    refuse(
+        &format!("{transfer}  - cancel: {{ case: C-1 }}\n  - return: {{ case: C-1 }}\n"),
+        "is cancelled and cannot be",
+    );
+}
+
+#[test]
+fn a_request_within_two_minutes_of_one_under_way_is_the_same_transfer() {
+    let story = |later: &str, released_at: &str| {
+        let text = format!(
+            "name: n
+sources: {{ oracle: lag 400s }}
+steps:
+  - customer: {{ name: Acme, account: A-1, ar_customer: R-1, business_partner: B-1, caller_profile: P-1 }}
+  - facts:
+      - {{ entity: case/C-1, at: -1d, fields: {{ account_ref: A-1, status: InProgress }} }}
+      - {{ entity: invoice/I-1, at: -1d, fields: {{ ar_customer_ref: R-1, amount: 5.00, currency: USD, status: Open }} }}
+  - transfer: {{ case: C-1, from: care, to: billing }}
+  - until: {later}
+  - transfer: {{ case: C-1, from: care, to: billing }}
+  - until: +10m
+  - expect: {{ handoffs: [ {{ case: C-1, released_at: {released_at} }} ] }}
+"
+        );
+        let outcome = play(&Loaded::parse(&text, Path::new("story.yaml")).unwrap(), &Extra::default()).unwrap();
+        assert!(outcome.passed, "{:?}", outcome.differences);
+    };
+    story("+120s", "+60s");
+    story("+120001ms", "+180001ms");
+}
+
+#[test]
+fn that_nothing_is_said_of_a_record_that_never_comes_is_refused() {
+    let expect = |of: &str| format!("  - expect: {{ anomalies: [{{ of: {of}, kind: spike, none: true }}] }}\n");
+    refused(&expect("invoice/I-1"), 3, "invoice/I-1 never comes");
+    let later = "  - facts: [ { entity: invoice/I-1, fields: { amount: 1.00, currency: USD } } ]\n";
+    let text = format!("name: n\nsteps:\n{}{later}", expect("invoice/I-1"));
+    assert!(play(&Loaded::parse(&text, Path::new("story.yaml")).unwrap(), &Extra::default()).unwrap().passed);
+}
+
+#[test]
+fn an_action_or_a_task_without_a_number_has_to_be_there() {
+    let text = "name: n\nsteps:\n  - customer: { name: Acme, account: A-1 }\n  - expect:
+      tasks: [{ rule: RC1, of: [case/1, credit_note/1] }]
+      actions: [{ action: notify }]
+";
+    let outcome = play(&Loaded::parse(text, Path::new("story.yaml")).unwrap(), &Extra::default()).unwrap();
+    let found: Vec<&str> = outcome.differences.iter().map(|difference| difference.expected.as_str()).collect();
+    assert_eq!(found, ["to be there", "to be there"]);
+}
+
+#[test]
+fn orders_of_nothing_are_refused() {
+    let text = "name: n\ndeliver: { shuffles: 2, hold_at: +1h, until: +2h }\n";
+    match play(&Loaded::parse(text, Path::new("story.yaml")).unwrap(), &Extra::default()) {
+        Err(Error::Format { line, why, .. }) => assert!(line == Some(2) && why.contains("no facts"), "{why}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -164,6 +164,11 @@ fn kind(word: &str) -> Option<Kind> {
     Kind::parse(&word).or_else(alias)
 }
 
+/// Whether `word` says what a column holds.
+pub(crate) fn is_kind(word: &str) -> bool {
+    kind(word).is_some()
+}
+
 /// What to write instead of `word`.
 fn expected(word: &str) -> String {
     let names: Vec<&str> = Kind::ALL.iter().map(|(_, name)| *name).collect();

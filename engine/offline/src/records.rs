@@ -9,7 +9,7 @@ use csv::StringRecord;
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 
 use crate::error::Error;
-use crate::map::{ColumnMeaning, Linking, Map, nearest};
+use crate::map::{ColumnMeaning, Linking, Map, is_kind, nearest};
 use crate::table::{BadRow, Row, Table};
 
 /// Largest number of sources: a source per row would be an id in the wrong place.
@@ -119,6 +119,7 @@ impl Inputs {
     /// # Errors
     /// The folder keeps none.
     pub fn kept_maps(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+        fs::metadata(folder).map_err(|source| Error::file("open the run", folder, source))?;
         let maps: Vec<PathBuf> =
             (0..SOURCES_MAX).map(|at| folder.join(kept_map(at))).take_while(|p| p.exists()).collect();
         let why = || format!("{} keeps no map: is it the folder of a run? name the map with --map", folder.display());
@@ -177,6 +178,8 @@ fn hint(there: &[&str]) -> &'static str {
         "; is another sign than comma, semicolon, tab or bar between the cells?"
     } else if there.iter().any(starts_with_number) {
         "; if the first line is a row, name the columns in the map: header = [\"id\", ...]"
+    } else if there.iter().any(|column| is_kind(column)) {
+        "; in a map the table's column stands on the left, and what it holds on the right: surname = \"family_name\""
     } else {
         ""
     }
@@ -484,5 +487,13 @@ mod tests {
     fn a_column_that_is_nowhere_is_told_with_the_one_meant() {
         let why = read(MAP, &[("a.csv", "id,nam,notes\n1,Ann,\n")], None).unwrap_err().to_string();
         assert!(why.contains("no input has a column \"name\"; did you mean \"nam\"?"), "{why}");
+        assert!(!why.contains("on the left"), "{why}");
+    }
+
+    #[test]
+    fn a_map_that_is_written_the_other_way_round_is_told() {
+        let map = "[columns]\nfirst = \"given_name\"\n";
+        let why = read(map, &[("a.csv", "given_name,phone no\nAnn,1\n")], None).unwrap_err().to_string();
+        assert!(why.contains("in a map the table's column stands on the left"), "{why}");
     }
 }

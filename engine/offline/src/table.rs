@@ -3,7 +3,7 @@
 //! A row that cannot be used is handed over with its bytes and a reason; reading goes on behind it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::mem;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,9 @@ const SEPARATORS: &[u8] = b",;\t|";
 
 /// The first two bytes of a gzipped file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// What to do with a file that ends too early, which only a packed one can.
+const CUT_OFF: &str = ": it ends in the middle of what gzip packed, copy or pack it again";
 
 /// Bytes in front of which some programs put UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -86,7 +89,10 @@ impl Table {
     /// # Errors
     /// The file cannot be read, or its first line names no columns.
     pub(crate) fn open_as(path: &Path, form: &Form) -> Result<Self, Error> {
-        let unreadable = |source| Error::file("read", path, source);
+        let unreadable = |source: io::Error| match source.kind() {
+            ErrorKind::UnexpectedEof => Error::table(path, format!("{source}{CUT_OFF}")),
+            _ => Error::file("read", path, source),
+        };
         let mut bytes = encoding::utf8(open(path)?, form.encoding).map_err(unreadable)?;
         if bytes.fill_buf().map_err(unreadable)?.starts_with(BYTE_ORDER_MARK) {
             bytes.consume(BYTE_ORDER_MARK.len());
@@ -136,7 +142,7 @@ impl Table {
     pub(crate) fn next_row(&mut self) -> Result<Option<(u64, Row<'_>)>, Error> {
         let is_there = match self.rows.read_byte_record(&mut self.row) {
             Ok(is_there) => is_there,
-            Err(error) => return Err(Error::table(&self.path, error.to_string())),
+            Err(error) => return Err(broken(&self.path, &error)),
         };
         if !is_there {
             return Ok(None);
@@ -194,9 +200,15 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Error> {
     Ok(Box::new(bytes))
 }
 
+/// A file that cannot be read on.
+fn broken(path: &Path, error: &csv::Error) -> Error {
+    let is_cut = matches!(error.kind(), csv::ErrorKind::Io(error) if error.kind() == ErrorKind::UnexpectedEof);
+    Error::table(path, format!("{error}{}", if is_cut { CUT_OFF } else { "" }))
+}
+
 /// The names in the first line. Columns without a name are columns that nobody can map.
 fn header(path: &Path, rows: &mut csv::Reader<Box<dyn Read>>) -> Result<Vec<String>, Error> {
-    let found = rows.byte_headers().map_err(|error| Error::table(path, error.to_string()))?;
+    let found = rows.byte_headers().map_err(|error| broken(path, &error))?;
     let found = StringRecord::from_byte_record(found.clone()).map_err(|_| {
         let why = "its first line is no UTF-8: name the encoding in the map, such as encoding = \"windows-1252\"";
         Error::table(path, why)
@@ -297,6 +309,20 @@ mod tests {
                 assert_eq!(rows, [(2, cells(&["1", &format!("a{separator} b")]))]);
             }
         }
+    }
+
+    #[test]
+    fn a_packed_table_that_is_cut_off_is_told_as_that() {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(b"id,name\n1,a\n2,b\n").unwrap();
+        let packed = packed.finish().unwrap();
+        let why = |length: usize| read(&packed[..length]).map(|_| ()).map_err(|error| error.to_string());
+        assert_eq!(why(packed.len()), Ok(()));
+        // Without its checksum, and in the middle of its rows.
+        for length in [packed.len() - 1, packed.len() - 12] {
+            assert!(why(length).unwrap_err().contains("in the middle of what gzip packed, copy"), "{length}");
+        }
+        assert!(!read(b"").unwrap_err().to_string().contains("gzip"));
     }
 
     #[test]

@@ -84,6 +84,20 @@ pub enum ActionKind {
     },
 }
 
+impl ActionKind {
+    /// Every verb that [`Action::verb`] gives.
+    pub const VERBS: [&'static str; 8] = [
+        "notify",
+        "create_task",
+        "complete_task",
+        "hold_transfer",
+        "release_transfer",
+        "push_package",
+        "escalate",
+        "flag_invoice",
+    ];
+}
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
@@ -120,16 +134,17 @@ impl Action {
     /// The verb, as receivers and metrics name it.
     #[must_use]
     pub fn verb(&self) -> &'static str {
-        match &self.kind {
-            ActionKind::Notify { .. } => "notify",
-            ActionKind::CreateTask { .. } => "create_task",
-            ActionKind::CompleteTask { .. } => "complete_task",
-            ActionKind::HoldTransfer { .. } => "hold_transfer",
-            ActionKind::ReleaseTransfer { .. } => "release_transfer",
-            ActionKind::PushPackage { .. } => "push_package",
-            ActionKind::Escalate { .. } => "escalate",
-            ActionKind::FlagInvoice { .. } => "flag_invoice",
-        }
+        let place = match &self.kind {
+            ActionKind::Notify { .. } => 0,
+            ActionKind::CreateTask { .. } => 1,
+            ActionKind::CompleteTask { .. } => 2,
+            ActionKind::HoldTransfer { .. } => 3,
+            ActionKind::ReleaseTransfer { .. } => 4,
+            ActionKind::PushPackage { .. } => 5,
+            ActionKind::Escalate { .. } => 6,
+            ActionKind::FlagInvoice { .. } => 7,
+        };
+        ActionKind::VERBS[place]
     }
 
     /// What is stored in the outbox and sent to receivers.

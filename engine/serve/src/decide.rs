@@ -4,10 +4,14 @@
 //! answer and makes no second fact: see [`crate::request_id`].
 
 use compact_str::CompactString;
+use insight::handoff::TransferMemory;
 use ontology::status::{Decision, Verdict};
 use ontology::{
     EntityKey, EntityKind, Fact, Field, FieldsBuilder, LogPos, Millis, ObjectId, Op, System, ValueRef, Version,
 };
+
+/// Requests for one case and team closer together than this are one transfer (spec 6.1).
+const CHAIN_MAX_MS: i64 = 120_000;
 
 /// Who decides, when and why.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +62,22 @@ pub struct TransferRequest<'a> {
     pub to_team: &'a str,
     /// The interaction that is live.
     pub interaction_id: &'a str,
+}
+
+/// The transfer that a request repeats: same case and team, asked for a moment ago, still under way. Such a
+/// request gets that transfer as its answer and makes no fact.
+pub fn repeated<'a>(
+    transfers: impl IntoIterator<Item = &'a TransferMemory>,
+    request: TransferRequest<'_>,
+    now: Millis,
+) -> Option<&'a EntityKey> {
+    let is_it = |known: &&TransferMemory| {
+        known.case.as_ref().is_some_and(|case| case.id == request.case_id)
+            && known.to_team == request.to_team
+            && known.state.may_be_accepted()
+            && now.since(known.initiated_at) <= CHAIN_MAX_MS
+    };
+    transfers.into_iter().find(is_it).map(|known| &known.transfer)
 }
 
 /// Requests a transfer; the fact's entity names it.
@@ -126,6 +146,7 @@ fn fact(decider: Decider<'_>, entity: EntityKey, op: Op, mut fields: FieldsBuild
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use insight::handoff::HandoffState;
     use ontology::entity;
 
     fn decider(request_id: &str) -> Decider<'_> {
@@ -152,6 +173,35 @@ mod tests {
         assert_eq!(first.event_id, decision(later, kind, subject, Decision::Acknowledged).event_id);
         let without = Decider { request_id: "", ..later };
         assert_ne!(first.event_id, decision(without, kind, subject, Decision::Acknowledged).event_id);
+    }
+
+    #[test]
+    fn a_request_repeats_what_was_asked_for_two_minutes_ago_and_is_under_way() {
+        let known = |state: HandoffState| TransferMemory {
+            transfer: EntityKey::new(EntityKind::Transfer, "t"),
+            case: Some(EntityKey::new(EntityKind::Case, "C")),
+            from_team: "care".into(),
+            to_team: "billing".into(),
+            initiated_at: Millis(1_000),
+            state,
+            versions: Vec::new(),
+            readable_from: 1,
+            hold_until: None,
+            released_at: None,
+            released_version: 0,
+            was_complete: None,
+            gap_alert: None,
+            escalated_at: None,
+            accepted_at: None,
+            closed_at: None,
+            superseded_by: None,
+        };
+        let asked = TransferRequest { case_id: "C", from_team: "care", to_team: "billing", interaction_id: "" };
+        let check = |state, request, at: i64| repeated([&known(state)], request, Millis(at)).is_some();
+        assert!(check(HandoffState::Held, asked, 121_000) && !check(HandoffState::Held, asked, 121_001));
+        assert!(!check(HandoffState::Held, TransferRequest { to_team: "field", ..asked }, 1_000));
+        assert!(!check(HandoffState::Held, TransferRequest { case_id: "D", ..asked }, 1_000));
+        assert!(!check(HandoffState::Accepted, asked, 1_000) && !check(HandoffState::Superseded, asked, 1_000));
     }
 
     #[test]

@@ -2,16 +2,46 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use proto::v1;
 
-/// A table as wide as the terminal allows. Nothing is printed of a table without rows.
+/// A table for people. On a terminal the widest columns are folded between words until it fits; ids and
+/// other words stay whole, so that they can be copied. Elsewhere each row is one line. Nothing is printed
+/// of a table without rows.
 #[must_use]
 pub fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let terminal = terminal_size::terminal_size_of(std::io::stdout());
+    fitted(head, rows.into_iter().collect(), terminal.map(|(width, _)| usize::from(width.0)))
+}
+
+/// A table in at most `width_max` characters, if its longest words let it.
+fn fitted<const N: usize>(head: [&str; N], rows: Vec<[String; N]>, width_max: Option<usize>) -> String {
+    let longest = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].as_str()).chain([head[column]]);
+        cells.flat_map(str::split_whitespace).map(|word| word.chars().count()).max().unwrap_or_default()
+    };
+    let words: [usize; N] = std::array::from_fn(longest);
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(head);
     table.add_rows(rows);
+    let told = table.to_string();
+    let width = told.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+    let Some(mut over) = width_max.and_then(|most| width.checked_sub(most)).filter(|over| *over > 0) else {
+        return told;
+    };
+    let mut widths: Vec<usize> = table.column_max_content_widths().into_iter().map(usize::from).collect();
+    while over > 0 {
+        let foldable = widths.iter_mut().zip(words).filter(|(width, word)| **width > *word);
+        let Some((widest, _)) = foldable.max_by_key(|(width, _)| **width) else { break };
+        *widest -= 1;
+        over -= 1;
+    }
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    for (column, width) in table.column_iter_mut().zip(widths) {
+        let width = u16::try_from(width).unwrap_or(u16::MAX).saturating_add(column.padding_width());
+        column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
+    }
     table.to_string()
 }
 
@@ -78,6 +108,25 @@ mod tests {
         assert_eq!(money(Some(&of(-3, -125_000_000))), "-3.125 USD");
         assert_eq!(money(Some(&of(7, 0))), "7.00 USD");
         assert_eq!(money(None), "");
+    }
+
+    #[test]
+    fn a_table_folds_its_widest_column_and_keeps_words_whole() {
+        let id = "customers/4f0d7e1c9ab34c1f8d21";
+        let said = "the disk that holds the store is nearly full, and intake will stop soon";
+        let told = |width: Option<usize>| fitted(["name", "found"], vec![[id.to_owned(), said.to_owned()]], width);
+        let width = |told: &str| told.lines().map(|line| line.chars().count()).max();
+        let whole = told(None);
+        let natural = width(&whole).unwrap_or_default();
+        assert!(whole.contains(&format!("{id}   {said}")), "{whole}");
+        assert_eq!((told(Some(natural)), told(Some(500))), (whole.clone(), whole));
+        for narrow in [natural - 1, 80, 60] {
+            let folded = told(Some(narrow));
+            assert!(width(&folded) <= Some(narrow) && folded.contains(id), "{narrow}\n{folded}");
+            let words: Vec<&str> = folded.split_whitespace().filter(|word| said.contains(word)).collect();
+            assert_eq!(words.join(" "), said, "{folded}");
+        }
+        assert!(told(Some(10)).contains(id), "what cannot be folded is wider than the terminal");
     }
 
     #[test]

@@ -9,11 +9,13 @@ use super::serve::environment;
 use super::{Failure, PROBLEMS_FOUND};
 use crate::{config, outputs};
 
-/// What to do with a configuration.
+/// A configuration, before a hub starts with it.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Read a configuration as `serve` would, with the secrets that it refers to, and open nothing.
     Check(CheckArgs),
+    /// Print a file with every key, its default and what it means; all of it in comments, to begin with.
+    Example,
     /// Print the JSON Schema of the records that `outputs.kafka` writes.
     Records,
 }
@@ -32,6 +34,10 @@ pub struct CheckArgs {
 pub(super) fn run(command: &ConfigCommand) -> Result<(), Failure> {
     match command {
         ConfigCommand::Check(args) => check(args),
+        ConfigCommand::Example => {
+            print!("{}", config::example());
+            Ok(())
+        }
         ConfigCommand::Records => {
             println!("{}", serde_json::to_string_pretty(&outputs::contract())?);
             Ok(())
@@ -65,6 +71,14 @@ fn check(args: &CheckArgs) -> Result<(), Failure> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_example_can_be_used_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("opshub.toml");
+        std::fs::write(&file, config::example()).unwrap();
+        assert!(run(&ConfigCommand::Check(CheckArgs { file: Some(file), json: true })).is_ok());
+    }
 
     #[test]
     fn a_configuration_that_cannot_be_used_is_a_problem_that_was_found() {

@@ -139,7 +139,11 @@ pub(super) async fn reach(system: System, connectors: &mut ConnectorsConfig) -> 
         },
         System::Wxcc => contact_centre(connectors).await,
         System::Sap => field_service(connectors).await,
-        System::Zendesk | System::Engine | System::Human => Vec::new(),
+        System::Zendesk => match connectors.zendesk.as_ref().and_then(|zendesk| zendesk.export.as_ref()) {
+            Some(export) => connectors::zendesk::check::check(export, &connectors.connectors, clock).await,
+            None => Vec::new(),
+        },
+        System::Engine | System::Human => Vec::new(),
     }
 }
 

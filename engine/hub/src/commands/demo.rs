@@ -18,7 +18,7 @@ use pipeline::CustomerView;
 use super::stores::ServersArgs;
 use super::{Ending, Failure, INTERRUPTED, PROBLEMS_FOUND, runtime};
 use crate::client::USAGE;
-use crate::demo::{Options, Stage, Summary, play};
+use crate::demo::{Options, Stage, Summary, in_review, linked, play};
 
 /// Seconds of the live part at most: the world has a day of them.
 const FOR_S_MAX: u64 = 24 * 3_600;
@@ -287,9 +287,8 @@ fn figures_line(stage: &Stage) -> String {
         System::SOURCES.into_iter().map(|system| format!("{} {}", system.name(), figures.facts(system))).collect();
     let views = stage.app.published.all();
     let sum = |count: fn(&CustomerView) -> usize| views.iter().map(|slot| count(&slot.view)).sum::<usize>();
-    let linked = sum(|view| view.composite.members.len().saturating_sub(1));
-    // A pair in review stands with both of its customers.
-    let in_review = sum(|view| view.composite.possible.len()) / 2;
+    let linked = linked(views.iter().map(|slot| &*slot.view));
+    let in_review = in_review(views.iter().map(|slot| &*slot.view));
     let discrepancies = sum(|view| view.derived.discrepancies.iter().filter(|d| d.is_open()).count());
     let alerts =
         sum(|view| view.derived.alerts.iter().chain(&view.handoff_alerts).filter(|alert| alert.is_open()).count());
@@ -311,7 +310,9 @@ fn print_summary(summary: &Summary) {
     line("customers", &summary.customers.to_string());
     let links = &summary.links;
     let quality = format!("precision {:.3}, recall {:.3}", links.precision, links.recall);
-    line("links", &format!("{} automatic, {} in review; {quality}", links.automatic, links.review));
+    let linked = format!("{} records linked by {} automatic pairs", links.records, links.automatic);
+    let review = format!("{} in review, {} of them between customers", links.review, links.between);
+    line("links", &format!("{linked}, {review}; {quality}"));
     let latency = &summary.latency_ms;
     line("source to visible", &format!("p50 {} ms, p99 {} ms", latency.p50, latency.p99));
     for handoff in &summary.handoffs {

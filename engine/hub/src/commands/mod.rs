@@ -63,7 +63,7 @@ pub enum Command {
     Resolve(resolve::ResolveCommand),
     /// Ask a running hub whether it serves; needs no credential.
     Health(health::HealthArgs),
-    /// Check a configuration before a hub starts with it.
+    /// Write a first configuration, or check one before a hub starts with it.
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Write a backup of a running hub, or of a store that no hub has open, to a file.

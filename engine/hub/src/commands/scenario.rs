@@ -91,7 +91,8 @@ fn servers(args: &RunArgs) -> Result<Option<DistributedOptions>, Failure> {
 fn failure(error: Error) -> Failure {
     let code = match &error {
         Error::Format { .. } => CONFIG_INVALID,
-        Error::Read { .. } => NOT_FOUND,
+        Error::Read { why, .. } if why.kind() == std::io::ErrorKind::NotFound => NOT_FOUND,
+        Error::Read { .. } => super::FAILED,
         Error::Play { .. } => super::FAILED,
     };
     Failure::with(code, error)

@@ -231,6 +231,16 @@ async fn until_it_ends(
     })
 }
 
+/// A store that the system does not let this process open, with what tells more.
+fn unopened(error: storage::Error) -> anyhow::Error {
+    let is_of_the_system = matches!(error, storage::Error::Io { .. } | storage::Error::Backend { .. });
+    let error = anyhow::Error::from(error);
+    if !is_of_the_system {
+        return error;
+    }
+    anyhow::anyhow!("{error:#}; `opshub doctor` with the same --config and --store says what to do")
+}
+
 /// A hub with its metrics page.
 struct Running {
     app: App,
@@ -366,7 +376,7 @@ async fn start_app(
 ) -> anyhow::Result<(App, Option<MyTurn>)> {
     match store {
         StoreConfig::Embedded(dir) => {
-            let open = move || Embedded::open(&dir, storage::Options::default());
+            let open = move || Embedded::open(&dir, storage::Options::default()).map_err(unopened);
             let store = Arc::new(tokio::task::spawn_blocking(open).await??);
             Ok((App::start_with(store, options, targets, model).await?, None))
         }

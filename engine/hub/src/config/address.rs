@@ -1,7 +1,7 @@
 //! Addresses that a configuration names: checked before anything opens, because a client that cannot
 //! read one fails at its first call and can name no key.
 
-use connectors::edge::loopback::is_loopback;
+use connectors::edge::loopback::is_loopback_host;
 use reqwest::Url;
 
 use super::Error;
@@ -52,7 +52,7 @@ pub(super) fn is_plain_elsewhere(address: &Url) -> bool {
 
 /// Whether an address leads to this machine.
 pub(super) fn is_here(address: &Url) -> bool {
-    address.host_str().is_some_and(|host| is_loopback(&format!("{host}:0")))
+    address.host_str().is_some_and(is_loopback_host)
 }
 
 #[cfg(test)]
@@ -71,6 +71,14 @@ mod tests {
             assert!(check(far, false).unwrap_err().contains("in the clear"), "{far}");
             assert!(check(far, true).is_ok(), "{far}");
         }
+    }
+
+    #[test]
+    fn this_machine_is_known_by_name_and_by_address() {
+        for (here, elsewhere) in [("http://127.0.0.9/x", "http://128.0.0.1/x"), ("http://[::1]", "http://[::2]:1")] {
+            assert!(is_here(&Url::parse(here).unwrap()) && !is_here(&Url::parse(elsewhere).unwrap()), "{here}");
+        }
+        assert!(is_loopback_host("::1") && is_loopback_host("localhost") && !is_loopback_host("localhost:0"));
     }
 
     #[test]

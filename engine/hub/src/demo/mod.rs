@@ -8,4 +8,4 @@ mod stage;
 mod summary;
 
 pub use stage::{Options, Stage, play};
-pub use summary::Summary;
+pub use summary::{Summary, in_review, linked};

@@ -58,10 +58,14 @@ pub struct Process {
 /// Links by decision, and how right they are.
 #[derive(Debug, Clone, Serialize)]
 pub struct Links {
+    /// Records that are one customer with another, each customer's first one aside: what the live line counts.
+    pub records: usize,
     /// Pairs linked automatically.
     pub automatic: usize,
     /// Pairs that wait for a person.
     pub review: usize,
+    /// Those of them whose records are of two customers: what the live line counts.
+    pub between: usize,
     /// Pairs found together that are one customer / pairs found together.
     pub precision: f64,
     /// Linkable pairs found together / linkable pairs.
@@ -114,6 +118,16 @@ pub struct CorrelationSaid {
     pub sentence: String,
 }
 
+/// Records that are linked to another of their customer, each customer's first one aside.
+pub fn linked<'a>(views: impl Iterator<Item = &'a CustomerView>) -> usize {
+    views.map(|view| view.composite.members.len().saturating_sub(1)).sum()
+}
+
+/// Pairs in review whose records are of two customers. Each stands with both of them.
+pub fn in_review<'a>(views: impl Iterator<Item = &'a CustomerView>) -> usize {
+    views.map(|view| view.composite.possible.len()).sum::<usize>() / 2
+}
+
 /// What only the engine can say.
 struct FromEngine {
     links: (usize, usize),
@@ -143,7 +157,14 @@ impl Summary {
             quarantined: quarantined(stage)?,
             planted: stage.world.planted(end.0).values().sum(),
             customers: views.len(),
-            links: Links { automatic, review, precision: quality.precision, recall: quality.recall },
+            links: Links {
+                records: linked(views.iter().map(|view| &**view)),
+                automatic,
+                review,
+                between: in_review(views.iter().map(|view| &**view)),
+                precision: quality.precision,
+                recall: quality.recall,
+            },
             latency_ms: Latency {
                 p50: figures.latency_ms(500).unwrap_or_default(),
                 p99: figures.latency_ms(990).unwrap_or_default(),

@@ -28,23 +28,22 @@ struct Came {
     doubled: Vec<String>,
 }
 
-/// Delivers the facts of a story and of others in the written order and in shuffled ones, and tells
+/// Delivers the facts of a story, and of those that it names, in the written order and in shuffled ones, and tells
 /// every order that came to something else.
 ///
 /// # Errors
 /// When the store refuses the facts.
 pub fn deliver(
     plan: &Plan,
-    others: &[Plan],
+    facts: &[Fact],
     delivery: Delivery,
     servers: Option<&DistributedOptions>,
 ) -> anyhow::Result<Vec<Difference>> {
-    let facts: Vec<Fact> = others.iter().flat_map(Plan::facts).chain(plan.facts()).cloned().collect();
     let mut random = Random(delivery.seed);
-    let first = one(plan, delivery, servers, facts.clone(), &mut Random(0))?;
+    let first = one(plan, delivery, servers, facts.to_vec(), &mut Random(0))?;
     let mut differences = Vec::new();
     for order in 1..=delivery.shuffles {
-        let shuffled = shuffle(&facts, delivery.repeats, &mut random);
+        let shuffled = shuffle(facts, delivery.repeats, &mut random);
         // Each order needs a log of its own, which servers take a second to make. What comes of an order is
         // the engine's doing in both forms.
         let servers = servers.filter(|_| order <= ORDERS_ON_SERVERS);

@@ -259,7 +259,7 @@ pub struct ExpectDiscrepancy {
 pub struct ExpectAlert {
     /// Number, for example `11-2`.
     pub alert: String,
-    /// What it is about: an entity such as `case/SF-1`, a source such as `watermark/oracle`, or for
+    /// What it is about: a record such as `case/SF-1`, for 11-1 also a source such as `oracle`, for
     /// 11-3 the case of the transfer.
     pub of: String,
     /// Whether it never fired.

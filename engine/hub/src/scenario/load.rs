@@ -1,5 +1,6 @@
 //! Story files: reading, errors with lines, and the schema.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -14,6 +15,8 @@ pub struct Loaded {
     pub file: PathBuf,
     /// Line of each step; empty where the file writes steps in another way than as a block list.
     pub lines: Vec<usize>,
+    /// Line of each key of the head, and of the keys below it as `settings.grace`.
+    head: BTreeMap<String, usize>,
 }
 
 impl Loaded {
@@ -28,7 +31,14 @@ impl Loaded {
             why: error.to_string(),
         })?;
         let lines = Some(step_lines(text)).filter(|lines| lines.len() == story.steps.len()).unwrap_or_default();
-        Ok(Loaded { story, file: file.to_owned(), lines })
+        Ok(Loaded { story, file: file.to_owned(), lines, head: head_lines(text) })
+    }
+
+    /// The line of a key of the head, or of the key that it stands below; none where it cannot be told.
+    #[must_use]
+    pub fn line_of(&self, key: &str) -> Option<usize> {
+        let above = key.split_once('.').map_or(key, |(above, _)| above);
+        self.head.get(key).or_else(|| self.head.get(above)).copied()
     }
 
     /// The folder that file names in the story are relative to.
@@ -73,14 +83,44 @@ pub fn load(path: &Path) -> Result<Vec<Loaded>, Error> {
 /// # Errors
 /// When the file cannot be read or is no story.
 pub fn read(file: &Path) -> Result<Loaded, Error> {
-    let text = std::fs::read_to_string(file).map_err(|why| Error::Read { file: file.display().to_string(), why })?;
-    Loaded::parse(&text, file)
+    let shown = file.display().to_string();
+    let bytes = std::fs::read(file).map_err(|why| Error::Read { file: shown.clone(), why })?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Loaded::parse(&text, file),
+        Err(error) => {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = Some(1 + valid.iter().filter(|byte| **byte == b'\n').count());
+            Err(Error::Format { file: shown, line, why: "expected a text in UTF-8".to_owned() })
+        }
+    }
 }
 
 /// The JSON Schema of the format.
 #[must_use]
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Story).to_value()
+}
+
+/// Lines of the keys at the left margin, and of those one step below them.
+fn head_lines(text: &str) -> BTreeMap<String, usize> {
+    let mut lines = BTreeMap::new();
+    let mut above = "";
+    let mut indent = None;
+    for (line, number) in text.lines().zip(1..) {
+        let body = line.trim_start();
+        let depth = line.len() - body.len();
+        let key = body.split_once(':').map(|(key, _)| key);
+        let Some(key) = key.filter(|key| key.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase())) else {
+            continue;
+        };
+        if depth == 0 {
+            (above, indent) = (key, None);
+            lines.entry(key.to_owned()).or_insert(number);
+        } else if depth == *indent.get_or_insert(depth) {
+            lines.entry(format!("{above}.{key}")).or_insert(number);
+        }
+    }
+    lines
 }
 
 /// Lines on which the items of the top-level list `steps` begin.
@@ -119,6 +159,14 @@ mod tests {
         let text = "name: n\nsteps:\n  # first\n  - until: +1s\n  - facts:\n      - entity: case/1\n      - entity: case/2\n\n  - advance: 1s\nspec: A01\n";
         assert_eq!(parse(text).unwrap().lines, [4, 5, 9]);
         assert_eq!(parse("name: n\nsteps: [{until: +1s}]\n").unwrap().lines, Vec::<usize>::new());
+    }
+
+    #[test]
+    fn keys_of_the_head_know_their_lines() {
+        let loaded =
+            parse("name: n\n# start: no\nsettings:\n\n  shards: 2\n  grace: 5m\nsources: { sap: fresh }\n").unwrap();
+        let lines = ["name", "settings", "settings.grace", "settings.hold", "sources.sap", "start"];
+        assert_eq!(lines.map(|key| loaded.line_of(key)), [Some(1), Some(3), Some(6), Some(3), Some(7), None]);
     }
 
     #[test]

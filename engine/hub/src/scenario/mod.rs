@@ -4,6 +4,7 @@
 //! a rule or a threshold can be tried on months of history in milliseconds. [`Story`] is the file
 //! format, [`plan`] turns it into facts and instants, [`stage`] plays it, [`check`] compares.
 
+pub mod asked;
 pub mod check;
 pub mod deliver;
 pub mod expect;

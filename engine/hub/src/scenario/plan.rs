@@ -3,26 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use insight::alerts::AlertRule;
-use insight::reconcile::RuleCode;
 use jiff::tz::TimeZone;
-use ontology::status::{Decision, Verdict};
-use ontology::{
-    EntityKey, EntityKind, Fact, Field, FieldsBuilder, Millis, ObjectId, Op, SourceKey, System, ValueRef, Version,
-    Vocabulary,
-};
+use ontology::status::Verdict;
+use ontology::{EntityKey, EntityKind, Fact, Millis, Op, SourceKey, System, Version, Vocabulary};
 use pipeline::EngineSettings;
 use serde_json::json;
-use serve::decide::{self, Decider, TransferRequest};
 
 use super::Error;
+use super::asked::{self, Asked, Receipt};
 use super::expect::Expect;
-use super::fact::{self, Place, entity, system_of, word};
+use super::fact::{self, Place, entity, word};
 use super::load::Loaded;
 use super::native::{self, Payload};
 use super::step::{
-    CommandReceiver, CustomerPart, DecidePart, FactPart, GapPart, JudgementPart, MappingPart, QuarantinePart,
-    ReceiverPart, RefetchPart, Restart, Step, TransferPart,
+    CommandReceiver, CustomerPart, FactPart, GapPart, MappingPart, QuarantinePart, ReceiverPart, RefetchPart, Restart,
+    Step,
 };
 use super::story::{Deliver, Story};
 use super::time::{Times, absolute, duration};
@@ -84,6 +79,8 @@ pub struct Delivery {
 pub enum Act {
     /// Facts arrive together.
     Facts(Vec<Fact>),
+    /// Somebody asks for something.
+    Asked(Asked),
     /// A native payload arrives.
     Native(Payload),
     /// The clock moves.
@@ -110,37 +107,32 @@ impl Plan {
     pub fn of(loaded: &Loaded) -> Result<Self, Error> {
         let story = &loaded.story;
         let wrong = |line: Option<usize>| move |why: String| loaded.wrong(line, why);
-        let settings = settings(story).map_err(wrong(None))?;
+        // Of the head an error names the key, which tells its line.
+        let head = |(key, why): (&str, String)| loaded.wrong(loaded.line_of(key), format!("{key}: {why}"));
+        let settings = settings(story).map_err(head)?;
         let zone = settings.insight.business_tz.clone();
-        let start = absolute(&story.start, &zone).map_err(|why| loaded.wrong(None, format!("start: {why}")))?;
+        let start = absolute(&story.start, &zone).map_err(|why| head(("start", why)))?;
         let times = Times { start, zone };
+        let sources = lags(&story.sources).map_err(|why| head(("sources", why)))?;
+        let deliver = story.deliver.as_ref().map(|d| delivery(d, &times)).transpose();
+        let deliver = deliver.map_err(|why| head(("deliver", why)))?;
+        if deliver.is_none() && !story.facts_of.is_empty() {
+            return Err(head(("facts_of", "it needs deliver, which says in how many orders they come".to_owned())));
+        }
         let mut planner = Planner::new(times.clone(), loaded.folder());
         let mut acts = Vec::with_capacity(story.steps.len());
         for (place, step) in story.steps.iter().enumerate() {
-            let line = loaded.lines.get(place).copied();
+            let line = loaded.lines.get(place).copied().or_else(|| loaded.line_of("steps"));
             acts.push((line, planner.act(step).map_err(wrong(line))?));
         }
-        let deliver = story.deliver.as_ref().map(|d| delivery(d, &times)).transpose().map_err(wrong(None))?;
-        if deliver.is_none() && !story.facts_of.is_empty() {
-            return Err(loaded.wrong(None, "facts_of needs deliver".to_owned()));
+        let expected: Vec<&Expect> = story.steps.iter().filter_map(|step| step.expect.as_deref()).collect();
+        words::digests(&expected).map_err(wrong(loaded.line_of("steps")))?;
+        if deliver.is_none() && expected.is_empty() {
+            let lack = if acts.is_empty() { "it has no steps" } else { "none of its steps is an expect" };
+            let why = format!("{lack}: nothing is compared, so it would pass whatever the hub does; add a step expect");
+            return Err(loaded.wrong(loaded.line_of("steps"), why));
         }
-        let sources = lags(&story.sources).map_err(wrong(None))?;
         Ok(Plan { name: story.name.clone(), times, settings, sources, acts, end: planner.clock, deliver })
-    }
-
-    /// All facts that the story names, in its order.
-    pub fn facts(&self) -> impl Iterator<Item = &Fact> {
-        self.acts.iter().flat_map(|(_, act)| match act {
-            Act::Facts(facts) => facts.as_slice(),
-            Act::Native(_)
-            | Act::Until(_)
-            | Act::Sources(_)
-            | Act::Mapping(..)
-            | Act::ReplayQuarantine(_)
-            | Act::Commands(_)
-            | Act::Restart(_)
-            | Act::Expect(_) => &[],
-        })
     }
 
     /// Whether the hub ends somewhere in the story.
@@ -166,34 +158,36 @@ fn replayed(part: &QuarantinePart) -> Result<Act, String> {
 fn delivery(deliver: &Deliver, times: &Times) -> Result<Delivery, String> {
     let (hold_at, until) = (times.reached(&deliver.hold_at)?, times.reached(&deliver.until)?);
     if deliver.shuffles == 0 || deliver.repeats == 0 || until < hold_at {
-        return Err("deliver: expected shuffles and repeats of at least 1, and until not before hold_at".to_owned());
+        return Err("expected shuffles and repeats of at least 1, and until not before hold_at".to_owned());
     }
     Ok(Delivery { shuffles: deliver.shuffles, repeats: deliver.repeats, seed: deliver.seed, hold_at, until })
 }
 
-fn settings(story: &Story) -> Result<EngineSettings, String> {
+fn settings(story: &Story) -> Result<EngineSettings, (&'static str, String)> {
     let asked = &story.settings;
     let shards = asked.shards.unwrap_or(1);
     if !(1..=SHARDS_MAX).contains(&shards) {
-        return Err(format!("settings: shards is {shards}, expected 1 to {SHARDS_MAX}"));
+        return Err(("settings.shards", format!("shards is {shards}, expected 1 to {SHARDS_MAX}")));
     }
     if let Some(minor) = asked.tolerance_minor.filter(|minor| *minor < 0) {
-        return Err(format!("settings: tolerance_minor is {minor}, expected 0 or more minor units"));
+        let why = format!("tolerance_minor is {minor}, expected 0 or more minor units");
+        return Err(("settings.tolerance_minor", why));
     }
     let mut settings = EngineSettings { shards, ..EngineSettings::default() };
     let insight = &mut settings.insight;
     if let Some(name) = &asked.business_tz {
-        insight.business_tz = TimeZone::get(name).map_err(|_| format!("business_tz: no time zone `{name}`"))?;
+        let wrong = |_| ("settings.business_tz", format!("no time zone `{name}`; write one such as Europe/Berlin"));
+        insight.business_tz = TimeZone::get(name).map_err(wrong)?;
     }
     insight.tolerance_minor = asked.tolerance_minor.unwrap_or(insight.tolerance_minor);
-    for (text, value) in [
-        (&asked.grace, &mut insight.grace_ms),
-        (&asked.hold, &mut insight.hold_max_ms),
-        (&asked.interaction_window, &mut insight.interaction_window_ms),
-        (&asked.order_window, &mut insight.order_window_ms),
+    for (key, text, value) in [
+        ("settings.grace", &asked.grace, &mut insight.grace_ms),
+        ("settings.hold", &asked.hold, &mut insight.hold_max_ms),
+        ("settings.interaction_window", &asked.interaction_window, &mut insight.interaction_window_ms),
+        ("settings.order_window", &asked.order_window, &mut insight.order_window_ms),
     ] {
         if let Some(text) = text {
-            *value = duration(text)?;
+            *value = duration(text).map_err(|why| (key, why))?;
         }
     }
     Ok(settings)
@@ -231,7 +225,8 @@ struct Planner<'a> {
     rows: BTreeSet<SourceKey>,
     /// Version and instant of each gap.
     gaps: BTreeMap<EntityKey, (Version, Millis)>,
-    transfers: BTreeMap<String, EntityKey>,
+    /// Cases with a transfer so far.
+    transferred: BTreeSet<String>,
 }
 
 impl<'a> Planner<'a> {
@@ -244,7 +239,7 @@ impl<'a> Planner<'a> {
             numbers: 0,
             rows: BTreeSet::new(),
             gaps: BTreeMap::new(),
-            transfers: BTreeMap::new(),
+            transferred: BTreeSet::new(),
         }
     }
 
@@ -281,13 +276,16 @@ impl<'a> Planner<'a> {
         acts.extend(sources.as_ref().map(|named| lags(named).map(Act::Sources)));
         acts.extend(gap.as_ref().map(|part| self.gap(part)));
         acts.extend(refetch.as_ref().map(|part| self.refetch(part)));
-        acts.extend(link.as_ref().map(|part| self.judgement(part, Verdict::Link)));
-        acts.extend(unlink.as_ref().map(|part| self.judgement(part, Verdict::Unlink)));
-        acts.extend(transfer.as_ref().map(|part| self.transfer(part)));
-        acts.extend(accept.as_ref().map(|part| self.receive(part, Field::AcceptedAt)));
-        acts.extend(give_back.as_ref().map(|part| self.receive(part, Field::ReturnedAt)));
-        acts.extend(cancel.as_ref().map(|part| self.receive(part, Field::CancelledAt)));
-        acts.extend(decide.as_ref().map(|part| self.decide(part)));
+        acts.extend(link.as_ref().map(|part| asked::judgement(part, Verdict::Link).map(Act::Asked)));
+        acts.extend(unlink.as_ref().map(|part| asked::judgement(part, Verdict::Unlink).map(Act::Asked)));
+        acts.extend(transfer.as_ref().map(|part| {
+            self.transferred.insert(part.case.clone());
+            Ok(Act::Asked(Asked::Transfer(part.clone())))
+        }));
+        acts.extend(accept.as_ref().map(|part| self.receive(part, Receipt::Accepted)));
+        acts.extend(give_back.as_ref().map(|part| self.receive(part, Receipt::Returned)));
+        acts.extend(cancel.as_ref().map(|part| self.receive(part, Receipt::Cancelled)));
+        acts.extend(decide.as_ref().map(|part| asked::decision(part, &self.times).map(Act::Asked)));
         acts.extend(mapping.as_ref().map(|part| {
             native::mapped_system(part).map(|system| Act::Mapping(system, part.clone(), self.folder.to_owned()))
         }));
@@ -395,78 +393,10 @@ impl<'a> Planner<'a> {
         Ok(Act::Facts(vec![fact]))
     }
 
-    fn decider<'b>(&self, actor: &'b str, reason: &'b str) -> Decider<'b> {
-        Decider { actor, reason, at: self.clock, request_id: "" }
-    }
-
-    fn judgement(&mut self, part: &JudgementPart, verdict: Verdict) -> Result<Act, String> {
-        let [left, right] = &part.pair;
-        let (left, right) = (party(left)?, party(right)?);
-        Ok(Act::Facts(vec![decide::judgement(self.decider(&part.actor, &part.reason), &left, &right, verdict)]))
-    }
-
-    fn transfer(&mut self, part: &TransferPart) -> Result<Act, String> {
-        let request = TransferRequest {
-            case_id: &part.case,
-            from_team: &part.from,
-            to_team: &part.to,
-            interaction_id: part.interaction.as_deref().unwrap_or_default(),
-        };
-        let fact = decide::transfer(self.decider("agent", part.reason.as_deref().unwrap_or_default()), request);
-        self.transfers.insert(part.case.clone(), fact.entity.clone());
-        let fact = if part.controlled { fact } else { with(fact, Field::Controlled, ValueRef::Bool(false)) };
-        Ok(Act::Facts(vec![fact]))
-    }
-
-    fn receive(&mut self, part: &ReceiverPart, field: Field) -> Result<Act, String> {
-        let transfer =
-            self.transfers.get(&part.case).ok_or_else(|| format!("no transfer of case {} came before", part.case))?;
-        let accepted = decide::acceptance(self.decider(&part.by, ""), transfer, &part.by);
-        if field == Field::AcceptedAt {
-            return Ok(Act::Facts(vec![accepted]));
+    fn receive(&mut self, part: &ReceiverPart, receipt: Receipt) -> Result<Act, String> {
+        if !self.transferred.contains(&part.case) {
+            return Err(format!("no transfer of case {} came before", part.case));
         }
-        let mut fields = FieldsBuilder::default();
-        fields.set(field, ValueRef::Time(self.clock));
-        Ok(Act::Facts(vec![Fact { fields: fields.build(), ..accepted }]))
+        Ok(Act::Asked(Asked::Receive(part.clone(), receipt)))
     }
-
-    fn decide(&mut self, part: &DecidePart) -> Result<Act, String> {
-        let of: Vec<String> =
-            part.of.iter().map(|text| entity(text).map(|key| key.to_string())).collect::<Result<_, _>>()?;
-        let (kind, subject) = match (&part.rule, &part.alert) {
-            (Some(rule), None) => {
-                word::<RuleCode>("a rule", &rule.to_ascii_uppercase())?;
-                (EntityKind::DiscrepancyDecision, ObjectId::new(&rule.to_ascii_lowercase(), &of))
-            }
-            (None, Some(number)) => {
-                let alert: AlertRule = word("an alert", number)?;
-                (EntityKind::AlertDecision, alert.id(&of.join(" ")))
-            }
-            (Some(_), Some(_)) | (None, None) => return Err("decide: expected one of rule and alert".to_owned()),
-        };
-        let verdict: Decision = word("a verdict", &part.verdict)?;
-        let fact = decide::decision(self.decider(&part.actor, &part.reason), kind, &subject.0, verdict);
-        Ok(Act::Facts(vec![match &part.until {
-            Some(text) => with(fact, Field::Until, ValueRef::Time(self.times.instant(text)?)),
-            None => fact,
-        }]))
-    }
-}
-
-fn party(text: &str) -> Result<EntityKey, String> {
-    let key = entity(text)?;
-    if !key.kind.is_party() || system_of(key.kind) == System::Engine {
-        return Err(format!("expected a party record such as account/A-1, found `{text}`"));
-    }
-    Ok(key)
-}
-
-/// The fact with one field set besides its own.
-fn with(fact: Fact, field: Field, value: ValueRef<'_>) -> Fact {
-    let mut fields = FieldsBuilder::default();
-    for (known, value) in fact.fields.iter() {
-        fields.set(known, value);
-    }
-    fields.set(field, value);
-    Fact { fields: fields.build(), ..fact }
 }

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use ontology::Fact;
 use storage::DistributedOptions;
 
+use super::asked::Desk;
 use super::load::{Loaded, read};
 use super::native;
 use super::plan::{Act, Delivery, Plan};
 use super::report::{Difference, Outcome};
 use super::stage::Stage;
 use super::step::CommandReceiver;
-use super::{Error, check, deliver};
+use super::{Error, check, deliver, fact, words};
 
 /// What is asked besides the story itself.
 #[derive(Debug, Clone, Default)]
@@ -36,10 +38,17 @@ const REPEATS: u32 = 3;
 pub fn play(loaded: &Loaded, extra: &Extra) -> Result<Outcome, Error> {
     let plan = Plan::of(loaded)?;
     let failed = |why| Error::Play { story: plan.name.clone(), why };
-    let mut differences = acts(&plan, loaded, extra.servers.as_ref())?;
-    let mut others = Vec::new();
+    let mut played = acts(&plan, loaded, extra.servers.as_ref(), true)?;
+    let mut facts = Vec::new();
     for file in &loaded.story.facts_of {
-        others.push(Plan::of(&read(&loaded.folder().join(file))?)?);
+        let other = read(&loaded.folder().join(file))?;
+        facts.extend(acts(&Plan::of(&other)?, &other, None, false)?.facts);
+    }
+    facts.append(&mut played.facts);
+    let mut differences = played.differences;
+    if plan.deliver.is_some() && facts.is_empty() {
+        let why = "deliver: there are no facts to deliver: write steps with facts, or name stories in facts_of";
+        return Err(loaded.wrong(loaded.line_of("deliver"), why.to_owned()));
     }
     let asked = (extra.shuffles > 0).then_some(Delivery {
         shuffles: extra.shuffles,
@@ -49,7 +58,7 @@ pub fn play(loaded: &Loaded, extra: &Extra) -> Result<Outcome, Error> {
         until: plan.end + SETTLE_MS,
     });
     for delivery in plan.deliver.into_iter().chain(asked) {
-        differences.extend(deliver::deliver(&plan, &others, delivery, extra.servers.as_ref()).map_err(failed)?);
+        differences.extend(deliver::deliver(&plan, &facts, delivery, extra.servers.as_ref()).map_err(failed)?);
     }
     Ok(Outcome {
         name: plan.name.clone(),
@@ -84,39 +93,84 @@ pub fn play_all(stories: &[Loaded], extra: &Extra) -> Result<Vec<Outcome>, Error
     played.into_inner().expect("no holder of the outcomes panics").into_values().collect()
 }
 
-fn acts(plan: &Plan, loaded: &Loaded, servers: Option<&DistributedOptions>) -> Result<Vec<Difference>, Error> {
+/// What came of the steps of a story.
+#[derive(Default)]
+struct Played {
+    differences: Vec<Difference>,
+    /// The facts that its steps named or made, in their order.
+    facts: Vec<Fact>,
+}
+
+/// Plays the steps; what they expect is compared only if it is to be.
+fn acts(
+    plan: &Plan,
+    loaded: &Loaded,
+    servers: Option<&DistributedOptions>,
+    is_compared: bool,
+) -> Result<Played, Error> {
     let failed = |why| Error::Play { story: plan.name.clone(), why };
     let mut stage = Stage::new(plan, servers).map_err(failed)?;
-    let mut differences = Vec::new();
+    let mut desk = Desk::default();
+    let mut played = Played::default();
     let mut digests = BTreeMap::new();
     for (line, act) in &plan.acts {
+        let wrong = |why| loaded.wrong(*line, why);
         match act {
-            Act::Facts(facts) => stage.deliver(facts.clone()).map_err(failed)?,
+            Act::Facts(facts) => {
+                played.facts.extend(facts.iter().cloned());
+                stage.deliver(facts.clone()).map_err(failed)?;
+            }
+            Act::Asked(asked) => {
+                let facts = desk.facts(asked, &stage, &plan.times).map_err(wrong)?;
+                played.facts.extend(facts.iter().cloned());
+                stage.deliver(facts).map_err(failed)?;
+            }
             Act::Native(payload) => stage.receive(payload).map_err(failed)?,
             Act::Until(at) => stage.advance(*at).map_err(failed)?,
             Act::Sources(lags) => stage.set_lags(lags).map_err(failed)?,
             Act::Mapping(system, part, folder) => {
                 let mapping = stage.mapping(*system).ok_or_else(|| "no mapping is in place".to_owned());
                 let mapping = mapping.and_then(|current| native::mapping(part, folder, current));
-                stage.map(*system, mapping.map_err(|why| loaded.wrong(*line, why))?);
+                stage.map(*system, mapping.map_err(wrong)?);
             }
             Act::ReplayQuarantine(part) => stage.replay_quarantine(part.reason.as_deref()).map_err(failed)?,
             Act::Commands(receiver) => stage.set_takes_commands(*receiver == CommandReceiver::Takes),
             Act::Restart(how) => stage.restart(*how).map_err(failed)?,
+            Act::Expect(_) if !is_compared => {}
             Act::Expect(expect) => {
                 stage.settle();
                 let found = check::check(expect, &stage, &plan.times, *line);
-                differences.extend(found.map_err(|why| loaded.wrong(*line, why.to_string()))?);
+                played.differences.extend(found.map_err(|why| wrong(why.to_string()))?);
                 if let Some(name) = &expect.digest {
                     let digest = stage.engine().digest(stage.clock());
                     let first = digests.entry(name.clone()).or_insert_with(|| digest.clone());
                     if *first != digest {
                         let what = format!("digest {name}");
-                        differences.push(Difference { line: *line, what, expected: first.clone(), found: digest });
+                        let difference = Difference { line: *line, what, expected: first.clone(), found: digest };
+                        played.differences.push(difference);
                     }
                 }
             }
         }
     }
-    Ok(differences)
+    if is_compared {
+        all_came(plan, &stage).map_err(|(line, why)| loaded.wrong(line, why))?;
+    }
+    Ok(played)
+}
+
+/// That there is nothing about a record means something only if the record comes at some time.
+fn all_came(plan: &Plan, stage: &Stage) -> Result<(), (Option<usize>, String)> {
+    for (line, act) in &plan.acts {
+        let Act::Expect(expect) = act else { continue };
+        for name in words::absent(expect) {
+            let key = fact::entity(name).map_err(|why| (*line, why))?;
+            if stage.engine().entity(&key).is_none_or(|known| known.rows().is_empty()) {
+                let why =
+                    format!("{key} never comes in this story, so that none is there says nothing; is it misspelt?");
+                return Err((*line, why));
+            }
+        }
+    }
+    Ok(())
 }

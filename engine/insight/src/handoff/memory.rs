@@ -68,6 +68,12 @@ impl HandoffState {
             | HandoffState::Accepted => false,
         }
     }
+
+    /// Whether it is under way: nobody has taken it over yet, and it is not closed.
+    #[must_use]
+    pub fn may_be_accepted(self) -> bool {
+        !self.is_closed() && self != HandoffState::Accepted
+    }
 }
 
 /// The alert on missing context (11-3) of a transfer.

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use ontology::{EntityKey, EntityKind, Millis};
+use ontology::{EntityKey, EntityKind, Vocabulary as _};
 use proto::v1::handoff_service_server::HandoffService;
 use proto::v1::{self, Handoff, HandoffState};
 use tonic::{Request, Response, Status};
 
 use super::listing::{Listing, later_first};
 use super::{Api, caller, check_etag};
-use crate::convert::common::{id_of, millis};
+use crate::convert::common::id_of;
 use crate::convert::handoff::{self, Version};
 use crate::decide::{self, Decider, TransferRequest};
 use crate::filter::{Column, Kind, Operand};
@@ -19,9 +19,6 @@ use crate::reason::{Reason, Refusal};
 use crate::request_id::Call;
 use crate::token::position_token;
 use crate::views::Collection;
-
-/// Requests for one case and team closer together than this are one transfer (spec 6.1).
-const CHAIN_MAX_MS: i64 = 120_000;
 
 /// States in the order of the wire.
 const STATES: &[&str] = &[
@@ -154,21 +151,21 @@ impl Api {
         let published = self.backend.published();
         let customer = published.customer_of(&case).ok_or_else(unknown)?;
         let now = self.now();
-        if let Some(slot) = published.slot(&customer)
-            && let Some(running) = running_transfer(handoff::handoffs(&slot.view), request, now)
-        {
-            return Ok(v1::PrepareHandoffResponse {
-                handoff: Some(running),
-                position: position_token(slot.changed_at.position),
-            });
-        }
-        let decider = Decider { actor, reason: &request.reason, at: now, request_id: &request.request_id };
         let asked = TransferRequest {
             case_id: &request.case_id,
             from_team: &request.from_team,
             to_team: &request.to_team,
             interaction_id: &request.interaction_id,
         };
+        if let Some(slot) = published.slot(&customer)
+            && let Some(running) = decide::repeated(slot.view.transfers.iter().map(|it| &*it.memory), asked, now)
+        {
+            return Ok(v1::PrepareHandoffResponse {
+                handoff: Some(self.handoff(&format!("handoffs/{}", running.id), Version::Newest)?),
+                position: position_token(slot.changed_at.position),
+            });
+        }
+        let decider = Decider { actor, reason: &request.reason, at: now, request_id: &request.request_id };
         let fact = decide::transfer(decider, asked);
         let name = format!("handoffs/{}", fact.entity.id);
         let position = self.submit_in_turn(turn, vec![fact]).await?;
@@ -188,8 +185,8 @@ impl Api {
         }
         let turn = self.turn(&request.name, deadline).await?;
         let mut handoff = self.handoff(&request.name, Version::Newest)?;
-        if !may_be_accepted(handoff.state()) {
-            let state = handoff.state().as_str_name().trim_start_matches("HANDOFF_STATE_").to_ascii_lowercase();
+        let state = handoff.state().as_str_name().trim_start_matches("HANDOFF_STATE_").to_ascii_lowercase();
+        if !insight::handoff::HandoffState::parse(&state).is_some_and(|state| state.may_be_accepted()) {
             return Err(Refusal::new(Reason::HandoffClosed).with("name", &request.name).with("state", state));
         }
         check_etag(&request.name, &request.etag, &handoff.etag)?;
@@ -209,32 +206,5 @@ impl Api {
             handoff.etag.clear();
         }
         Ok(v1::AcceptHandoffResponse { handoff: Some(handoff), position: position_token(position) })
-    }
-}
-
-/// The transfer that a request repeats: same case and team, asked for a moment ago, still under way.
-fn running_transfer(all: Vec<Handoff>, request: &v1::PrepareHandoffRequest, now: Millis) -> Option<Handoff> {
-    all.into_iter().find(|handoff| {
-        let initiated_at = handoff.initiate_time.as_ref().and_then(|time| millis("initiate_time", time).ok());
-        handoff.case_id == request.case_id
-            && handoff.to_team == request.to_team
-            && may_be_accepted(handoff.state())
-            && initiated_at.is_some_and(|at| now.since(at) <= CHAIN_MAX_MS)
-    })
-}
-
-fn may_be_accepted(state: HandoffState) -> bool {
-    match state {
-        HandoffState::Requested
-        | HandoffState::Assembling
-        | HandoffState::Held
-        | HandoffState::ReleasedComplete
-        | HandoffState::ReleasedIncomplete => true,
-        HandoffState::Unspecified
-        | HandoffState::Accepted
-        | HandoffState::Cancelled
-        | HandoffState::Abandoned
-        | HandoffState::Returned
-        | HandoffState::Superseded => false,
     }
 }

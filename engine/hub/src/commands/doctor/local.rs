@@ -50,7 +50,7 @@ pub(super) fn secrets(files: &[(String, PathBuf)]) -> Vec<Finding> {
 pub(super) fn store(dir: &Path) -> (Vec<Finding>, bool) {
     let shown = dir.display();
     if !Embedded::is_in(dir) {
-        return (vec![Finding::good("store", format!("none in {shown} yet: the first start makes it"))], false);
+        return (vec![place(dir)], false);
     }
     let looked = Embedded::open(dir, Options::default()).and_then(|store| {
         let newest = match store.last() {
@@ -73,10 +73,38 @@ pub(super) fn store(dir: &Path) -> (Vec<Finding>, bool) {
             (vec![Finding::wrong("store", error.to_string(), next)], false)
         }
         Err(error) => {
-            let next = format!("see that this user may read and write {shown}");
-            (vec![Finding::wrong("store", error.to_string(), next)], false)
+            // The cause tells a folder of another user from a disk that is read-only.
+            (vec![Finding::wrong("store", format!("{:#}", anyhow::Error::from(error)), own(dir))], false)
         }
     }
+}
+
+/// Where the first start would make a store: a folder that this user may write, or a place for one.
+fn place(dir: &Path) -> Finding {
+    let shown = dir.display();
+    let existing = dir.ancestors().find(|folder| folder.exists() && !folder.as_os_str().is_empty());
+    let existing = existing.unwrap_or(Path::new("."));
+    if !existing.is_dir() {
+        let next = "name a folder: store.dir in the configuration, or --store";
+        return Finding::wrong("store", format!("{} is no folder", existing.display()), next);
+    }
+    // A file without a name is gone with its handle, whatever ends this process.
+    let tried = existing.read_dir().and_then(|_| tempfile::tempfile_in(existing));
+    match tried {
+        Ok(_) => Finding::good("store", format!("none in {shown} yet: the first start makes it")),
+        Err(error) if existing == dir => {
+            Finding::wrong("store", format!("{shown} cannot be read and written: {error}"), own(dir))
+        }
+        Err(error) => {
+            let found = format!("{shown} cannot be made: {} cannot be written: {error}", existing.display());
+            Finding::wrong("store", found, format!("sudo install -d -o \"$(id -u)\" {shown}, or name another folder"))
+        }
+    }
+}
+
+/// What makes a folder this user's.
+fn own(dir: &Path) -> String {
+    format!("sudo chown -R \"$(id -u)\" {}, or see that its disk is mounted for writing", dir.display())
 }
 
 /// Whether the clock fits the newest block of the log.
@@ -215,6 +243,29 @@ mod tests {
         let (findings, _) = std::iter::repeat_with(|| store(&dir)).find(|(_, is_in_use)| !is_in_use).unwrap();
         assert_eq!(findings[0].grade, Grade::Wrong);
         assert!(findings[0].next.contains("opshub restore"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_place_where_no_store_can_be_is_told_with_the_command_that_mends_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        for below in ["", "store"] {
+            let (findings, _) = store(&file.join(below));
+            assert_eq!(findings[0].grade, Grade::Wrong, "{findings:?}");
+            assert!(findings[0].found.ends_with("file is no folder"), "{findings:?}");
+        }
+        // Nobody makes files there, root neither.
+        let (findings, _) = store(Path::new("/proc/opshub/store"));
+        assert_eq!(findings[0].grade, Grade::Wrong, "{findings:?}");
+        assert!(findings[0].found.contains("cannot be made: /proc cannot be written: "), "{findings:?}");
+        assert!(findings[0].next.contains("sudo install -d"), "{findings:?}");
+        let (findings, _) = store(Path::new("/proc"));
+        assert!(findings[0].found.starts_with("/proc cannot be read and written"), "{findings:?}");
+        assert!(findings[0].next.contains("sudo chown -R"), "{findings:?}");
+        let (findings, _) = store(folder.path());
+        assert_eq!(findings[0].grade, Grade::Good, "{findings:?}");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1, "nothing was kept");
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn way_in(connectors: &ConnectorsConfig, system: System) -> Option<Way> {
         }
         System::Wxcc => connectors.wxcc.as_ref().map(|wxcc| way(wxcc.search.is_some())),
         System::Sap => connectors.sap.as_ref().map(|sap| way(sap.list.is_some() || sap.folder.is_some())),
-        System::Zendesk => connectors.zendesk.as_ref().map(|_| Way::Pushed),
+        System::Zendesk => connectors.zendesk.as_ref().map(|zendesk| way(zendesk.export.is_some())),
         System::Engine | System::Human => None,
     }
 }

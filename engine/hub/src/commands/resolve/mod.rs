@@ -14,6 +14,7 @@ use resolver::{Model, Parameters};
 use serde::Serialize;
 
 use super::{CONFIG_INVALID, Failure, NOT_FOUND};
+use crate::client::USAGE;
 use progress::Bar;
 
 /// Resolves tables of people or organisations: train, run, explain, evaluate, compare models.
@@ -207,6 +208,10 @@ fn resolve(args: &RunArgs) -> Result<Summary, Failure> {
 }
 
 fn explain(args: &ExplainArgs) -> Result<Told, Failure> {
+    if args.left == args.right {
+        let why = "is one record, which is always itself; name two of clusters.csv";
+        return Err(Failure::with(USAGE, anyhow::anyhow!("compare {} with {}: it {why}", args.left, args.right)));
+    }
     let tables = args.source.inputs().open(None).map_err(failure)?;
     let bar = Bar::start();
     let run = offline::run(tables, model(args.model.as_deref())?, &mut |step| bar.tell(step)).map_err(failure)?;
@@ -250,8 +255,13 @@ fn diff(args: &DiffArgs) -> Result<Difference, Failure> {
 /// The model in a file, or the shipped one.
 pub(super) fn model(path: Option<&Path>) -> Result<Model, Failure> {
     let Some(path) = path else { return Ok(Model::shipped()) };
-    let text = fs::read_to_string(path)
-        .map_err(|source| failure(Error::File { action: "read model", path: path.into(), source }))?;
+    let text = fs::read_to_string(path).map_err(|source| {
+        let is_nowhere = source.kind() == std::io::ErrorKind::NotFound;
+        let failed = failure(Error::File { action: "read model", path: path.into(), source });
+        let next = "`opshub resolve train` writes one, and without --model the shipped one decides";
+        let told = failed.error.filter(|_| is_nowhere).map(|error| anyhow::anyhow!("{error:#}; {next}"));
+        Failure { error: told, ..failed }
+    })?;
     let wrong = |why: String| failure(Error::Model { path: path.into(), why });
     let parameters = Parameters::parse(&text).map_err(|error| wrong(error.to_string()))?;
     Model::from_parameters(parameters).map_err(|error| wrong(error.to_string()))

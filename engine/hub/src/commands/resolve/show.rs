@@ -5,7 +5,7 @@ use std::path::Path;
 
 use offline::{Change, DecisionsReport, Difference, Evaluation, Summary, Told, TrainReport};
 
-use crate::client::table;
+use crate::client::{count, table};
 
 /// Changes that are listed of each kind; `--json` has them all.
 const CHANGES_SHOWN: usize = 10;
@@ -17,10 +17,12 @@ const BAR_BITS: f64 = 24.0;
 pub(super) fn summary(told: &Summary, folder: &Path) -> String {
     let Summary { records, sources, candidates, linked, review, customers, largest, model, .. } = told;
     format!(
-        "{records} records of {} are {customers} customers, the largest with {largest} records\n\
-         {candidates} pairs compared by model {model}: {linked} linked, {review} for review\n\
-         see {}\n",
+        "{} of {} are {}, the largest with {}\n{} compared by model {model}: {linked} linked, {review} for review\nsee {}\n",
+        count(*records, "record"),
         if sources.len() == 1 { "one source".to_owned() } else { format!("{} sources", sources.len()) },
+        count(*customers, "customer"),
+        count(*largest, "record"),
+        count(usize::try_from(*candidates).unwrap_or(usize::MAX), "pair"),
         folder.display()
     )
 }

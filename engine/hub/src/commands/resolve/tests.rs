@@ -68,7 +68,20 @@ fn exit_codes_say_what_was_wrong() {
     assert_eq!(place.resolve("run --input @people.csv --map @bad.toml --out @found"), Err(CONFIG_INVALID));
     let with_bad_model = "run --input @people.csv --map @people.toml --model @bad.toml --out @found";
     assert_eq!(place.resolve(with_bad_model), Err(CONFIG_INVALID));
+    assert_eq!(place.resolve("evaluate --run @found --input @people.csv --truth party"), Err(NOT_FOUND));
+    fs::create_dir(place.path("found")).unwrap();
     assert_eq!(place.resolve("evaluate --run @found --input @people.csv --truth party"), Err(super::super::FAILED));
+    assert_eq!(place.resolve("explain --input @people.csv --map @people.toml 1 1"), Err(USAGE), "one record");
+}
+
+#[test]
+fn a_model_that_is_not_there_is_told_with_what_makes_one() {
+    let place = Place::new();
+    let failed = model(Some(Path::new(&place.path("none.toml")))).unwrap_err();
+    let told = failed.error.unwrap().to_string();
+    assert!(failed.code == NOT_FOUND && told.contains("`opshub resolve train` writes one"), "{told}");
+    let failed = model(Some(Path::new(&place.path("")))).unwrap_err();
+    assert!(failed.error.unwrap().to_string().contains("read model"), "a folder is no model");
 }
 
 #[test]

@@ -70,9 +70,6 @@ impl<'a> Scene<'a> {
 pub fn discrepancy_id(rule: &str, of: &[String]) -> Result<(ObjectId, Vec<EntityKey>), String> {
     word::<RuleCode>("a rule", &rule.to_ascii_uppercase())?;
     let keys: Vec<EntityKey> = of.iter().map(|text| entity(text)).collect::<Result<_, _>>()?;
-    if keys.is_empty() {
-        return Err(format!("{rule}: expected the records that it is about"));
-    }
     let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
     Ok((ObjectId::new(&rule.to_ascii_lowercase(), &names), keys))
 }

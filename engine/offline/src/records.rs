@@ -136,7 +136,9 @@ impl Inputs {
             let there = headers(Some(map));
             let mut named = map.columns.keys().chain(&map.ignored).chain(&map.id).chain(&map.source);
             if let Some(name) = named.find(|name| !there.contains(&name.as_str())) {
-                return Err(Error::Map { path: path.clone(), why: absent(name, &there) });
+                let is_none_there = !map.columns.keys().any(|column| there.contains(&column.as_str()));
+                let why = absent(name, &there) + if is_none_there { reversed(name, &there) } else { "" };
+                return Err(Error::Map { path: path.clone(), why });
             }
         }
         let says_nothing =
@@ -170,6 +172,14 @@ fn absent(name: &str, there: &[&str]) -> String {
     format!("no input has a column {name:?};{} there are {}{hint}", meant.unwrap_or_default(), there.join(", "))
 }
 
+/// What may be the matter with a map of which no column is there, though columns are called like kinds.
+fn reversed(name: &str, there: &[&str]) -> &'static str {
+    if nearest(name, there.iter().copied()).is_some() || !there.iter().any(|column| is_kind(column)) {
+        return "";
+    }
+    "; in a map the table's column stands on the left, and what it holds on the right: surname = \"family_name\""
+}
+
 /// What may be the matter with a table whose columns are not those of the map.
 fn hint(there: &[&str]) -> &'static str {
     let starts_with_number =
@@ -178,8 +188,6 @@ fn hint(there: &[&str]) -> &'static str {
         "; is another sign than comma, semicolon, tab or bar between the cells?"
     } else if there.iter().any(starts_with_number) {
         "; if the first line is a row, name the columns in the map: header = [\"id\", ...]"
-    } else if there.iter().any(|column| is_kind(column)) {
-        "; in a map the table's column stands on the left, and what it holds on the right: surname = \"family_name\""
     } else {
         ""
     }

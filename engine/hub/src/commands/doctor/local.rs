@@ -81,6 +81,8 @@ pub(super) fn store(dir: &Path) -> (Vec<Finding>, bool) {
 
 /// Where the first start would make a store: a folder that this user may write, or a place for one.
 fn place(dir: &Path) -> Finding {
+    // A slash at its end would hide a file of that name.
+    let dir: &Path = &dir.components().collect::<PathBuf>();
     let shown = dir.display();
     let existing = dir.ancestors().find(|folder| folder.exists() && !folder.as_os_str().is_empty());
     let existing = existing.unwrap_or(Path::new("."));

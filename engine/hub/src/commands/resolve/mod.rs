@@ -257,10 +257,10 @@ pub(super) fn model(path: Option<&Path>) -> Result<Model, Failure> {
     let Some(path) = path else { return Ok(Model::shipped()) };
     let text = fs::read_to_string(path).map_err(|source| {
         let is_nowhere = source.kind() == std::io::ErrorKind::NotFound;
-        let failed = failure(Error::File { action: "read model", path: path.into(), source });
+        let Failure { code, error } = failure(Error::File { action: "read model", path: path.into(), source });
         let next = "`opshub resolve train` writes one, and without --model the shipped one decides";
-        let told = failed.error.filter(|_| is_nowhere).map(|error| anyhow::anyhow!("{error:#}; {next}"));
-        Failure { error: told, ..failed }
+        let told = |error: anyhow::Error| if is_nowhere { anyhow::anyhow!("{error:#}; {next}") } else { error };
+        Failure { code, error: error.map(told) }
     })?;
     let wrong = |why: String| failure(Error::Model { path: path.into(), why });
     let parameters = Parameters::parse(&text).map_err(|error| wrong(error.to_string()))?;

@@ -1,7 +1,7 @@
 //! How much memory this process has, and how much it may still take.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Memory is short where less than this part of what is used is left: a table that grows takes half as
 /// much again at once.
@@ -40,10 +40,10 @@ fn left_in_groups(groups: &Path, group: &str) -> Option<u64> {
     let name = group.lines().find_map(|line| line.strip_prefix("0::"))?.trim_start_matches('/');
     // In a container the own group is shown as the root, whatever its name.
     let own = Some(groups.join(name)).filter(|own| own.is_dir()).unwrap_or_else(|| groups.to_owned());
-    own.ancestors().take_while(|above| above.starts_with(groups)).filter_map(|at| left_in(&at.to_owned())).min()
+    own.ancestors().take_while(|above| above.starts_with(groups)).filter_map(left_in).min()
 }
 
-fn left_in(group: &PathBuf) -> Option<u64> {
+fn left_in(group: &Path) -> Option<u64> {
     let number = |file: &str| fs::read_to_string(group.join(file)).ok()?.trim().parse::<u64>().ok();
     // Pages of files count as used, and are given up before anybody is ended.
     let files = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();

@@ -18,13 +18,16 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 const ADDRESSES: &str = "Redis (store.distributed.redis)";
 
 enum Servers {
-    /// One address: a server, or a node of a cluster, which services that are rented often give one address.
-    One {
-        client: Client,
-        address: String,
-        cluster: OnceLock<ClusterClient>,
-    },
-    Cluster(ClusterClient),
+    One(Box<One>),
+    Cluster(Box<ClusterClient>),
+}
+
+/// One address: a server, or a node of a cluster, which services that are rented often give one address.
+struct One {
+    client: Client,
+    address: String,
+    /// The cluster, once the server said that it is a node of one.
+    cluster: OnceLock<ClusterClient>,
 }
 
 enum Connected {
@@ -79,12 +82,9 @@ impl Line {
     pub(super) fn open(options: &DistributedOptions) -> Result<Self> {
         let servers = match options.redis.as_slice() {
             [] => return Err(Error::Invalid { what: "the address of Redis", why: "there is none" }),
-            [one] => Client::open(one.as_str()).map(|client| Servers::One {
-                client,
-                address: one.clone(),
-                cluster: OnceLock::new(),
-            }),
-            nodes => ClusterClient::new(nodes.to_vec()).map(Servers::Cluster),
+            [one] => Client::open(one.as_str())
+                .map(|client| Servers::One(Box::new(One { client, address: one.clone(), cluster: OnceLock::new() }))),
+            nodes => ClusterClient::new(nodes.to_vec()).map(|client| Servers::Cluster(Box::new(client))),
         };
         let servers = servers.map_err(|error| Error::Unfit {
             what: "the address of Redis".to_owned(),
@@ -158,18 +158,18 @@ impl Line {
 
     fn connect(&self) -> RedisResult<Connected> {
         match &self.servers {
-            Servers::One { client, address, cluster } => {
-                if let Some(cluster) = cluster.get() {
+            Servers::One(one) => {
+                if let Some(cluster) = one.cluster.get() {
                     return connect_cluster(cluster);
                 }
-                let mut connection = client.get_connection_with_timeout(ANSWER_MAX)?;
+                let mut connection = one.client.get_connection_with_timeout(ANSWER_MAX)?;
                 connection.set_read_timeout(Some(ANSWER_MAX))?;
                 connection.set_write_timeout(Some(ANSWER_MAX))?;
                 if !is_node(&mut connection)? {
                     return Ok(Connected::One(connection));
                 }
-                let nodes = ClusterClient::new(vec![address.as_str()])?;
-                connect_cluster(cluster.get_or_init(|| nodes))
+                let nodes = ClusterClient::new(vec![one.address.as_str()])?;
+                connect_cluster(one.cluster.get_or_init(|| nodes))
             }
             Servers::Cluster(client) => connect_cluster(client),
         }

@@ -95,8 +95,8 @@ async fn three_processes_on_servers_tell_the_same_story() {
     let processes = summary["processes"].as_array().unwrap();
     let roles: Vec<&str> = processes.iter().map(|process| process["role"].as_str().unwrap()).collect();
     assert_eq!(roles, ["owner", "replica", "replica"]);
+    // They are asked one after the other, and sources go on saying that they live: positions may differ.
     for process in processes {
-        assert_eq!(process["position"], processes[0]["position"]);
         assert_eq!(process["digest"], alone.digest.as_str());
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! `OPSHUB_SIM_SEED` plays one seed again, `OPSHUB_SIM_HISTORIES` sets how many are played.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ const PROCESSES: usize = 3;
 const PARTITIONS: [u32; 2] = [4, 8];
 /// How long one that follows may take to read what the owner wrote.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How often a folder is opened that is still locked.
+const TRIES: u32 = 100_000;
 /// Group commits of one fact each are transactions each, so of those there are fewer facts.
 const SINGLE_FACTS_MAX: usize = 40;
 
@@ -123,6 +126,18 @@ fn customers(engine: &mut Engine, now: Millis) -> Vec<String> {
     texts(engine.canonical(now))
 }
 
+/// Opens a store that this process has closed. Other tests start processes: between its fork and its exec
+/// each of them holds the lock too, so it may take a moment until nobody does.
+fn open_folder(path: &Path) -> Embedded {
+    for _ in 0..TRIES {
+        match Embedded::open(path, Options::default()) {
+            Err(storage::Error::InUse { .. }) => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("{} is in use after {TRIES} tries", path.display());
+}
+
 fn check(seed: u64) -> Result<(), String> {
     let mut chance = Chance::of(seed.wrapping_mul(37));
     let delivery = delivery(seed, &mut chance);
@@ -132,7 +147,7 @@ fn check(seed: u64) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();
-    let in_folder = move || -> Arc<dyn Store> { Arc::new(Embedded::open(&path, Options::default()).unwrap()) };
+    let in_folder = move || -> Arc<dyn Store> { Arc::new(open_folder(&path)) };
     equal("in a folder", &runtime.block_on(play(&delivery, restart, in_folder)), &expected)?;
     let servers = Arc::new(Servers::in_partitions(*chance.pick(&PARTITIONS)));
     let opened = servers.clone();

@@ -97,6 +97,6 @@ async fn a_hub_without_configuration_has_an_api_and_no_door() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), all_told).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(300), all_told).await.unwrap();
     running.stop().await.unwrap();
 }

@@ -40,6 +40,12 @@ pub fn resident_bytes() -> u64 {
     kib_of(&fs::read_to_string("/proc/self/status").unwrap_or_default(), "VmRSS:")
 }
 
+/// Memory of the machine that programs may still take, in bytes; none if the kernel does not say.
+#[must_use]
+pub fn available_bytes() -> Option<u64> {
+    Some(kib_of(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), "MemAvailable:")).filter(|bytes| *bytes > 0)
+}
+
 fn model_of(cpuinfo: &str) -> String {
     let line = cpuinfo.lines().find(|line| line.starts_with("model name"));
     line.and_then(|line| line.split_once(':')).map(|(_, model)| model.trim().to_owned()).unwrap_or_default()
@@ -67,6 +73,6 @@ mod tests {
         assert_eq!(kib_of("VmRSS: many", "VmRSS:"), 0);
         assert_eq!(load_of("0.17 0.82 0.50 1/200 42"), [0.17, 0.82, 0.50]);
         assert_eq!(load_of(""), [0.0; 3]);
-        assert!(Machine::here().cores >= 1);
+        assert!(Machine::here().cores >= 1 && resident_bytes() > 0 && available_bytes().is_some());
     }
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use benches::machine::{available_bytes, resident_bytes};
+
 /// Memory is short where less than this part of what is used is left: a table that grows takes half as
 /// much again at once.
 const LEFT_PART_MIN: u64 = 4;
@@ -22,11 +24,9 @@ pub(crate) struct Room {
 impl Room {
     /// Asks the kernel.
     pub(crate) fn here() -> Room {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let used = kib_of(&read("/proc/self/status"), "VmRSS:").unwrap_or(0);
-        let free = kib_of(&read("/proc/meminfo"), "MemAvailable:").unwrap_or(u64::MAX);
-        let group = left_in_groups(Path::new(GROUPS), &read(GROUP)).unwrap_or(u64::MAX);
-        Room { used, left: free.min(group) }
+        let group = fs::read_to_string(GROUP).unwrap_or_default();
+        let left = [available_bytes(), left_in_groups(Path::new(GROUPS), &group)];
+        Room { used: resident_bytes(), left: left.into_iter().flatten().min().unwrap_or(u64::MAX) }
     }
 
     /// Whether so little is left that an end of the process may be for want of memory.
@@ -49,11 +49,6 @@ fn left_in(group: &Path) -> Option<u64> {
     let files = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
     let files = files.lines().find_map(|line| line.strip_prefix("file ")?.parse::<u64>().ok()).unwrap_or(0);
     Some(number("memory.max")?.saturating_sub(number("memory.current")?.saturating_sub(files)))
-}
-
-fn kib_of(text: &str, label: &str) -> Option<u64> {
-    let rest = text.lines().find_map(|line| line.strip_prefix(label))?;
-    Some(rest.split_whitespace().next()?.parse::<u64>().ok()? * 1_024)
 }
 
 #[cfg(test)]

@@ -177,24 +177,11 @@ mod tests {
 
     #[test]
     fn a_request_repeats_what_was_asked_for_two_minutes_ago_and_is_under_way() {
-        let known = |state: HandoffState| TransferMemory {
-            transfer: EntityKey::new(EntityKind::Transfer, "t"),
-            case: Some(EntityKey::new(EntityKind::Case, "C")),
-            from_team: "care".into(),
-            to_team: "billing".into(),
-            initiated_at: Millis(1_000),
-            state,
-            versions: Vec::new(),
-            readable_from: 1,
-            hold_until: None,
-            released_at: None,
-            released_version: 0,
-            was_complete: None,
-            gap_alert: None,
-            escalated_at: None,
-            accepted_at: None,
-            closed_at: None,
-            superseded_by: None,
+        let known = |state: HandoffState| {
+            let case = Some(EntityKey::new(EntityKind::Case, "C"));
+            let transfer = EntityKey::new(EntityKind::Transfer, "t");
+            let asked = TransferMemory::requested(transfer, case, ("care", "billing"), Millis(1_000));
+            TransferMemory { state, ..asked }
         };
         let asked = TransferRequest { case_id: "C", from_team: "care", to_team: "billing", interaction_id: "" };
         let check = |state, request, at: i64| repeated([&known(state)], request, Millis(at)).is_some();

@@ -84,25 +84,8 @@ pub fn advance(
 }
 
 fn begin(request: &Transfer<'_>, assessment: &Assessment) -> TransferMemory {
-    TransferMemory {
-        transfer: assessment.transfer.clone(),
-        case: assessment.case.clone(),
-        from_team: request.from_team.unwrap_or_default().into(),
-        to_team: request.to_team.unwrap_or_default().into(),
-        initiated_at: assessment.initiated_at,
-        state: HandoffState::Requested,
-        versions: Vec::new(),
-        readable_from: 1,
-        hold_until: None,
-        released_at: None,
-        released_version: 0,
-        was_complete: None,
-        gap_alert: None,
-        escalated_at: None,
-        accepted_at: None,
-        closed_at: None,
-        superseded_by: None,
-    }
+    let teams = (request.from_team.unwrap_or_default(), request.to_team.unwrap_or_default());
+    TransferMemory::requested(assessment.transfer.clone(), assessment.case.clone(), teams, assessment.initiated_at)
 }
 
 /// One look at a transfer.

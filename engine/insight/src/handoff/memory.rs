@@ -126,6 +126,30 @@ pub struct TransferMemory {
 }
 
 impl TransferMemory {
+    /// A transfer that was asked for, and of which nothing is known yet.
+    #[must_use]
+    pub fn requested(transfer: EntityKey, case: Option<EntityKey>, teams: (&str, &str), initiated_at: Millis) -> Self {
+        TransferMemory {
+            transfer,
+            case,
+            from_team: teams.0.into(),
+            to_team: teams.1.into(),
+            initiated_at,
+            state: HandoffState::Requested,
+            versions: Vec::new(),
+            readable_from: 1,
+            hold_until: None,
+            released_at: None,
+            released_version: 0,
+            was_complete: None,
+            gap_alert: None,
+            escalated_at: None,
+            accepted_at: None,
+            closed_at: None,
+            superseded_by: None,
+        }
+    }
+
     /// The newest version of the package.
     #[must_use]
     pub fn newest(&self) -> Option<&Package> {

@@ -32,17 +32,17 @@ impl InForce {
             callers.replace(config.api.authentication)?;
             Ok(file)
         });
-        metrics::CONFIG_RELOADS.add(&[if taken.is_ok() { "taken" } else { "refused" }], 1);
-        self.tell(taken.is_ok());
+        let is_taken = taken.is_ok();
+        metrics::CONFIG_RELOADS.add(&[if is_taken { "taken" } else { "refused" }], 1);
         match taken {
             Ok(file) => {
                 let ApiSection { tokens, jwt, callers, .. } = file.api;
                 self.0.api = ApiSection { tokens, jwt, callers, ..std::mem::take(&mut self.0.api) };
-                self.tell(true);
                 tracing::info!("the callers of the API were read again; other changes wait for a restart");
             }
             Err(error) => tracing::error!(error = format!("{error:#}"), "the callers of the API stay as they were"),
         }
+        self.tell(is_taken);
     }
 
     fn tell(&self, is_taken: bool) {
